@@ -1,0 +1,1 @@
+"""The shared model: inference core without ROS and without training dependencies."""
