@@ -67,7 +67,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=[f'{name}{tail}' for name in PACKAGES for tail in ('', '.*')]),
-    package_data={name: DATA for name in PACKAGES},
+    package_data=dict.fromkeys(PACKAGES, DATA),
     install_requires=CORE,
     extras_require={'train': TRAIN, 'onnx': ONNX, 'openvino': OPENVINO, 'dev': DEV},
     entry_points={
