@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mafs_model.errors import ConfigError
 import numpy as np
 from numpy.typing import NDArray
 import yaml
-
-from mafs_model.errors import ConfigError
 
 _DIRECTORY = Path(__file__).parent / 'data' / 'classes'
 _ALIASES = {'msrs': 'mfnet'}  # MSRS annotates MFNet's nine classes.
@@ -21,12 +20,14 @@ MAX_CLASSES = 255  # ids 0..254 leave 255 for the ignored label in an 8-bit imag
 
 @dataclass(frozen=True)
 class SemanticClass:
-    """One class.
+    """
+    One class.
 
     Attributes:
         id: value in the label image, 0..254.
         name: short name without blanks.
         color: (red, green, blue), 0..255 each.
+
     """
 
     id: int
@@ -36,12 +37,14 @@ class SemanticClass:
 
 @dataclass(frozen=True)
 class ClassTable:
-    """All classes of one data set, ids 0..N-1 in order.
+    """
+    All classes of one data set, ids 0..N-1 in order.
 
     Attributes:
         dataset: name of the data set.
         classes: the classes, ``classes[i].id == i``.
         ignore_index: label value without meaning, in no metric and no loss.
+
     """
 
     dataset: str
@@ -92,7 +95,8 @@ class ClassTable:
 
     @classmethod
     def from_dict(cls, data: Any, where: str = 'class table') -> ClassTable:
-        """Validate plain values and return the table.
+        """
+        Validate plain values and return the table.
 
         Args:
             data: mapping with ``dataset``, ``classes`` (list of ``id``, ``name``, ``color``)
@@ -101,6 +105,7 @@ class ClassTable:
 
         Raises:
             ConfigError: naming the entry, its value and what was expected.
+
         """
         if not isinstance(data, Mapping):
             raise ConfigError(
@@ -126,13 +131,15 @@ class ClassTable:
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> ClassTable:
-        """Load a table by data set name or from a YAML file.
+        """
+        Load a table by data set name or from a YAML file.
 
         Args:
             name_or_path: one of :func:`available` or the path of a YAML file.
 
         Raises:
             ConfigError: unknown name, missing or malformed file.
+
         """
         text = str(name_or_path)
         key = text.lower()

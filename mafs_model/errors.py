@@ -1,4 +1,5 @@
-"""The exceptions of the project: one base class, one child per kind of cause.
+"""
+The exceptions of the project: one base class, one child per kind of cause.
 
 Every message is one line that names the offending value and what was expected, so that the
 command line, the node's log and its status can show it as it is.
@@ -16,12 +17,14 @@ class ConfigError(MafsError):
 
 
 class ImageError(MafsError):
-    """An image cannot be used.
+    """
+    An image cannot be used.
 
     Args:
         reason: short counter key for statistics, e.g. ``'encoding'``, ``'size'``, ``'step'``,
             ``'data'``, ``'decode'``, ``'nonfinite'``.
         message: one line that names the value and the expectation.
+
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -1,7 +1,324 @@
-"""The one definition of inference: numpy images in, numpy images out."""
+"""
+The one definition of inference: numpy images in, numpy images out.
+
+Node, command line and evaluation all call :meth:`Predictor.predict`, so they cannot differ.
+"""
 
 from __future__ import annotations
 
-from mafs_model.types import Outputs, Prediction
+from pathlib import Path
+import time
+from typing import Any
 
-__all__ = ['Outputs', 'Prediction']
+import cv2
+from mafs_model.classes import ClassTable
+from mafs_model.errors import ConfigError, ImageError
+from mafs_model.preprocessing import (
+    check_size,
+    check_thermal,
+    check_visible,
+    format_size,
+    luminance,
+    MIN_SIDE_PX,
+    replace_luminance,
+    resize,
+    resize_labels,
+)
+from mafs_model.registration import Registration
+from mafs_model.runtime import create_engine, Engine
+from mafs_model.runtime.engine import EngineOutput
+from mafs_model.thermal import ThermalScaler
+from mafs_model.types import Mode, Outputs, Prediction, Size, ThermalImage, UInt8Image
+import numpy as np
+
+__all__ = ['Mode', 'Outputs', 'Prediction', 'Predictor']
+
+ALL_OUTPUTS = Outputs()
+
+
+class Predictor:
+    """
+    Prepares images, runs an engine and brings its results to the output size.
+
+    Not thread-safe: one thread at a time may call it. The only state that influences results is
+    the thermal scaler's range and the last visible size; :meth:`reset` clears both.
+
+    Args:
+        engine: what computes.
+        inference_size: (height, width) at which the engine runs; None: the output size.
+        output_size: (height, width) of the results; None: the size of the visible image, without
+            one that of the last visible image, else of the thermal image.
+        registration: map of the thermal image onto the visible one; None: resizing.
+        thermal_scaler: scaling of 16-bit and float images; None: percentiles.
+
+    """
+
+    def __init__(self, engine: Engine, *, inference_size: Any = None, output_size: Any = None,
+                 registration: Registration | None = None,
+                 thermal_scaler: ThermalScaler | None = None) -> None:
+        self._engine: Engine | None = engine
+        self._inference_size = (
+            None if inference_size is None else check_size(inference_size, 'inference size'))
+        self._output_size = (
+            None if output_size is None else check_size(output_size, 'output size'))
+        self.registration = registration or Registration()
+        self.thermal_scaler = thermal_scaler or ThermalScaler()
+        self._visible_size: Size | None = None
+
+    @classmethod
+    def create(cls, weights: str | Path | None = None, *, device: str = 'auto',
+               backend: str = 'auto', precision: str = 'auto', inference_size: Any = None,
+               output_size: Any = None, registration: Registration | None = None,
+               thermal_scaler: ThermalScaler | None = None,
+               classes: ClassTable | str | Path | None = None,
+               threads: int | None = None) -> Predictor:
+        """
+        Create a predictor with the engine that fits.
+
+        Args:
+            weights: path of a weights file, ``'default'`` or None for the shipped weights (the
+                classical engine if none are shipped), ``'classical'`` for no network.
+            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+            backend: see ``mafs_model.runtime.BACKENDS``.
+            precision: see ``mafs_model.runtime.PRECISIONS``.
+            inference_size: see the class.
+            output_size: see the class.
+            registration: see the class.
+            thermal_scaler: see the class.
+            classes: class table, its name or YAML file, instead of that of the weights.
+            threads: number of CPU threads of this process; None leaves the libraries' choice.
+
+        Raises:
+            ConfigError: a setting is wrong.
+            CheckpointError: the weights cannot be used.
+            DeviceError: device or backend is not available.
+
+        """
+        if isinstance(classes, (str, Path)):
+            classes = ClassTable.load(classes)
+        if threads is not None:
+            set_threads(threads)
+        engine = create_engine(
+            weights, device=device, backend=backend, precision=precision, classes=classes,
+            threads=threads)
+        return cls(engine, inference_size=inference_size, output_size=output_size,
+                   registration=registration, thermal_scaler=thermal_scaler)
+
+    @property
+    def engine(self) -> Engine:
+        """Return the engine; raises ConfigError after :meth:`close`."""
+        if self._engine is None:
+            raise ConfigError('predictor is closed, create a new one')
+        return self._engine
+
+    @property
+    def classes(self) -> ClassTable:
+        """Return the class table of the labels."""
+        return self.engine.classes
+
+    @property
+    def weights_id(self) -> str:
+        """Return a short identification of the weights."""
+        return self.engine.weights_id
+
+    @property
+    def device(self) -> str:
+        """Return where the engine computes, e.g. ``cpu`` or ``cuda:0``."""
+        return self.engine.device
+
+    @property
+    def backend(self) -> str:
+        """Return what computes, e.g. ``torch`` or ``opencv``."""
+        return self.engine.backend
+
+    @property
+    def is_classical(self) -> bool:
+        """Return whether no network is behind the results."""
+        return self.engine.is_classical
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Return what a user should know about the set-up, one sentence each."""
+        return self.engine.notices
+
+    def predict(self, visible: UInt8Image | None, thermal: ThermalImage | None,
+                outputs: Outputs = ALL_OUTPUTS) -> Prediction:
+        """
+        Compute the wanted outputs for one pair.
+
+        Args:
+            visible: uint8 [H,W,3] RGB, or None if this camera is missing.
+            thermal: uint8, uint16 or float32 [h,w], or None if this camera is missing.
+            outputs: what to compute.
+
+        Returns:
+            Arrays of one size that belong to the caller.
+
+        Raises:
+            ImageError: an image is unusable; the predictor stays usable.
+            DeviceError: the device failed.
+
+        """
+        start = time.perf_counter()
+        engine = self.engine
+        if visible is None and thermal is None:
+            raise ImageError('data', 'no image: expected a visible or a thermal image')
+        if visible is not None:
+            check_visible(visible)
+            self._visible_size = _size_of(visible)
+        size = self._choose_size(thermal)
+        full_visible = None if visible is None else resize(visible, size)
+        full_thermal = None if thermal is None else self._register(thermal, full_visible, size)
+        work_size = self._inference_size or size
+        small_visible = None if full_visible is None else resize(full_visible, work_size)
+        small_thermal = None if full_thermal is None else resize(full_thermal, work_size)
+        prepared = time.perf_counter()
+        result = engine.infer(small_visible, small_thermal, outputs)
+        inferred = time.perf_counter()
+        if work_size != size:
+            result = _enlarge(result, full_visible, full_thermal, work_size, size)
+        done = time.perf_counter()
+        return Prediction(
+            result.fused, result.labels, result.confidence,
+            _mode(visible is not None, thermal is not None, engine.is_classical),
+            {'preprocess': 1e3 * (prepared - start), 'inference': 1e3 * (inferred - prepared),
+             'postprocess': 1e3 * (done - inferred)})
+
+    def warm_up(self, visible_size: Any, thermal_size: Any, repeats: int = 2) -> float:
+        """
+        Run on grey images so that the first real pair is not slower than the others.
+
+        Args:
+            visible_size: (height, width) of the visible images to come.
+            thermal_size: (height, width) of the thermal images to come.
+            repeats: number of runs.
+
+        Returns:
+            Wall time of the last run in ms.
+
+        """
+        visible = np.full((*_pair(visible_size, 'visible size'), 3), 128, np.uint8)
+        thermal = np.full(_pair(thermal_size, 'thermal size'), 128, np.uint8)
+        elapsed = 0.0
+        for _ in range(max(1, repeats)):
+            elapsed = sum(self.predict(visible, thermal).timings_ms.values())
+        self.reset()
+        return elapsed
+
+    def reset(self) -> None:
+        """Forget everything learnt from earlier images (after a time jump or a new source)."""
+        self.thermal_scaler.reset()
+        self._visible_size = None
+
+    def close(self) -> None:
+        """Free the engine; may be repeated."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def __enter__(self) -> Predictor:  # noqa: PYI034 - typing.Self is not in Python 3.10
+        """Return self, for ``with``."""
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        """Close."""
+        self.close()
+
+    def _choose_size(self, thermal: ThermalImage | None) -> Size:
+        """Return (height, width) of the results."""
+        if thermal is not None:
+            check_thermal(thermal)
+        size = self._output_size or self._visible_size
+        if size is None:
+            assert thermal is not None
+            size = _size_of(thermal)
+            if min(size) < MIN_SIDE_PX:
+                raise ImageError(
+                    'size', f'thermal image is {format_size(size)} and there is no visible '
+                    f'image, expected sides of at least {MIN_SIDE_PX} px or an output size')
+        return size
+
+    def _register(self, thermal: ThermalImage, visible: UInt8Image | None,
+                  size: Size) -> UInt8Image:
+        """
+        Return the thermal image as uint8 on the output grid.
+
+        Where the thermal camera does not look, the visible luminance stands in for it: fusing
+        an image with itself gives the visible image, without a false edge's full contrast.
+        """
+        scaled = self.thermal_scaler(thermal)
+        warped = self.registration.warp(scaled, size, self._visible_size)
+        outside = self.registration.coverage(_size_of(thermal), size, self._visible_size)
+        if outside is not None and visible is not None:
+            cv2.copyTo(luminance(visible), outside, warped)
+        return warped
+
+
+def set_threads(threads: int) -> None:
+    """
+    Set the number of CPU threads of OpenCV in this process; engines set their library's.
+
+    Raises:
+        ConfigError: not a whole number of at least 1.
+
+    """
+    if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= 1024:
+        raise ConfigError(f'threads {threads!r}: expected a whole number from 1 to 1024')
+    cv2.setNumThreads(threads)
+
+
+def _size_of(image: ThermalImage) -> Size:
+    """Return (height, width)."""
+    return int(image.shape[0]), int(image.shape[1])
+
+
+def _pair(size: Any, name: str) -> Size:
+    """Return size as two positive integers; raises ConfigError."""
+    try:
+        height, width = (int(v) for v in size)
+    except (TypeError, ValueError):
+        raise ConfigError(f'{name} {size!r}: expected (height, width)') from None
+    return height, width
+
+
+def _mode(has_visible: bool, has_thermal: bool, classical: bool) -> Mode:
+    """Return what the result is made of."""
+    if not has_thermal:
+        return 'visible_only'
+    if not has_visible:
+        return 'thermal_only'
+    return 'classical' if classical else 'fusion'
+
+
+def _enlarge(result: EngineOutput, visible: UInt8Image | None, thermal: UInt8Image | None,
+             work_size: Size, size: Size) -> EngineOutput:
+    """
+    Bring an engine's results from the inference size to the output size.
+
+    The fused luminance gets back the detail band that shrinking removed: of each source the
+    difference to its shrunk and re-enlarged self, the larger magnitude wins (one level of a
+    Laplacian pyramid). Chroma comes from the full-size visible image.
+    """
+    fused = None
+    if result.fused is not None:
+        base = resize(luminance(result.fused), size)
+        details = [_lost_detail(source, work_size) for source in (
+            None if visible is None else luminance(visible), thermal) if source is not None]
+        detail = details[0]
+        if len(details) == 2:
+            stronger = cv2.compare(cv2.convertScaleAbs(details[1]),
+                                   cv2.convertScaleAbs(detail), cv2.CMP_GT)
+            cv2.copyTo(details[1], stronger, detail)
+        sharp = cv2.add(base, detail, dtype=cv2.CV_8U)
+        fused = (cv2.cvtColor(sharp, cv2.COLOR_GRAY2RGB) if visible is None
+                 else replace_luminance(visible, sharp))
+    return EngineOutput(
+        fused=fused,
+        labels=None if result.labels is None else resize_labels(result.labels, size),
+        confidence=None if result.confidence is None else resize(result.confidence, size))
+
+
+def _lost_detail(image: UInt8Image, work_size: Size) -> Any:
+    """Return int16 [H,W]: image minus its version that went through the inference size."""
+    coarse = resize(resize(image, work_size), _size_of(image))
+    return cv2.subtract(image, coarse, dtype=cv2.CV_16S)

@@ -16,12 +16,14 @@ ThermalImage = NDArray[Any]  # [H,W] uint8, uint16 or float32, native byte order
 
 @dataclass(frozen=True)
 class Outputs:
-    """Which results are wanted; what is not wanted is not computed.
+    """
+    Which results are wanted; what is not wanted is not computed.
 
     Attributes:
         fused: the fused colour image.
         labels: the label image (class ids).
         confidence: the largest class probability per pixel.
+
     """
 
     fused: bool = True
@@ -36,7 +38,8 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The results for one pair of images; all of them have the same size.
+    """
+    The results for one pair of images; all of them have the same size.
 
     The arrays belong to the caller: they are not overwritten by a later prediction.
 
@@ -46,6 +49,7 @@ class Prediction:
         confidence: uint8 [H,W], 255 = probability 1, or None if not wanted.
         mode: which inputs were used, ``'classical'`` if no network was.
         timings_ms: wall time of the stages ``preprocess``, ``inference``, ``postprocess``.
+
     """
 
     fused: UInt8Image | None

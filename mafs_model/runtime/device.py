@@ -1,0 +1,48 @@
+"""Choice and check of the compute device."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from mafs_model.errors import ConfigError, DeviceError
+
+_LOGGER = logging.getLogger('mafs_model.runtime')
+_PATTERN = re.compile(r'auto|cpu|cuda(:\d+)?')
+
+
+def check_device_name(device: str) -> str:
+    """Return device if it is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; raises ConfigError."""
+    if not isinstance(device, str) or not _PATTERN.fullmatch(device):
+        raise ConfigError(f"device '{device}': expected auto, cpu, cuda or cuda:N")
+    return device
+
+
+def resolve_device(device: str) -> tuple[str, tuple[str, ...]]:
+    """
+    Return the device to use and notices for the user.
+
+    Args:
+        device: ``auto`` takes the first GPU or else, with a warning, the CPU.
+
+    Raises:
+        ConfigError: not a device name.
+        DeviceError: the GPU asked for is not there.
+
+    """
+    check_device_name(device)
+    if device == 'cpu':
+        return 'cpu', ()
+    import torch  # Imported late: the classical engine on the CPU does without it.
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == 'auto':
+        if count:
+            return 'cuda:0', ()
+        notice = 'device auto: no CUDA device found, using the CPU'
+        _LOGGER.warning(notice)
+        return 'cpu', (notice,)
+    index = int(device.partition(':')[2] or 0)
+    if index >= count:
+        present = f'{count} CUDA device(s) found' if count else 'no CUDA device found'
+        raise DeviceError(f"device '{device}': {present}; use device auto or cpu")
+    return f'cuda:{index}', ()

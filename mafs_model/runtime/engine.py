@@ -1,0 +1,66 @@
+"""The interface between the predictor and whatever computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from mafs_model.classes import ClassTable
+from mafs_model.types import Outputs, UInt8Image
+
+
+@dataclass(frozen=True)
+class EngineOutput:
+    """
+    What an engine computed, at the size of its input.
+
+    Attributes:
+        fused: uint8 [H,W,3] RGB or None.
+        labels: uint8 [H,W] or None.
+        confidence: uint8 [H,W] or None.
+
+    """
+
+    fused: UInt8Image | None = None
+    labels: UInt8Image | None = None
+    confidence: UInt8Image | None = None
+
+
+class Engine(Protocol):
+    """
+    Computes fused image, labels and confidence of one pair of registered images.
+
+    Attributes:
+        backend: what computes, e.g. ``'torch'``, ``'opencv'``.
+        device: where, e.g. ``'cpu'``, ``'cuda:0'``.
+        weights_id: short identification of the weights.
+        classes: the class table of the labels.
+        is_classical: True if no network is behind it.
+        notices: what a user should know about how it was set up, one sentence each.
+
+    """
+
+    backend: str
+    device: str
+    weights_id: str
+    classes: ClassTable
+    is_classical: bool
+    notices: tuple[str, ...]
+
+    def infer(self, visible: UInt8Image | None, thermal: UInt8Image | None,
+              outputs: Outputs) -> EngineOutput:
+        """
+        Compute the wanted outputs.
+
+        Args:
+            visible: uint8 [H,W,3] RGB, or None if there is none.
+            thermal: uint8 [H,W] on the same grid, or None; at least one image is given.
+            outputs: what to compute.
+
+        Returns:
+            Fresh arrays of the input's height and width; None for what is not wanted.
+
+        """
+
+    def close(self) -> None:
+        """Free memory and device resources; nothing may be computed afterwards."""
