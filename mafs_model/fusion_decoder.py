@@ -1,0 +1,137 @@
+"""From the modulated features and both sources to the fused luminance."""
+
+from __future__ import annotations
+
+from mafs_model.config import MAFSConfig
+from mafs_model.layers.convolution import ConvNormAct
+from mafs_model.layers.resampling import SubPixelConv, upsample
+import torch
+from torch import nn, Tensor
+import torch.nn.functional as F
+
+
+class BlendDecoder(nn.Module):
+    r"""
+    Fused luminance from weights predicted at low resolution and applied to full-size pixels.
+
+    Every source s (visible luminance Y, thermal T) is split into a base, its mean over blocks
+    enlarged again, and a detail: ``s = B_s + D_s``. The network predicts, by sub-pixel
+    convolution, one value per pixel for the blend logit :math:`\omega`, the detail logit
+    :math:`\delta` and the detail gain :math:`\eta`, and smooth maps for the guidance
+    :math:`\kappa`, the gain :math:`\gamma` and the shift :math:`\beta`:
+
+    .. math::
+        w &= \sigma(\omega + \kappa (Y - T)), \quad
+        B = w B_Y + (1 - w) B_T \\
+        m &= \sigma(\delta + k (|D_Y| - |D_T|)), \quad
+        D = (1 + \tanh\eta) (m D_Y + (1 - m) D_T) \\
+        F &= (1 + \tfrac34 \tanh\gamma) B + \tfrac34 \tanh\beta + D
+
+    The first line is the adaptive fusion module at the level of pixels, gain and shift are the
+    last step of the progressive fusion. Large :math:`\kappa` makes w the step that picks the
+    brighter source, exactly at full resolution. k starts high, so an untrained network already
+    takes each detail from the source in which it is stronger: the fused image is about as sharp
+    as the sharper one, and all detail in it comes from a source.
+
+    Args:
+        channels: channels of the features.
+        hidden: channels of the prediction.
+        stride: pixels per cell of the features.
+
+    """
+
+    GUIDANCE_SCALE = 16.0
+    TONE_RANGE = 0.75
+    DETAIL_SHARPNESS = 128.0
+
+    def __init__(self, channels: int, hidden: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.block_px = max(stride, 4)
+        self.hidden = ConvNormAct(channels, hidden)
+        self.blend = SubPixelConv(hidden, 1, stride)
+        self.detail = SubPixelConv(hidden, 1, stride)
+        self.detail_gain = SubPixelConv(hidden, 1, stride)
+        self.tone = nn.Conv2d(hidden, 3, 1)
+        nn.init.normal_(self.tone.weight, std=0.01)
+        nn.init.zeros_(self.tone.bias)
+        self.log_sharpness = nn.Parameter(torch.tensor(self.DETAIL_SHARPNESS).log())
+
+    def split(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Split ``[B, 1, H, W]`` into base and detail, whose sum is the image."""
+        base = upsample(F.avg_pool2d(image, self.block_px), self.block_px)
+        return base, image - base
+
+    def forward(self, features: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
+        """
+        Fuse two luminance images.
+
+        Args:
+            features: modulated finest level ``[B, channels, H / stride, W / stride]``.
+            visible: visible luminance ``[B, 1, H, W]`` in 0..1.
+            thermal: thermal image ``[B, 1, H, W]`` in 0..1.
+
+        Returns:
+            Fused luminance ``[B, 1, H, W]``, not clipped.
+
+        """
+        hidden = self.hidden(features)
+        visible_base, visible_detail = self.split(visible)
+        thermal_base, thermal_detail = self.split(thermal)
+        tone = upsample(self.tone(hidden), self.stride)  # [B, 3, H, W]
+        guidance, gain, shift = tone[:, 0:1], tone[:, 1:2], tone[:, 2:3]
+
+        weight = (self.blend(hidden)
+                  + self.GUIDANCE_SCALE * guidance * (visible - thermal)).sigmoid()
+        base = thermal_base + weight * (visible_base - thermal_base)
+
+        stronger = self.log_sharpness.exp() * (visible_detail.abs() - thermal_detail.abs())
+        share = (self.detail(hidden) + stronger).sigmoid()
+        detail = thermal_detail + share * (visible_detail - thermal_detail)
+        detail = detail * (1.0 + self.detail_gain(hidden).tanh())
+
+        toned = base * (1.0 + self.TONE_RANGE * gain.tanh()) + self.TONE_RANGE * shift.tanh()
+        return toned + detail
+
+
+class DirectDecoder(nn.Module):
+    """
+    Fused luminance decoded from features at full resolution, as published.
+
+    The finest level is enlarged by sub-pixel convolution, joined by shallow features of both
+    sources and decoded by densely connected convolutions. Source: MAFS, section III, fusion
+    decoder. Costs several times the blend and may invent or lose detail; kept for the large
+    variant and for comparison.
+
+    Args:
+        channels: channels of the features.
+        hidden: channels at full resolution.
+        stride: pixels per cell of the features.
+
+    """
+
+    BLOCKS = 3
+
+    def __init__(self, channels: int, hidden: int, stride: int) -> None:
+        super().__init__()
+        self.reduce = ConvNormAct(channels, hidden)
+        self.enlarge = SubPixelConv(hidden, hidden, stride, kernel_size=3)
+        nn.init.kaiming_normal_(self.enlarge.conv.weight)
+        self.visible_shallow = nn.Conv2d(1, hidden, 3, padding=1)
+        self.thermal_shallow = nn.Conv2d(1, hidden, 3, padding=1)
+        self.blocks = nn.ModuleList(ConvNormAct(hidden, hidden) for _ in range(self.BLOCKS))
+        self.head = nn.Conv2d(hidden, 1, 3, padding=1)
+
+    def forward(self, features: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
+        """Decode; arguments and result as for :class:`BlendDecoder`."""
+        x = (self.enlarge(self.reduce(features))
+             + self.visible_shallow(visible) + self.thermal_shallow(thermal)).relu()
+        for block in self.blocks:
+            x = x + block(x)  # dense connections by sums: every block sees all earlier ones
+        return (self.head(x).tanh() + 1.0) * 0.5
+
+
+def create_fusion_decoder(config: MAFSConfig) -> nn.Module:
+    """Build the decoder that the configuration names."""
+    kind = DirectDecoder if config.fusion_decoder == 'direct' else BlendDecoder
+    return kind(config.widths[0], config.fusion_width, config.stem_stride)

@@ -1,0 +1,1 @@
+"""Small building blocks of the network, one idea per module."""
