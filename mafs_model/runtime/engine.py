@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from mafs_model.classes import ClassTable
-from mafs_model.types import Outputs, UInt8Image
+from mafs_model.preprocessing import resize_labels
+from mafs_model.types import Outputs, Size, UInt8Image
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,32 @@ class EngineOutput:
     fused: UInt8Image | None = None
     labels: UInt8Image | None = None
     confidence: UInt8Image | None = None
+
+
+def collect_outputs(results: Sequence[UInt8Image], size: Size, outputs: Outputs) -> EngineOutput:
+    """
+    Return what a deployment graph computed, as far as it is wanted, at full size.
+
+    Args:
+        results: fused [H,W,3], labels and confidence [ceil(H/2),ceil(W/2)], all uint8.
+        size: (height, width) of the input.
+        outputs: what is wanted.
+
+    """
+    fused, labels, confidence = results
+    # Repetition for both: an interpolated confidence would not belong to the label beneath it.
+    return EngineOutput(
+        fused=fused if outputs.fused else None,
+        labels=_repeat(labels, size) if outputs.labels else None,
+        confidence=_repeat(confidence, size) if outputs.confidence else None)
+
+
+def _repeat(image: UInt8Image, size: Size) -> UInt8Image:
+    """Return an image at half resolution with every pixel repeated 2x2, cropped to size."""
+    height, width = image.shape
+    doubled = resize_labels(image, (2 * height, 2 * width))
+    # Odd sizes only: cropping leaves a view with gaps, and messages want none.
+    return np.ascontiguousarray(doubled[:size[0], :size[1]])
 
 
 class Engine(Protocol):

@@ -53,7 +53,24 @@ def create_engine(weights: str | Path | None = None, *, device: str = 'auto',
             resolve_device(device)  # A missing GPU is an error with or without weights.
         _LOGGER.warning(CLASSICAL_NOTICE)
         return ClassicalEngine(classes or ClassTable.load('mfnet'), (CLASSICAL_NOTICE,))
-    raise CheckpointError(f"weights '{path}': this version has no network to load them into")
+    return _network_engine(path, device, backend, precision, classes, threads)
+
+
+def _network_engine(path: Path, device: str, backend: str, precision: str,
+                    classes: ClassTable | None, threads: int | None) -> Engine:
+    """Return the engine that runs the network of a weights file."""
+    from mafs_model.checkpoint import load_checkpoint
+    from mafs_model.runtime.torch_engine import TorchEngine
+
+    checkpoint = load_checkpoint(path)
+    if classes is not None and len(classes) != len(checkpoint.classes):
+        raise ConfigError(
+            f"classes '{classes.dataset}': {len(classes)} classes, expected "
+            f"{len(checkpoint.classes)} as in weights '{path}'")
+    resolved, notices = resolve_device(device)
+    return TorchEngine(checkpoint, device=resolved,
+                       backend='torch' if backend == 'auto' else backend, precision=precision,
+                       classes=classes, threads=threads, notices=notices)
 
 
 def _weights_path(weights: str | Path | None) -> Path | None:
