@@ -1,0 +1,292 @@
+"""Weights of the tasks in one training run: fixed, by uncertainty, or by max-min fairness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn, Tensor
+
+WEIGHTINGS = ('fairness', 'uncertainty', 'fixed')
+
+
+def relative_improvement(loss: Tensor, start: Tensor) -> Tensor:
+    r"""Return :math:`u_k = (L_k(0) - L_k(t)) / L_k(0)`: 0 at the start, 1 at loss 0."""
+    return (start - loss) / start.clamp_min(1e-12)
+
+
+def project_to_floor(weights: Tensor, floor: float) -> Tensor:
+    """
+    Nearest point, in the Kullback-Leibler sense, of the simplex whose weights are all >= floor.
+
+    Weights below the floor are raised to it and the others scaled down together, until none is
+    below; unlike mixing with the uniform weights this leaves a point that keeps the floor as is.
+
+    Args:
+        weights: point of the simplex [K].
+        floor: least weight, 0 <= floor <= 1/K.
+
+    Returns:
+        Point of the simplex [K].
+
+    """
+    low = torch.zeros_like(weights, dtype=torch.bool)
+    result = weights
+    for _ in range(weights.numel()):
+        low = low | (result < floor)
+        rest = weights.masked_fill(low, 0.0)
+        scale = (1 - floor * low.sum()) / rest.sum().clamp_min(1e-30)
+        result = torch.where(low, torch.full_like(weights, floor), rest * scale)
+    return result
+
+
+def exponentiated_gradient_step(weights: Tensor, utilities: Tensor, rate: float,
+                                floor: float) -> Tensor:
+    r"""
+    One step of the player that lays its weight on the least improved task.
+
+    .. math:: w_k' \propto w_k e^{-\eta u_k}, \quad w \leftarrow \Pi_\epsilon(w')
+
+    Mirror descent with the entropy on :math:`\min_{w}\sum_k w_k u_k` over the simplex with floor
+    epsilon. The floor keeps every task trained, and bounds the number of steps after which a task
+    that falls behind is caught up with: without it the weight would first have to undo its whole
+    history.
+
+    Args:
+        weights: point of the simplex [K].
+        utilities: improvement per task [K].
+        rate: step size eta, > 0.
+        floor: least weight epsilon, 0 <= floor <= 1/K.
+
+    Returns:
+        Point of the simplex [K].
+
+    Source: MAFS, dynamic factor from max-min fairness; its formula is not published. Ours is the
+        multiplicative weights player of Freund and Schapire (1999) for a zero-sum game; the
+        derivation is in docs/method_training.md.
+
+    """
+    log_weights = weights.clamp_min(1e-30).log() - rate * utilities
+    stepped = (log_weights - log_weights.max()).exp()
+    return project_to_floor(stepped / stepped.sum(), floor)
+
+
+class TaskWeighting(nn.Module):
+    """Combines the losses of named tasks into one; the base of the three ways to do it."""
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        super().__init__()
+        if not tasks or len(set(tasks)) != len(tasks):
+            raise ValueError(f'tasks: expected distinct names, got {list(tasks)}')
+        self.tasks = tuple(tasks)
+
+    def combine(self, losses: Mapping[str, Tensor | None]) -> Tensor:
+        """
+        Weighted sum of the losses.
+
+        Args:
+            losses: scalar loss per task; None or a missing key: the task has no sample in this
+                batch and is left out.
+
+        Returns:
+            Scalar with gradient.
+
+        Raises:
+            ValueError: a task that is not known, or no loss at all.
+
+        """
+        unknown = set(losses) - set(self.tasks)
+        if unknown:
+            raise ValueError(f'losses: unknown task {sorted(unknown)}, known are {self.tasks}')
+        present = {name: loss for name, loss in losses.items() if loss is not None}
+        if not present:
+            raise ValueError('losses: no task has a loss in this batch')
+        return self._combine(present)
+
+    def _combine(self, losses: Mapping[str, Tensor]) -> Tensor:
+        raise NotImplementedError
+
+    def current(self) -> dict[str, float]:
+        """Weight of each task now, for the log."""
+        raise NotImplementedError
+
+    def update(self, losses: Mapping[str, Tensor | None]) -> None:
+        """Learn from the (detached) losses of a training step; nothing to do by default."""
+
+
+class FixedWeighting(TaskWeighting):
+    """Constant weights."""
+
+    def __init__(self, tasks: Sequence[str], weights: Mapping[str, float] | None = None) -> None:
+        super().__init__(tasks)
+        given = dict(weights or {})
+        unknown = set(given) - set(tasks)
+        if unknown:
+            raise ValueError(f'weights: unknown task {sorted(unknown)}, known are {self.tasks}')
+        self.weights = {name: float(given.get(name, 1.0)) for name in self.tasks}
+
+    def _combine(self, losses: Mapping[str, Tensor]) -> Tensor:
+        return torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
+
+    def current(self) -> dict[str, float]:
+        """See the base class."""
+        return dict(self.weights)
+
+
+class UncertaintyWeighting(TaskWeighting):
+    r"""
+    Learned weights, :math:`\sum_k e^{-s_k} L_k + s_k / 2`, where s_k is a log variance.
+
+    Source: Kendall et al., Multi-Task Learning Using Uncertainty (2018), eq. 7.
+    """
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        super().__init__(tasks)
+        self.log_variance = nn.Parameter(torch.zeros(len(self.tasks)))
+
+    def _combine(self, losses: Mapping[str, Tensor]) -> Tensor:
+        terms = []
+        for index, name in enumerate(self.tasks):
+            if name in losses:
+                s = self.log_variance[index]
+                terms.append(torch.exp(-s) * losses[name] + 0.5 * s)
+        return torch.stack(terms).sum()
+
+    def current(self) -> dict[str, float]:
+        """See the base class."""
+        return dict(zip(self.tasks, torch.exp(-self.log_variance.detach()).tolist(), strict=True))
+
+
+class FairnessWeighting(TaskWeighting):
+    r"""
+    Max-min fair weights: the least improved task gets the most.
+
+    The total is :math:`K \sum_k w_k L_k / L_k(0)`, so that equal weights give each
+    normalised loss factor 1. Utilities come from exponentially smoothed losses; the start of a
+    task is the mean of its first ``start_steps`` losses, during which weights stay equal.
+
+    Args:
+        tasks: names.
+        rate: step size of the exponentiated gradient.
+        floor: least weight of a task, at most 1/K.
+        smoothing: share of the past in the smoothed losses, 0 <= smoothing < 1.
+        start_steps: steps that define the start of a task.
+
+    """
+
+    start: Tensor
+    smoothed: Tensor
+    counts: Tensor
+    weights: Tensor
+
+    def __init__(self, tasks: Sequence[str], rate: float = 0.05, floor: float = 0.1,
+                 smoothing: float = 0.98, start_steps: int = 10) -> None:
+        super().__init__(tasks)
+        count = len(self.tasks)
+        if not 0 <= floor <= 1 / count:
+            raise ValueError(f'floor: expected 0 <= floor <= {1 / count:.3g}, got {floor}')
+        if rate <= 0:
+            raise ValueError(f'rate: expected > 0, got {rate}')
+        if not 0 <= smoothing < 1:
+            raise ValueError(f'smoothing: expected 0 <= smoothing < 1, got {smoothing}')
+        if start_steps < 1:
+            raise ValueError(f'start_steps: expected >= 1, got {start_steps}')
+        self.rate, self.floor, self.smoothing = rate, floor, smoothing
+        self.start_steps = start_steps
+        # buffers: they travel with the checkpoint, so that a resumed run weighs alike
+        self.register_buffer('start', torch.zeros(count, dtype=torch.float64))
+        self.register_buffer('smoothed', torch.zeros(count, dtype=torch.float64))
+        self.register_buffer('counts', torch.zeros(count, dtype=torch.int64))
+        self.register_buffer('weights', torch.full((count,), 1 / count, dtype=torch.float64))
+
+    def _combine(self, losses: Mapping[str, Tensor]) -> Tensor:
+        terms = []
+        for index, name in enumerate(self.tasks):
+            if name not in losses:
+                continue
+            loss = losses[name]
+            # before the first update the loss itself is the best guess of its start
+            start = self.start[index] if int(self.counts[index]) else loss.detach().double()
+            factor = len(self.tasks) * self.weights[index] / start.clamp_min(1e-12)
+            terms.append(factor.to(loss.dtype) * loss)
+        return torch.stack(terms).sum()
+
+    def current(self) -> dict[str, float]:
+        """See the base class."""
+        return dict(zip(self.tasks, self.weights.tolist(), strict=True))
+
+    def utilities(self) -> Tensor:
+        """Relative improvement of each task so far [K]; 0 for a task that has not begun."""
+        gain = relative_improvement(self.smoothed, self.start)
+        return torch.where(self.counts >= self.start_steps, gain, torch.zeros_like(gain))
+
+    @torch.no_grad()
+    def update(self, losses: Mapping[str, Tensor | None]) -> None:
+        """
+        Take the losses of a step into the utilities, then move the weights.
+
+        Args:
+            losses: as for `combine`; already averaged over processes if there are several.
+
+        """
+        for index, name in enumerate(self.tasks):
+            value = losses.get(name)
+            if value is None or not bool(torch.isfinite(value)):
+                continue
+            loss = value.detach().double().to(self.start.device)
+            seen = int(self.counts[index])
+            if seen < self.start_steps:
+                self.start[index] += (loss - self.start[index]) / (seen + 1)
+                self.smoothed[index] = self.start[index]
+            else:
+                self.smoothed[index].lerp_(loss, 1 - self.smoothing)
+            self.counts[index] += 1
+        if bool((self.counts >= self.start_steps).all()):
+            self.weights.copy_(exponentiated_gradient_step(
+                self.weights, self.utilities(), self.rate, self.floor))
+
+
+def create_weighting(kind: str, tasks: Sequence[str], *,
+                     fixed: Mapping[str, float] | None = None, rate: float = 0.05,
+                     floor: float = 0.1, smoothing: float = 0.98,
+                     start_steps: int = 10) -> TaskWeighting:
+    """
+    Build the weighting called ``kind``.
+
+    Args:
+        kind: one of `WEIGHTINGS`.
+        tasks: names of the tasks.
+        fixed: weights for 'fixed'.
+        rate: see `FairnessWeighting`.
+        floor: see `FairnessWeighting`; reduced to 1/K where it is larger.
+        smoothing: see `FairnessWeighting`.
+        start_steps: see `FairnessWeighting`.
+
+    Raises:
+        ValueError: unknown kind.
+
+    """
+    if kind == 'fixed':
+        return FixedWeighting(tasks, fixed)
+    if kind == 'uncertainty':
+        return UncertaintyWeighting(tasks)
+    if kind == 'fairness':
+        return FairnessWeighting(tasks, rate, min(floor, 1 / len(tasks)), smoothing, start_steps)
+    raise ValueError(f'weighting: expected one of {WEIGHTINGS}, got {kind!r}')
+
+
+def max_min_point(losses: Sequence[Tensor], starts: Sequence[float]) -> int:
+    """
+    Index of the candidate with the largest least relative improvement; a brute-force reference.
+
+    Args:
+        losses: per task the loss of each candidate [N].
+        starts: loss of each task at the start.
+
+    Returns:
+        Index into the candidates.
+
+    """
+    gains = torch.stack([relative_improvement(loss, loss.new_tensor(start))
+                         for loss, start in zip(losses, starts, strict=True)])
+    return int(gains.amin(0).argmax())

@@ -1,0 +1,143 @@
+"""Unsupervised fusion loss: intensity, gradient and structure of the fused image."""
+
+from __future__ import annotations
+
+from mafs_training.losses.check import check_image, check_same_shape
+from mafs_training.losses.ssim import ssim_loss
+import torch
+from torch import nn, Tensor
+import torch.nn.functional as F
+
+
+def sobel(image: Tensor) -> tuple[Tensor, Tensor]:
+    """
+    Sobel derivatives, scaled so that a unit ramp has derivative 1, borders replicated.
+
+    Args:
+        image: [B,C,H,W].
+
+    Returns:
+        Horizontal (left to right) and vertical (top to bottom) derivative, each [B,C,H,W].
+
+    """
+    check_image('image', image)
+    p = F.pad(image, (1, 1, 1, 1), mode='replicate')
+    # slices: on a CPU a 1-channel 3x3 convolution is several times slower
+    rows = p[..., :-2, :] + 2 * p[..., 1:-1, :] + p[..., 2:, :]
+    columns = p[..., :-2] + 2 * p[..., 1:-1] + p[..., 2:]
+    dx = (rows[..., 2:] - rows[..., :-2]) / 8
+    dy = (columns[..., 2:, :] - columns[..., :-2, :]) / 8
+    return dx, dy
+
+
+def _check_triple(fused: Tensor, visible: Tensor, thermal: Tensor) -> None:
+    check_image('fused', fused)
+    check_same_shape('fused', fused, 'visible', visible)
+    check_same_shape('fused', fused, 'thermal', thermal)
+
+
+def intensity_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
+    r"""
+    Distance to the brighter source, :math:`\mathrm{mean}|F - \max(V, T)|`.
+
+    Args:
+        fused: fused luminance [B,1,H,W], 0..1.
+        visible: luminance of the visible image, same shape.
+        thermal: thermal image, same shape.
+
+    Returns:
+        Scalar >= 0.
+
+    Source: MAFS, fusion loss, intensity term.
+
+    """
+    _check_triple(fused, visible, thermal)
+    return F.l1_loss(fused, torch.maximum(visible, thermal))
+
+
+def gradient_loss(fused: Tensor, visible: Tensor, thermal: Tensor, signed: bool = True) -> Tensor:
+    r"""
+    Distance of the Sobel gradient to the larger source gradient, per axis.
+
+    .. math:: \sum_{d \in \{x,y\}} \mathrm{mean}|\partial_d F - \partial_d S^*_d|,
+              \quad S^*_d = \arg\max_{S \in \{V,T\}} |\partial_d S|
+
+    Args:
+        fused: fused luminance [B,1,H,W], 0..1.
+        visible: luminance of the visible image, same shape.
+        thermal: thermal image, same shape.
+        signed: compare derivatives with their sign, so that an edge may not be inverted; False
+            compares magnitudes as the paper's code does.
+
+    Returns:
+        Scalar >= 0.
+
+    Source: MAFS, fusion loss, gradient term; the sign is ours.
+
+    """
+    _check_triple(fused, visible, thermal)
+    total = fused.new_zeros(())
+    for f, v, t in zip(sobel(fused), sobel(visible), sobel(thermal), strict=True):
+        target = torch.where(v.abs() >= t.abs(), v, t)
+        total = total + (F.l1_loss(f, target) if signed else F.l1_loss(f.abs(), target.abs()))
+    return total
+
+
+def structure_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
+    r"""
+    Lost structural similarity to both sources, the mean of ``1 - SSIM`` to each.
+
+    Arguments and shapes as `intensity_loss`.
+
+    Returns:
+        Scalar >= 0.
+
+    Source: MAFS, fusion loss, structural similarity term.
+
+    """
+    _check_triple(fused, visible, thermal)
+    return (ssim_loss(fused, visible) + ssim_loss(fused, thermal)) / 2
+
+
+def fusion_loss(fused: Tensor, visible: Tensor, thermal: Tensor, *, intensity: float = 10.0,
+                gradient: float = 20.0, structure: float = 1.0,
+                signed: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
+    """
+    Weighted sum of intensity, gradient and structure loss.
+
+    Args:
+        fused: fused luminance [B,1,H,W], 0..1.
+        visible: luminance of the visible image, same shape.
+        thermal: thermal image, same shape.
+        intensity: weight of `intensity_loss`.
+        gradient: weight of `gradient_loss`.
+        structure: weight of `structure_loss`; 0 skips its computation.
+        signed: see `gradient_loss`.
+
+    Returns:
+        The scalar loss, and its terms before weighting, detached.
+
+    """
+    terms = {'intensity': intensity_loss(fused, visible, thermal),
+             'gradient': gradient_loss(fused, visible, thermal, signed)}
+    total = intensity * terms['intensity'] + gradient * terms['gradient']
+    if structure > 0:
+        terms['structure'] = structure_loss(fused, visible, thermal)
+        total = total + structure * terms['structure']
+    return total, {name: value.detach() for name, value in terms.items()}
+
+
+class FusionLoss(nn.Module):
+    """Module form of `fusion_loss`; stores its weights."""
+
+    def __init__(self, intensity: float = 10.0, gradient: float = 20.0, structure: float = 1.0,
+                 signed: bool = True) -> None:
+        super().__init__()
+        self.intensity, self.gradient, self.structure = intensity, gradient, structure
+        self.signed = signed
+
+    def forward(self, fused: Tensor, visible: Tensor,
+                thermal: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `fusion_loss`."""
+        return fusion_loss(fused, visible, thermal, intensity=self.intensity,
+                           gradient=self.gradient, structure=self.structure, signed=self.signed)

@@ -1,0 +1,214 @@
+"""Task weighting: the game behind max-min fairness, its limits, and what equal weights do."""
+
+from __future__ import annotations
+
+import math
+
+from mafs_training.fairness import (
+    create_weighting,
+    exponentiated_gradient_step,
+    FairnessWeighting,
+    FixedWeighting,
+    max_min_point,
+    project_to_floor,
+    relative_improvement,
+    UncertaintyWeighting,
+)
+import pytest
+import torch
+
+
+class TestStep:
+    def test_by_hand(self):
+        weights = exponentiated_gradient_step(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0]),
+                                              rate=math.log(3.0), floor=0.0)
+        assert weights.tolist() == pytest.approx([0.25, 0.75])
+
+    def test_floor_and_simplex(self):
+        weights = torch.full((3,), 1 / 3, dtype=torch.float64)
+        for _ in range(500):
+            weights = exponentiated_gradient_step(
+                weights, torch.tensor([1.0, 0.0, 0.9]).double(), 0.5, 0.05)
+            assert weights.min() >= 0.05 - 1e-12
+        assert weights.sum().item() == pytest.approx(1.0)
+        assert weights.tolist() == pytest.approx([0.05, 0.9, 0.05])
+
+    def test_floor_leaves_other_points_alone(self):
+        weights = torch.tensor([0.2, 0.5, 0.3]).double()
+        assert torch.allclose(project_to_floor(weights, 0.1), weights)
+        # 0.02 is raised to 0.1, the rest keeps its proportion 3 to 1
+        assert project_to_floor(torch.tensor([0.02, 0.735, 0.245]).double(), 0.1).tolist() == \
+            pytest.approx([0.1, 0.675, 0.225])
+        # scaling pushes the second below the floor as well
+        assert project_to_floor(torch.tensor([0.0, 0.11, 0.89]).double(), 0.1).tolist() == \
+            pytest.approx([0.1, 0.1, 0.8])
+
+    def test_floor_recovers_quickly(self):
+        """After a long lead the order flips; the floor brings the weight back in a few steps."""
+        weights = torch.tensor([0.5, 0.5]).double()
+        for _ in range(2000):
+            weights = exponentiated_gradient_step(
+                weights, torch.tensor([1.0, 0.0]).double(), 0.5, 0.02)
+        steps = 0
+        while weights[0] < 0.5:
+            weights = exponentiated_gradient_step(
+                weights, torch.tensor([0.0, 1.0]).double(), 0.5, 0.02)
+            steps += 1
+        assert steps <= 12
+
+    def test_utility(self):
+        gain = relative_improvement(torch.tensor([5.0, 0.0, 20.0]), torch.tensor(10.0))
+        assert gain.tolist() == pytest.approx([0.5, 1.0, -1.0])
+
+
+class TwoTasks:
+    """
+    Two quadratic tasks that share a parameter in the plane and cannot both be solved.
+
+    Task 1 is loud (scale 100) and starts far from its optimum, task 2 is quiet and starts nearer
+    to its own: what helps task 1 soon costs task 2 more than it had.
+    """
+
+    centres = torch.tensor([[2.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
+    scales = torch.tensor([100.0, 1.0], dtype=torch.float64)
+    begin = torch.tensor([-0.4, 1.5], dtype=torch.float64)
+
+    def losses(self, point):
+        return self.scales * (point - self.centres).square().sum(-1)
+
+    def train(self, combine, update, rate, steps=1600):
+        point = self.begin.clone().requires_grad_()
+        path = []
+        for _ in range(steps):
+            loss = self.losses(point)
+            named = {'one': loss[0], 'two': loss[1]}
+            total = combine(named)
+            (gradient,) = torch.autograd.grad(total, point)
+            with torch.no_grad():
+                point -= rate * gradient
+            update({name: value.detach() for name, value in named.items()})
+            path.append(point.detach().clone())
+        return torch.stack(path[steps // 2:]).mean(0)
+
+    def utilities(self, point):
+        return relative_improvement(self.losses(point), self.losses(self.begin))
+
+    def best(self):
+        """Largest least utility by brute force over the segment between the optima."""
+        share = torch.linspace(0, 1, 20001, dtype=torch.float64).unsqueeze(1)
+        points = share * self.centres[0] + (1 - share) * self.centres[1]
+        losses = torch.stack([self.losses(point) for point in points[::10]]).T
+        starts = self.losses(self.begin).tolist()
+        return self.utilities(points[::10][max_min_point(list(losses), starts)]).min().item()
+
+
+class TestToy:
+    def test_equal_weights_starve_one_and_fair_weights_reach_the_optimum(self):
+        toy = TwoTasks()
+        best = toy.best()
+
+        equal = FixedWeighting(('one', 'two'))
+        starved = toy.utilities(toy.train(equal.combine, equal.update, rate=0.004))
+        assert starved[0] > 0.95
+        assert starved[1] < 0  # worse than where it began: starved
+
+        fair = FairnessWeighting(('one', 'two'), rate=0.05, floor=0.01, smoothing=0.5,
+                                 start_steps=1)
+        reached = toy.utilities(toy.train(fair.combine, fair.update, rate=0.05))
+        assert reached.min().item() == pytest.approx(best, abs=0.02)
+        assert best > 0.2
+
+    def test_normalising_alone_is_not_enough(self):
+        """Equal weights on normalised losses do better than raw ones, yet miss the optimum."""
+        toy = TwoTasks()
+        starts = toy.losses(toy.begin)
+        normal = FixedWeighting(('one', 'two'),
+                                {'one': 1 / starts[0].item(), 'two': 1 / starts[1].item()})
+        reached = toy.utilities(toy.train(normal.combine, normal.update, rate=2.0))
+        assert reached.min().item() < toy.best() - 0.01
+
+    def test_saddle_point_condition(self):
+        """At the fair point utilities are equal, so no shift of weight can raise the minimum."""
+        toy = TwoTasks()
+        fair = FairnessWeighting(('one', 'two'), rate=0.05, floor=0.01, smoothing=0.5,
+                                 start_steps=1)
+        one, two = toy.utilities(toy.train(fair.combine, fair.update, rate=0.05)).tolist()
+        assert one == pytest.approx(two, abs=0.03)
+
+
+class TestFairnessModule:
+    def test_equal_factors_at_the_start(self):
+        module = FairnessWeighting(('a', 'b'), start_steps=2)
+        total = module.combine({'a': torch.tensor(50.0), 'b': torch.tensor(0.1)})
+        assert total.item() == pytest.approx(2.0)
+
+    def test_start_is_the_mean_of_the_first_steps(self):
+        module = FairnessWeighting(('a', 'b'), start_steps=2)
+        for a, b in ((4.0, 1.0), (2.0, 3.0)):
+            module.update({'a': torch.tensor(a), 'b': torch.tensor(b)})
+        assert module.start.tolist() == pytest.approx([3.0, 2.0])
+        assert module.utilities().tolist() == pytest.approx([0.0, 0.0])
+
+    def test_missing_task_is_left_alone(self):
+        module = FairnessWeighting(('a', 'b'), start_steps=1)
+        module.update({'a': torch.tensor(1.0), 'b': torch.tensor(1.0)})
+        before = module.smoothed.clone()
+        module.update({'a': torch.tensor(0.5), 'b': None})
+        assert module.smoothed[1] == before[1]
+        assert module.smoothed[0] < before[0]
+        assert module.weights[1] > module.weights[0]
+
+    def test_state_travels_with_the_checkpoint(self):
+        first, second = (FairnessWeighting(('a', 'b'), start_steps=1) for _ in range(2))
+        for value in (1.0, 0.8, 0.5):
+            first.update({'a': torch.tensor(value), 'b': torch.tensor(1.0)})
+        second.load_state_dict(first.state_dict())
+        for module in (first, second):
+            module.update({'a': torch.tensor(0.4), 'b': torch.tensor(0.9)})
+        assert first.current() == second.current()
+
+    def test_non_finite_loss_does_not_poison(self):
+        module = FairnessWeighting(('a',), floor=0.0, start_steps=1)
+        module.update({'a': torch.tensor(1.0)})
+        module.update({'a': torch.tensor(float('nan'))})
+        assert torch.isfinite(module.smoothed).all()
+
+    @pytest.mark.parametrize(('kwargs', 'message'), [
+        ({'floor': 0.6}, 'floor: expected 0 <= floor <= 0.5, got 0.6'),
+        ({'rate': 0}, 'rate: expected > 0'),
+        ({'smoothing': 1.0}, 'smoothing: expected 0 <= smoothing < 1'),
+        ({'start_steps': 0}, 'start_steps: expected >= 1')])
+    def test_ranges(self, kwargs, message):
+        with pytest.raises(ValueError, match=message):
+            FairnessWeighting(('a', 'b'), **kwargs)
+
+
+class TestOthers:
+    def test_uncertainty_settles_at_twice_the_loss(self):
+        # d/ds (e^-s L + s/2) = 0 at e^-s = 1 / (2 L)
+        module = UncertaintyWeighting(('a', 'b'))
+        optimiser = torch.optim.Adam(module.parameters(), lr=0.05)
+        for _ in range(600):
+            optimiser.zero_grad()
+            module.combine({'a': torch.tensor(2.0), 'b': torch.tensor(0.25)}).backward()
+            optimiser.step()
+        weights = module.current()
+        assert weights['a'] == pytest.approx(0.25, rel=0.02)
+        assert weights['b'] == pytest.approx(2.0, rel=0.02)
+
+    def test_create(self):
+        assert isinstance(create_weighting('fixed', ('a',)), FixedWeighting)
+        assert isinstance(create_weighting('uncertainty', ('a',)), UncertaintyWeighting)
+        assert isinstance(create_weighting('fairness', ('a', 'b')), FairnessWeighting)
+        with pytest.raises(ValueError, match="got 'magic'"):
+            create_weighting('magic', ('a',))
+
+    def test_unknown_and_empty(self):
+        module = FixedWeighting(('a',), {'a': 2.0})
+        assert module.combine({'a': torch.tensor(3.0)}).item() == 6.0
+        with pytest.raises(ValueError, match='unknown task'):
+            module.combine({'x': torch.tensor(1.0)})
+        with pytest.raises(ValueError, match='no task has a loss'):
+            module.combine({'a': None})
+        with pytest.raises(ValueError, match='unknown task'):
+            FixedWeighting(('a',), {'b': 1.0})
