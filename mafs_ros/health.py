@@ -1,0 +1,225 @@
+"""The state of the node in one word and one sentence that a person understands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from mafs_ros.statistics import Snapshot, StreamState
+
+MIN_RECENT_DROPS = 3  # One bad image in ten seconds is no condition to warn about.
+LOSS_WARN = 0.2  # Share of published images that may get lost before it is worth a warning.
+LOW_MATCH = 0.5
+CAMERA = {'visible': 'visible (rgb)', 'thermal': 'thermal'}
+
+# Reasons of the pairing: an image without partner is normal for cameras of different rates.
+PAIRING_REASONS = frozenset({
+    'no_partner', 'not_nearest', 'duplicate', 'late', 'overflow', 'outlier', 'clock_jump',
+    'flushed', 'overtaken', 'deactivated'})
+
+
+class Level(IntEnum):
+    """As in diagnostic_msgs/DiagnosticStatus."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+    STALE = 3
+
+
+@dataclass(frozen=True)
+class Context:
+    """
+    What the judgement needs beside the statistics.
+
+    Attributes:
+        state: label of the lifecycle state.
+        configure_error: why the last configure or activate failed, '' if it did not.
+        fault: why the last inference failed, '' if it did not.
+        publishers: number of publishers of each input.
+        topics: name of each input.
+        last_errors: newest text by reason of drop.
+        stale_after_s: an input without an image for this long is stalled.
+        min_pair_rate_hz: fewer pairs than this are a warning.
+        slop_s: largest offset of a pair.
+        clock_is_zero: whether simulated time is asked for and nobody publishes /clock.
+        notices: what the user should know about the set-up (no weights, no GPU).
+
+    """
+
+    state: str = 'active'
+    configure_error: str = ''
+    fault: str = ''
+    publishers: dict[str, int] = field(default_factory=dict)
+    topics: dict[str, str] = field(default_factory=dict)
+    last_errors: dict[str, str] = field(default_factory=dict)
+    stale_after_s: float = 3.0
+    min_pair_rate_hz: float = 0.0
+    slop_s: float = 0.03
+    clock_is_zero: bool = False
+    notices: tuple[str, ...] = ()
+
+
+def assess(snapshot: Snapshot, context: Context) -> tuple[Level, str]:
+    """
+    Return the state of the node.
+
+    Args:
+        snapshot: what happened.
+        context: how the node is set up.
+
+    Returns:
+        Level and sentence of the most severe condition.
+
+    """
+    if context.state != 'active':
+        return _not_active(context)
+    if context.fault:
+        return Level.ERROR, f'The last pair could not be computed: {context.fault}'
+    if context.clock_is_zero:
+        return Level.STALE, (
+            'use_sim_time is set but no time arrives on /clock: play the bag with --clock or '
+            'set use_sim_time to false')
+    silent = [_silent(name, snapshot, context) for name in snapshot.streams]
+    found = [text for text in silent if text]
+    if found:
+        return Level.STALE, ' '.join(found)
+    conditions = [
+        _only_bad_images(snapshot, context), _no_pairs(snapshot, context),
+        _swapped(snapshot), _transport_loss(snapshot, context), _bad_images(snapshot, context),
+        _low_match(snapshot), _low_rate(snapshot, context)]
+    worst = max((c for c in conditions if c), key=lambda c: c[0], default=None)
+    if worst:
+        return worst
+    if context.notices:
+        return Level.WARN, f'{_working(snapshot)} Note: {context.notices[0]}'
+    return Level.OK, _working(snapshot)
+
+
+def _working(snapshot: Snapshot) -> str:
+    """Return the sentence for a node that works."""
+    if not snapshot.pairs:
+        return 'Waiting for the first pair.'
+    text = (f'{snapshot.processed_rate_hz:.1f} of {snapshot.pair_rate_hz:.1f} pairs/s processed')
+    if snapshot.latency_median_ms is not None:
+        text += f', latency {snapshot.latency_median_ms:.0f} ms'
+    return text + '.'
+
+
+def _not_active(context: Context) -> tuple[Level, str]:
+    if context.configure_error:
+        return Level.ERROR, (
+            f'Not running: {context.configure_error} Correct this, then configure and activate.')
+    if context.state == 'inactive':
+        return Level.STALE, 'Inactive: configured, waits to be activated.'
+    if context.state == 'unconfigured':
+        return Level.STALE, 'Unconfigured: waits to be configured and activated.'
+    return Level.STALE, f'Not running: lifecycle state {context.state}.'
+
+
+def _silent(name: str, snapshot: Snapshot, context: Context) -> str:
+    """Return a sentence if an input delivers nothing."""
+    stream = snapshot.streams[name]
+    silence_s = snapshot.active_s if stream.since_last_s is None else stream.since_last_s
+    if silence_s <= context.stale_after_s:
+        return ''
+    camera, topic = CAMERA[name], context.topics.get(name, name)
+    count = context.publishers.get(name, 0)
+    if not count:
+        return (f'No {camera} image for {silence_s:.0f} s: nobody publishes {topic}. Is the '
+                'driver running and the topic remapped?')
+    if stream.since_last_s is None:
+        return (f'{topic} has {count} publisher(s) but no {camera} image has arrived for '
+                f'{silence_s:.0f} s: is the QoS compatible, the transport (raw, compressed) '
+                'right, and are the images smaller than the shared-memory segment of the '
+                'publisher (FASTRTPS_DEFAULT_PROFILES_FILE)?')
+    return (f'No {camera} image for {silence_s:.0f} s although {topic} has {count} '
+            'publisher(s): has the camera stopped?')
+
+
+def _only_bad_images(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
+    for name, stream in snapshot.streams.items():
+        if stream.received >= MIN_RECENT_DROPS and not stream.accepted:
+            return Level.ERROR, (f'All {stream.received} {CAMERA[name]} images were refused'
+                                 f'{_newest_error(snapshot, context)}')
+    return None
+
+
+def _newest_error(snapshot: Snapshot, context: Context) -> str:
+    """Return ': <text>' of the most frequent bad-image reason."""
+    bad = _bad_counts(snapshot)
+    if not bad:
+        return '.'
+    reason = max(bad, key=lambda key: bad[key])
+    text = context.last_errors.get(reason, '')
+    return f', {reason}: {text}' if text else f', {reason}.'
+
+
+def _bad_counts(snapshot: Snapshot) -> dict[str, int]:
+    return {reason: count for reason, count in snapshot.recent_drops.items()
+            if reason not in PAIRING_REASONS}
+
+
+def _no_pairs(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
+    if all(s.accepted >= 10 for s in snapshot.streams.values()) and not snapshot.pairs:
+        return Level.ERROR, (
+            f'Both cameras deliver but no two stamps are within sync.slop '
+            f'({1e3 * context.slop_s:.0f} ms): are the clocks of the cameras synchronised? Raise '
+            "sync.slop or set thermal.time_offset (or 'auto').")
+    if snapshot.pairs and snapshot.pair_rate_hz == 0:
+        return Level.WARN, (
+            'Both cameras deliver but no pair has formed for 5 s: did a clock jump or drift?')
+    return None
+
+
+def _swapped(snapshot: Snapshot) -> tuple[Level, str] | None:
+    visible, thermal = snapshot.streams['visible'], snapshot.streams['thermal']
+    if snapshot.recent_drops.get('swapped'):
+        return Level.ERROR, (
+            'The topics of the two cameras seem to be swapped: the visible input carries a '
+            'thermal encoding and the thermal input a colour one.')
+    if visible.encoding == 'mono8' and thermal.encoding in ('rgb8', 'bgr8'):
+        return Level.WARN, (
+            f'The visible input carries mono8 and the thermal input {thermal.encoding}: are '
+            'the topics swapped?')
+    return None
+
+
+def _transport_loss(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
+    def share(item: tuple[str, StreamState]) -> float:
+        return item[1].lost_share
+
+    name, stream = max(snapshot.streams.items(), key=share)
+    if stream.lost_share < LOSS_WARN or stream.rate_hz == 0:
+        return None
+    return Level.WARN, (
+        f'{100 * stream.lost_share:.0f} % of the {CAMERA[name]} images published on '
+        f'{context.topics.get(name, name)} do not arrive. Most likely they are larger than the '
+        'shared-memory segment of Fast DDS: start the PUBLISHER with '
+        'FASTRTPS_DEFAULT_PROFILES_FILE=config/fastdds_shm.xml (docs/troubleshooting.md); '
+        'otherwise the network or this CPU is too slow.')
+
+
+def _bad_images(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
+    count = sum(_bad_counts(snapshot).values())
+    if count < MIN_RECENT_DROPS:
+        return None
+    return Level.WARN, (f'{count} images dropped in the last 10 s'
+                        f'{_newest_error(snapshot, context)}')
+
+
+def _low_match(snapshot: Snapshot) -> tuple[Level, str] | None:
+    slower = min(s.accepted for s in snapshot.streams.values())
+    if slower < 30 or snapshot.match_rate >= LOW_MATCH:
+        return None
+    return Level.WARN, (
+        f'Only {100 * snapshot.match_rate:.0f} % of the images of the slower camera find a '
+        "partner: raise sync.slop or set thermal.time_offset (or 'auto').")
+
+
+def _low_rate(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
+    limit = context.min_pair_rate_hz
+    if not limit or snapshot.active_s < 5.0 or snapshot.pair_rate_hz >= limit:
+        return None
+    return Level.WARN, (f'{snapshot.pair_rate_hz:.1f} pairs/s, expected at least {limit:g} '
+                        '(diagnostics.min_pair_rate).')

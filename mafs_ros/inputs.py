@@ -1,0 +1,153 @@
+"""The subscriptions of the node: receiving, checking, counting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import time
+from typing import Any
+
+from mafs_model.errors import ImageError
+from mafs_ros import qos
+from mafs_ros.conversions import check_image, Frame, NS_PER_S, stamp_to_ns
+from mafs_ros.parameters import Settings
+from mafs_ros.reporting import Reporter
+from mafs_ros.statistics import Statistics
+from rclpy.lifecycle import LifecycleNode
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+TOPICS = {'visible': 'rgb/image_raw', 'thermal': 'thermal/image_raw'}
+CAMERA_INFO_TOPIC = 'rgb/camera_info'
+
+# Since Iron a callback with two arguments gets the message information as well.
+HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
+_NO_SEQUENCE = 2**64 - 1  # what a middleware without sequence numbers reports
+
+
+class CameraInputs:
+    """
+    Both image subscriptions and that of the calibration.
+
+    Threads: created and destroyed by lifecycle transitions; the callbacks run in the node's
+    default callback group, so that only one of them runs at a time, in any executor.
+
+    Args:
+        node: the node that owns them.
+        settings: validated parameters.
+        statistics: counts what arrives.
+        reporter: logs and counts what is refused.
+        on_frame: called with 'visible' or 'thermal' and every usable frame.
+        subscriber: `message_filters.Subscriber` where that package synchronises, else None.
+
+    """
+
+    def __init__(self, node: LifecycleNode, settings: Settings, statistics: Statistics,
+                 reporter: Reporter, on_frame: Callable[[str, Frame], None],
+                 subscriber: Any | None = None) -> None:
+        self._node = node
+        self.settings = settings
+        self._statistics = statistics
+        self._reporter = reporter
+        self._on_frame = on_frame
+        self.camera_info: CameraInfo | None = None
+        self.topics: dict[str, str] = {}
+        self._subscriptions: list[Any] = []
+        try:
+            for stream, transport in (('visible', settings.rgb_transport),
+                                      ('thermal', settings.thermal_transport)):
+                self._subscribe(stream, transport, subscriber)
+            self._subscriptions.append(node.create_subscription(
+                CameraInfo, CAMERA_INFO_TOPIC, self._on_camera_info, qos.sensor_input(),
+                qos_overriding_options=qos.overridable()))
+        except BaseException:
+            self.destroy()
+            raise
+
+    def _subscribe(self, stream: str, transport: str, subscriber: Any | None) -> None:
+        """Subscribe to the images of one camera."""
+        message_type = Image if transport == 'raw' else CompressedImage
+        self.topics[stream] = input_topic(self._node, stream, transport)
+        # A resolved name must not be resolved again: rules that swap two topics would undo it.
+        topic = TOPICS[stream] if transport == 'raw' else self.topics[stream]
+        options = {'qos_profile': qos.sensor_input(),
+                   'qos_overriding_options': qos.overridable()}
+        if subscriber is not None:
+            source = subscriber(self._node, message_type, topic, **options)
+            source.registerCallback(self._callback(stream, with_info=False))
+            self._subscriptions.append(source.sub)
+            return
+        self._subscriptions.append(self._node.create_subscription(
+            message_type, topic, self._callback(stream, HAS_MESSAGE_INFO), **options))
+
+    def _callback(self, stream: str, with_info: bool) -> Callable[..., None]:
+        """Return the callback of one stream, with the signature that rclpy understands."""
+        def on_message(message: Any) -> None:
+            self._receive(stream, message, None)
+
+        def on_message_with_info(message: Any, info: Any) -> None:
+            self._receive(stream, message, info)
+
+        return on_message_with_info if with_info else on_message
+
+    def destroy(self) -> None:
+        """Remove all subscriptions."""
+        while self._subscriptions:
+            self._node.destroy_subscription(self._subscriptions.pop())
+
+    def publisher_counts(self) -> dict[str, int]:
+        """Return how many publishers each image topic has."""
+        return {stream: self._node.count_publishers(topic)
+                for stream, topic in self.topics.items()}
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self.camera_info = message
+
+    def _receive(self, stream: str, message: Any, info: Any) -> None:
+        """Check one message and hand it on."""
+        received_s = time.monotonic()
+        sequence = info.get('publication_sequence_number') if info else None
+        self._statistics.received(
+            stream, None if sequence in (None, 0, _NO_SEQUENCE) else sequence)
+        try:
+            stamp_ns, age_s = self._check_stamp(message)
+            encoding, size = check_image(
+                message, stream, self._statistics.last_encoding(_other(stream)))
+        except ImageError as error:
+            self._reporter.drop(error.reason, f'{self.topics[stream]}: {error}')
+            return
+        self._statistics.accepted(stream, age_s, encoding, size)
+        self._on_frame(stream, Frame(message.header, stamp_ns, received_s, message))
+
+    def _check_stamp(self, message: Any) -> tuple[int, float]:
+        """Return stamp in ns and age in s; raises ImageError where it cannot be meant."""
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        if stamp_ns <= 0:
+            raise ImageError(
+                'stamp_zero', 'stamp is zero, expected the time of exposure (the driver does '
+                'not set header.stamp)')
+        now_ns = self._node.get_clock().now().nanoseconds
+        age_s = (now_ns - stamp_ns) / NS_PER_S
+        limit_s = self.settings.stamps_max_ahead
+        # Simulated time is zero until the first /clock message.
+        if limit_s and now_ns and -age_s > limit_s:
+            raise ImageError(
+                'stamp_future', f'stamp is {-age_s:.1f} s ahead of the clock of this node, '
+                f'expected at most {limit_s:g} s (stamps.max_ahead; are the clocks '
+                'synchronised, is use_sim_time right?)')
+        return stamp_ns, age_s
+
+
+def _other(stream: str) -> str:
+    return 'thermal' if stream == 'visible' else 'visible'
+
+
+def input_topic(node: LifecycleNode, stream: str, transport: str) -> str:
+    """
+    Return the topic of a stream, remapped, with the suffix of its transport.
+
+    As with image_transport, the base topic is what users remap; `/compressed` is added to it.
+    """
+    base = str(node.resolve_topic_name(TOPICS[stream]))
+    if transport == 'compressed' and not base.endswith('/compressed'):
+        return base + '/compressed'
+    return base

@@ -1,0 +1,106 @@
+"""Connection of the parameter table to a node: the only module that calls the parameter API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mafs_model.errors import ConfigError
+from mafs_ros.parameters import BY_NAME, Parameter, Settings, TABLE
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
+import rclpy.node
+import rclpy.parameter
+
+# Parameters that rclpy or launch declare by themselves.
+_FOREIGN = ('use_sim_time', 'start_type_description_service', 'qos_overrides')
+
+
+class ParameterHandler:
+    """
+    Declares all parameters, refuses bad values and hands out `Settings`.
+
+    The parameters are declared with dynamic types, because rclpy would otherwise answer a value
+    of a wrong type itself, without saying the name, the value and what is expected, and would
+    end the node where that value comes from a file. Here a wrong value from a file is found in
+    configure, and a wrong update is refused.
+
+    Threads: the callback and `take_update` run in the node's default callback group, one at a
+    time.
+
+    Args:
+        node: the node whose parameters they are.
+
+    """
+
+    def __init__(self, node: rclpy.node.Node) -> None:
+        self._node = node
+        self._changed = False
+        self.locked = False  # True while configured: what needs a reload is refused
+        for row in TABLE:
+            default = list(row.default) if isinstance(row.default, tuple) else row.default
+            node.declare_parameter(row.name, default, _descriptor(row))
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def read(self) -> Settings:
+        """
+        Return the validated values of all parameters.
+
+        Raises:
+            ConfigError: naming the first bad parameter, its value and the expectation.
+
+        """
+        self._changed = False
+        return Settings.from_values(self._values())
+
+    def take_update(self) -> Settings | None:
+        """Return new settings if a parameter changed since the last call."""
+        return self.read() if self._changed else None
+
+    def unknown_names(self) -> list[str]:
+        """Return names given from outside (file, command line) that are no parameters."""
+        # rclpy ignores undeclared overrides silently; it offers no public way to list them.
+        overrides: Iterable[str] = getattr(self._node, '_parameter_overrides', {})
+        return sorted(name for name in overrides
+                      if name not in BY_NAME and name.split('.')[0] not in _FOREIGN)
+
+    def _values(self) -> dict[str, Any]:
+        return {row.name: self._node.get_parameter(row.name).value for row in TABLE}
+
+    def _on_set(self, updates: list[rclpy.parameter.Parameter]) -> SetParametersResult:
+        """Accept or refuse an update as a whole."""
+        new = {}
+        try:
+            for update in updates:
+                row = BY_NAME.get(update.name)
+                if row is None:
+                    continue
+                row.validate(update.value)
+                self._check_unlocked(row, update.value)
+                new[row.name] = update.value
+            if self.locked:
+                Settings.from_values({**self._values(), **new})
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        # The values are stored after this call returns; `take_update` reads them later.
+        self._changed = self._changed or bool(new)
+        return SetParametersResult(successful=True)
+
+    def _check_unlocked(self, row: Parameter, value: Any) -> None:
+        """Raise ConfigError where a value cannot change now."""
+        if not self.locked or row.dynamic:
+            return
+        if row.validate(value) != row.validate(self._node.get_parameter(row.name).value):
+            raise ConfigError(
+                f'{row.name}: got {value!r}, expected no change while configured (clean up '
+                'the node, set it, configure again)')
+
+
+def _descriptor(row: Parameter) -> ParameterDescriptor:
+    """Return what `ros2 param describe` shows."""
+    when = 'can change at any time' if row.dynamic else 'can change while unconfigured'
+    unit = f', unit {row.unit}' if row.unit else ''
+    limits = row.describe_range().replace('`', "'")
+    return ParameterDescriptor(
+        name=row.name, description=row.description.replace('`', "'"),
+        additional_constraints=f'{row.kind}{": " if limits else ""}{limits}{unit}; {when}',
+        dynamic_typing=True)
