@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -126,17 +127,26 @@ def paired_pooled_difference(
     return Interval(values[1] - values[0], low, high, len(first), _p_value(samples))
 
 
+@lru_cache(maxsize=4)
 def _weights(images: int, resamples: int, seed: int) -> Float:
-    """How often each image is drawn in each resample, float64 [resamples, images]."""
+    """
+    How often each image is drawn in each resample, float64 [resamples, images].
+
+    Of many images fewer resamples are drawn (at least 500), so that the table stays below
+    160 MB; their interval is narrow anyway.
+    """
+    resamples = min(resamples, max(500, 20_000_000 // images))
     generator = np.random.default_rng(seed)
     drawn = generator.multinomial(images, np.full(images, 1 / images), size=resamples)
-    return drawn.astype(np.float64)
+    weights = drawn.astype(np.float64)
+    weights.flags.writeable = False
+    return weights
 
 
 def _pooled(counts: NDArray[Any], resamples: int, seed: int) -> Float:
     flat = counts.reshape(len(counts), -1).astype(np.float64)
     pooled = _weights(len(counts), resamples, seed) @ flat
-    return np.asarray(pooled.reshape((resamples, *counts.shape[1:])))
+    return np.asarray(pooled.reshape((-1, *counts.shape[1:])))
 
 
 def _percentiles(samples: Float, level: float) -> tuple[float, float]:
