@@ -1,0 +1,68 @@
+"""
+Printing of the parameter table for people.
+
+`python -m mafs_ros.parameter_docs` prints it as Markdown, with `--yaml` as the commented parameter
+file `config/mafs_fusion.yaml`.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+
+from mafs_ros.parameters import Parameter, TABLE
+
+_YAML_HEAD = """\
+# Parameters of fusion_node with their defaults; `python -m mafs_ros.parameter_docs --yaml` made it.
+# A copy with only the lines that differ is a good parameter file of your own. Lines marked
+# [any time] can be changed while the node runs, the others while it is unconfigured.
+/**:
+  ros__parameters:
+"""
+
+
+def markdown_table() -> str:
+    """Return the table as Markdown, one row for each parameter."""
+    rows = ['| parameter | type | default | unit | range or choices | changes | meaning |',
+            '|---|---|---|---|---|---|---|']
+    for p in TABLE:
+        when = 'any time' if p.dynamic else 'unconfigured'
+        rows.append(f'| `{p.name}` | {p.kind.replace("_", " ")} | `{_yaml_value(p)}` | {p.unit} | '
+                    f'{p.describe_range()} | {when} | {p.description} |')
+    return '\n'.join(rows)
+
+
+def yaml_file() -> str:
+    """Return the parameter file with all defaults and comments."""
+    lines = []
+    for p in TABLE:
+        when = ' [any time]' if p.dynamic else ''
+        limits = p.describe_range()
+        unit = f', in {p.unit}' if p.unit else ''
+        accepted = f' Accepted: {limits}{unit}.' if limits else ''
+        text = f'{p.description}{accepted}{when}'.replace('`', "'")
+        lines += textwrap.wrap(
+            text, 99, initial_indent='    # ', subsequent_indent='    # ',
+            break_long_words=False, break_on_hyphens=False)
+        # The parser of parameter files knows no empty list.
+        off = '# ' if p.default == () else ''
+        lines.append(f'    {off}{p.name}: {_yaml_value(p)}')
+    return _YAML_HEAD + '\n'.join(lines) + '\n'
+
+
+def _yaml_value(parameter: Parameter) -> str:
+    """Return the default as it is written in YAML."""
+    value = parameter.default
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(list(value) if isinstance(value, tuple) else value)
+
+
+def main(arguments: list[str]) -> None:
+    """Print the Markdown table, or with `--yaml` the parameter file."""
+    text = yaml_file() if arguments == ['--yaml'] else markdown_table() + '\n'
+    sys.stdout.write(text)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])
