@@ -13,7 +13,7 @@ import textwrap
 from mafs_ros.parameters import Parameter, TABLE
 
 _YAML_HEAD = """\
-# Parameters of fusion_node with their defaults; `python -m mafs_ros.parameter_docs --yaml` made it.
+# Parameters of fusion_node with their defaults, from `python -m mafs_ros.parameter_docs --yaml`.
 # A copy with only the lines that differ is a good parameter file of your own. Lines marked
 # [any time] can be changed while the node runs, the others while it is unconfigured.
 /**:
