@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 from mafs_model.config import MAFSConfig
 from mafs_model.encoder import JointDescription, LevelFeatures
@@ -49,7 +50,7 @@ class AdaptiveFusionModule(nn.Module):
         self.global_attention = nn.Conv2d(hidden, channels, 1, bias=False)
         for head in (self.local_attention, self.global_attention):
             nn.init.normal_(head.weight, std=0.01)
-        nn.init.zeros_(self.local_attention.bias)
+        nn.init.zeros_(cast(Tensor, self.local_attention.bias))
 
     def recalibrate(self, visible: Tensor, thermal: Tensor) -> tuple[Tensor, Tensor]:
         """Scale the channels of each stream by 1 to 2 from the global view of both."""
@@ -102,12 +103,12 @@ class HeterogeneousFusionModule(nn.Module):
         self.shift = nn.Conv2d(hidden, channels, 1)
         self.refine = ConvNormAct(channels, channels)
         nn.init.normal_(self.scale.weight, std=0.02)
-        nn.init.zeros_(self.scale.bias)
+        nn.init.ones_(cast(Tensor, self.scale.bias))  # the 1 of 1 + Gamma C
 
     def modulate(self, features: Tensor, guide: Tensor) -> Tensor:
         """Normalise, scale and shift, without the refinement."""
         code = upsample(self.shared(guide), 2)  # [B, hidden, H, W]
-        return self.normalise(features) * (1.0 + self.scale(code)) + self.shift(code)
+        return self.normalise(features) * self.scale(code) + self.shift(code)
 
     def forward(self, features: Tensor, guide: Tensor) -> Tensor:
         """``[B, C, H, W], [B, G, H / 2, W / 2] -> [B, C, H, W]``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mafs_model.config import MAFSConfig
 from mafs_model.layers.convolution import ConvNormAct
-from mafs_model.layers.resampling import SubPixelConv, upsample
+from mafs_model.layers.resampling import CellConv, SmoothCells
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -14,14 +14,14 @@ class BlendDecoder(nn.Module):
     r"""
     Fused luminance from weights predicted at low resolution and applied to full-size pixels.
 
-    Every source s (visible luminance Y, thermal T) is split into a base, its mean over blocks
-    enlarged again, and a detail: ``s = B_s + D_s``. The network predicts, by sub-pixel
-    convolution, one value per pixel for the blend logit :math:`\omega`, the detail logit
-    :math:`\delta` and the detail gain :math:`\eta`, and smooth maps for the guidance
-    :math:`\kappa`, the gain :math:`\gamma` and the shift :math:`\beta`:
+    Every source s (visible luminance Y, thermal T) is split into a base, the smoothly enlarged
+    mean of blocks, and a detail: ``s = B_s + D_s``. The network predicts one value per pixel for
+    the blend logit :math:`\omega`, the guidance :math:`\kappa`, the detail logit :math:`\delta`
+    and the detail gain :math:`\eta`, and smooth maps for the gain :math:`\gamma` and the shift
+    :math:`\beta` of the base:
 
     .. math::
-        w &= \sigma(\omega + \kappa (Y - T)), \quad
+        w &= \sigma(\omega + 16\,\kappa (Y - T)), \quad
         B = w B_Y + (1 - w) B_T \\
         m &= \sigma(\delta + k (|D_Y| - |D_T|)), \quad
         D = (1 + \tanh\eta) (m D_Y + (1 - m) D_T) \\
@@ -33,6 +33,10 @@ class BlendDecoder(nn.Module):
     takes each detail from the source in which it is stronger: the fused image is about as sharp
     as the sharper one, and all detail in it comes from a source.
 
+    The arithmetic runs on cells, ``[B, stride^2, H / stride, W / stride]``: the pixels of a cell
+    are channels. That is the layout in which the convolutions predict, so no map but the result
+    is ever rearranged to full size.
+
     Args:
         channels: channels of the features.
         hidden: channels of the prediction.
@@ -43,24 +47,25 @@ class BlendDecoder(nn.Module):
     GUIDANCE_SCALE = 16.0
     TONE_RANGE = 0.75
     DETAIL_SHARPNESS = 128.0
+    BASE_RADIUS_PX = 4
 
     def __init__(self, channels: int, hidden: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
-        self.block_px = max(stride, 4)
         self.hidden = ConvNormAct(channels, hidden)
-        self.blend = SubPixelConv(hidden, 1, stride)
-        self.detail = SubPixelConv(hidden, 1, stride)
-        self.detail_gain = SubPixelConv(hidden, 1, stride)
-        self.tone = nn.Conv2d(hidden, 3, 1)
-        nn.init.normal_(self.tone.weight, std=0.01)
-        nn.init.zeros_(self.tone.bias)
+        self.blend = CellConv(hidden, 1, stride)
+        self.guidance = CellConv(hidden, 1, stride)
+        self.detail = CellConv(hidden, 1, stride)
+        self.detail_gain = CellConv(hidden, 1, stride)
+        self.gain = CellConv(hidden, 1, 1)
+        self.shift = CellConv(hidden, 1, 1)
+        self.smooth = SmoothCells(stride, self.BASE_RADIUS_PX)
         self.log_sharpness = nn.Parameter(torch.tensor(self.DETAIL_SHARPNESS).log())
 
-    def split(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Split ``[B, 1, H, W]`` into base and detail, whose sum is the image."""
-        base = upsample(F.avg_pool2d(image, self.block_px), self.block_px)
-        return base, image - base
+    def split(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Split cells ``[B, stride^2, h, w]`` into base and detail, whose sum they are."""
+        base = self.smooth(cells.mean(dim=1, keepdim=True))
+        return base, cells - base
 
     def forward(self, features: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
         """
@@ -76,22 +81,23 @@ class BlendDecoder(nn.Module):
 
         """
         hidden = self.hidden(features)
+        visible = F.pixel_unshuffle(visible, self.stride)  # [B, stride^2, h, w]
+        thermal = F.pixel_unshuffle(thermal, self.stride)
         visible_base, visible_detail = self.split(visible)
         thermal_base, thermal_detail = self.split(thermal)
-        tone = upsample(self.tone(hidden), self.stride)  # [B, 3, H, W]
-        guidance, gain, shift = tone[:, 0:1], tone[:, 1:2], tone[:, 2:3]
 
-        weight = (self.blend(hidden)
-                  + self.GUIDANCE_SCALE * guidance * (visible - thermal)).sigmoid()
+        guidance = self.GUIDANCE_SCALE * self.guidance(hidden)
+        weight = (self.blend(hidden) + guidance * (visible - thermal)).sigmoid()
         base = thermal_base + weight * (visible_base - thermal_base)
+        gain = self.smooth(1.0 + self.TONE_RANGE * self.gain(hidden).tanh())
+        shift = self.smooth(self.TONE_RANGE * self.shift(hidden).tanh())
 
         stronger = self.log_sharpness.exp() * (visible_detail.abs() - thermal_detail.abs())
         share = (self.detail(hidden) + stronger).sigmoid()
         detail = thermal_detail + share * (visible_detail - thermal_detail)
         detail = detail * (1.0 + self.detail_gain(hidden).tanh())
 
-        toned = base * (1.0 + self.TONE_RANGE * gain.tanh()) + self.TONE_RANGE * shift.tanh()
-        return toned + detail
+        return F.pixel_shuffle(base * gain + shift + detail, self.stride)
 
 
 class DirectDecoder(nn.Module):
@@ -115,8 +121,9 @@ class DirectDecoder(nn.Module):
     def __init__(self, channels: int, hidden: int, stride: int) -> None:
         super().__init__()
         self.reduce = ConvNormAct(channels, hidden)
-        self.enlarge = SubPixelConv(hidden, hidden, stride, kernel_size=3)
-        nn.init.kaiming_normal_(self.enlarge.conv.weight)
+        self.stride = stride
+        self.enlarge = CellConv(hidden, hidden, stride, kernel_size=3,
+                                std=(2.0 / (9 * hidden)) ** 0.5)
         self.visible_shallow = nn.Conv2d(1, hidden, 3, padding=1)
         self.thermal_shallow = nn.Conv2d(1, hidden, 3, padding=1)
         self.blocks = nn.ModuleList(ConvNormAct(hidden, hidden) for _ in range(self.BLOCKS))
@@ -124,7 +131,7 @@ class DirectDecoder(nn.Module):
 
     def forward(self, features: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
         """Decode; arguments and result as for :class:`BlendDecoder`."""
-        x = (self.enlarge(self.reduce(features))
+        x = (F.pixel_shuffle(self.enlarge(self.reduce(features)), self.stride)
              + self.visible_shallow(visible) + self.thermal_shallow(thermal)).relu()
         for block in self.blocks:
             x = x + block(x)  # dense connections by sums: every block sees all earlier ones

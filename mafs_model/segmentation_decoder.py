@@ -8,8 +8,9 @@ from typing import NamedTuple
 from mafs_model.config import MAFSConfig
 from mafs_model.layers.attention import TransformerBlock
 from mafs_model.layers.convolution import ConvNormAct
-from mafs_model.layers.resampling import SubPixelConv, upsample
+from mafs_model.layers.resampling import CellConv, upsample
 from torch import nn, Tensor
+import torch.nn.functional as F
 
 
 class PixelDecoder(nn.Module):
@@ -110,8 +111,8 @@ class SegmentationDecoder(nn.Module):
         self.from_stages = nn.Conv2d(width, config.head_width, 1, bias=False)
         self.from_fusion = nn.Conv2d(config.widths[config.head_level], config.head_width, 1)
         self.mix = ConvNormAct(config.head_width, config.head_width)
-        self.classify = SubPixelConv(config.head_width, config.num_classes,
-                                     4 // self.LOGITS_STRIDE)
+        self.classify = CellConv(config.head_width, config.num_classes,
+                                 4 // self.LOGITS_STRIDE)
         self.stage_heads = nn.ModuleList(nn.Conv2d(width, config.num_classes, 1)
                                          for _ in range(stages))
         self.binary_head = nn.Conv2d(config.head_width, 1, 1)
@@ -137,7 +138,7 @@ class SegmentationDecoder(nn.Module):
         features = (upsample(self.from_stages(total), self.sum_factor)
                     + self.from_fusion(modulated)).relu()
         features = self.mix(features)  # [B, head_width, H / 4, W / 4]
-        logits = self.classify(features)
+        logits = F.pixel_shuffle(self.classify(features), 4 // self.LOGITS_STRIDE)
         if not self.training:
             return logits, None
         return logits, AuxiliaryLogits(
