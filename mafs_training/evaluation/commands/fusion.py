@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-import sys
 from typing import Any
 
 from mafs_model.errors import ConfigError
+from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.fusion_run import beaten_by_baselines, evaluate_fusion
 from mafs_training.evaluation.groups import parse_groups
 from mafs_training.evaluation.parallel import default_jobs
 from mafs_training.evaluation.results import write_json, write_text
-from mafs_training.evaluation.tables import means_of, metric_table, problem_lines
+from mafs_training.evaluation.tables import means_of, metric_table
 from mafs_training.metrics.fusion import LOWER_IS_BETTER
 
 
@@ -26,9 +26,8 @@ def run(options: Namespace) -> int:
         raise ConfigError(f'--rank {options.rank!r}: expected one of '
                           f'{", ".join(document["metrics"])}')
     document['inputs']['command'] = options.command_line
-    print(render(document))
-    for line in problem_lines(document['problems']):
-        print(line, file=sys.stderr)
+    say(render(document))
+    warn(document['problems'])
     if options.json:
         write_json(document, options.json)
     if options.html:
@@ -63,8 +62,8 @@ def render(document: dict[str, Any]) -> str:
     """Return the tables that the command prints."""
     methods = document['methods']
     counts = {method: table['EN']['n'] for method, table in methods.items()}
-    parts = [f'fusion metrics, mean over pairs ({len(document["names"])} pairs; * best; '
-             'MSE: lower is better)',
+    parts = [(f'fusion metrics, mean over pairs ({len(document["names"])} pairs; * best; '
+              'MSE: lower is better)'),
              metric_table(means_of(methods), document['metrics'], LOWER_IS_BETTER, counts)]
     for group, means in document['group_means'].items():
         parts += ['', f'{group} ({len(document["groups"][group])} pairs)',
@@ -78,6 +77,6 @@ def render(document: dict[str, Any]) -> str:
     if notes:
         parts += ['', *notes]
     if len(set(counts.values())) > 1:
-        parts += ['', 'note: the methods were measured on different numbers of pairs (column n); '
-                      '--common restricts all to the pairs they share']
+        parts += ['', ('note: the methods were measured on different numbers of pairs (column n); '
+                       '--common restricts all to the pairs they share')]
     return '\n'.join(parts)
