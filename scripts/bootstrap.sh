@@ -149,9 +149,18 @@ adopt_parent_venv() {
     "$VENV/bin/python" -c 'import rclpy' || die "the new environment $VENV cannot import rclpy of ROS $ROS_DISTRO"
 }
 
+run_pip() {
+    # Pip's talk goes to a file; of a failure its errors are shown.
+    if ! "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input "$@" \
+        >"$VENV/pip.log" 2>&1; then
+        grep -iE '^ *error|no space left' "$VENV/pip.log" | head -n 10 >&2
+        die "pip could not install the packages: see the lines above and .venv/pip.log; start again to resume"
+    fi
+}
+
 pip_install() {
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-        --constraint "$VENV/constraints.txt" "$@"
+    # Bytecode is left to the first import: most modules of these packages are never imported.
+    run_pip --no-compile --constraint "$VENV/constraints.txt" "$@"
 }
 
 install_checked() {
@@ -182,21 +191,21 @@ install_torch() {
 }
 
 install_python() {
-    local lists=(core train dev) arguments=() name
-    [[ $MODE == system ]] || lists+=(ros)
-    for name in "${lists[@]}"; do
-        arguments+=(-r "requirements/$name.txt")
-    done
-    if [[ $MODE == system ]]; then
-        # OpenCV of a distribution is no package in pip's eyes; two of them must not meet.
-        if "$VENV/bin/python" -c 'import cv2' 2>/dev/null; then
-            grep -v '^opencv' requirements/core.txt >"$VENV/core.txt"
-            arguments=("${arguments[@]/requirements\/core.txt/$VENV/core.txt}")
-        fi
-        command -v colcon >/dev/null 2>&1 || arguments+=(colcon-common-extensions)
+    local core=requirements/core.txt colcon=()
+    if [[ $MODE == pip ]]; then
+        # The constraints are the whole list: nothing is left for pip to resolve.
+        install_checked "$IMPORTS" --no-deps -r "$VENV/constraints.txt"
+        relocate_ros
+        return
     fi
-    install_checked "$IMPORTS" "${arguments[@]}"
-    [[ $MODE == system ]] || relocate_ros
+    # OpenCV of a distribution is no package in pip's eyes; two of them must not meet.
+    if "$VENV/bin/python" -c 'import cv2' 2>/dev/null; then
+        core=$VENV/core.txt
+        grep -v '^opencv' requirements/core.txt >"$core"
+    fi
+    command -v colcon >/dev/null 2>&1 || colcon=(colcon-common-extensions)
+    install_checked "$IMPORTS" -r "$core" -r requirements/train.txt -r requirements/dev.txt \
+        "${colcon[@]}"
 }
 
 relocate_ros() {
@@ -211,8 +220,7 @@ relocate_ros() {
 }
 
 install_project() {
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-        --no-deps --no-build-isolation --editable .
+    run_pip --no-deps --no-build-isolation --editable .
 }
 
 record_ros() {
