@@ -52,6 +52,7 @@ class Alignment:
         self._estimator = OffsetEstimator()
         self._synchronizer = self._create()
         self._drops_reported: dict[str, int] = {}
+        self._restarts_reported = 0
 
     def _create(self) -> Synchronizer:
         s = self._settings
@@ -87,6 +88,7 @@ class Alignment:
             dropped = self.new_drops()
             self._synchronizer = self._create()
             self._drops_reported = {}
+            self._restarts_reported = 0
         return dropped
 
     def add(self, stream: str, frame: Frame) -> list[Job]:
@@ -114,6 +116,14 @@ class Alignment:
                for reason, count in total.items()}
         self._drops_reported = total
         return {reason: count for reason, count in new.items() if count > 0}
+
+    def jumped_back(self) -> bool:
+        """Return whether stamps jumped back since the last call."""
+        restarts = self._synchronizer.restarts()
+        jumped, self._restarts_reported = restarts > self._restarts_reported, restarts
+        if jumped:
+            self._estimator.reset()
+        return jumped
 
     def _jobs(self, pairs: list[Pair]) -> list[Job]:
         if not pairs:

@@ -57,8 +57,24 @@ def buffer_of(message: Image) -> encodings.ImageBuffer:
         is_bigendian=bool(message.is_bigendian), step=message.step, data=message.data)
 
 
-def check_image(message: Any, stream: str,
-                other_encoding: str) -> tuple[str, tuple[int, int]]:
+@dataclass(frozen=True)
+class ImageInfo:
+    """
+    What the check of a message found.
+
+    Attributes:
+        encoding: encoding, or format of a compressed image.
+        size: (height, width).
+        colour: whether it carries colour.
+
+    """
+
+    encoding: str
+    size: tuple[int, int]
+    colour: bool
+
+
+def check_image(message: Any, stream: str, other_encoding: str) -> ImageInfo:
     """
     Check a received message without converting it.
 
@@ -67,16 +83,14 @@ def check_image(message: Any, stream: str,
         stream: 'visible' or 'thermal'.
         other_encoding: encoding that the other camera sends, '' if unknown.
 
-    Returns:
-        Encoding (or format of a compressed image) and (height, width).
-
     Raises:
         ImageError: it cannot be used; the reason is a short counter key.
 
     """
     if isinstance(message, CompressedImage):
         compressed = encodings.probe_compressed(message.data)
-        return message.format, (compressed.height, compressed.width)
+        return ImageInfo(message.format, (compressed.height, compressed.width),
+                         compressed.channels > 1)
     encoding = message.encoding
     if stream == 'visible' and encoding in THERMAL_ENCODINGS:
         if other_encoding in COLOR_ENCODINGS:
@@ -87,7 +101,7 @@ def check_image(message: Any, stream: str,
             'encoding', f"visible image has encoding '{encoding}', expected colour or mono8 "
             '(is this the topic of the thermal camera?)')
     encodings.view(buffer_of(message))
-    return encoding, (message.height, message.width)
+    return ImageInfo(encoding, (message.height, message.width), encodings.is_colour(encoding))
 
 
 def visible_array(frame: Frame) -> NDArray[np.uint8]:

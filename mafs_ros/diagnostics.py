@@ -6,7 +6,7 @@ from typing import Any
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from mafs_ros.health import assess, Context
+from mafs_ros.health import Level
 from mafs_ros.statistics import Snapshot
 
 TOPIC = '/diagnostics'
@@ -57,10 +57,11 @@ def key_values(snapshot: Snapshot, setup: dict[str, str]) -> dict[str, str]:
     }
     values |= {f'dropped: {reason}': str(count)
                for reason, count in sorted(snapshot.drops.items())}
+    values |= {f'event: {event}': str(count) for event, count in sorted(snapshot.events.items())}
     return values | setup
 
 
-def message(name: str, stamp: Time, snapshot: Snapshot, context: Context,
+def message(name: str, stamp: Time, snapshot: Snapshot, level: Level, sentence: str,
             setup: dict[str, str]) -> DiagnosticArray:
     """
     Return the diagnostics message.
@@ -69,11 +70,11 @@ def message(name: str, stamp: Time, snapshot: Snapshot, context: Context,
         name: full name of the node.
         stamp: present time.
         snapshot: what happened.
-        context: how the node is set up.
+        level: state of the node.
+        sentence: the same for people.
         setup: facts about the set-up.
 
     """
-    level, sentence = assess(snapshot, context)
     status = DiagnosticStatus(
         level=bytes([level]), name=f'{name}: fusion', hardware_id=setup.get('device', ''),
         message=sentence,

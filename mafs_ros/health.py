@@ -34,11 +34,11 @@ class Context:
 
     Attributes:
         state: label of the lifecycle state.
-        configure_error: why the last configure or activate failed, '' if it did not.
+        last_error: why the last transition failed, '' if it did not.
         fault: why the last inference failed, '' if it did not.
         publishers: number of publishers of each input.
         topics: name of each input.
-        last_errors: newest text by reason of drop.
+        last_texts: newest text by reason of drop.
         stale_after_s: an input without an image for this long is stalled.
         min_pair_rate_hz: fewer pairs than this are a warning.
         slop_s: largest offset of a pair.
@@ -48,11 +48,11 @@ class Context:
     """
 
     state: str = 'active'
-    configure_error: str = ''
+    last_error: str = ''
     fault: str = ''
     publishers: dict[str, int] = field(default_factory=dict)
     topics: dict[str, str] = field(default_factory=dict)
-    last_errors: dict[str, str] = field(default_factory=dict)
+    last_texts: dict[str, str] = field(default_factory=dict)
     stale_after_s: float = 3.0
     min_pair_rate_hz: float = 0.0
     slop_s: float = 0.03
@@ -107,9 +107,10 @@ def _working(snapshot: Snapshot) -> str:
 
 
 def _not_active(context: Context) -> tuple[Level, str]:
-    if context.configure_error:
+    if context.last_error:
         return Level.ERROR, (
-            f'Not running: {context.configure_error} Correct this, then configure and activate.')
+            f'Not running: {context.last_error.rstrip(".")}. Correct this, then configure and '
+            'activate.')
     if context.state == 'inactive':
         return Level.STALE, 'Inactive: configured, waits to be activated.'
     if context.state == 'unconfigured':
@@ -151,7 +152,7 @@ def _newest_error(snapshot: Snapshot, context: Context) -> str:
     if not bad:
         return '.'
     reason = max(bad, key=lambda key: bad[key])
-    text = context.last_errors.get(reason, '')
+    text = context.last_texts.get(reason, '')
     return f', {reason}: {text}' if text else f', {reason}.'
 
 

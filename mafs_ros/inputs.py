@@ -8,7 +8,7 @@ from typing import Any
 
 from mafs_model.errors import ImageError
 from mafs_ros import qos
-from mafs_ros.conversions import check_image, Frame, NS_PER_S, stamp_to_ns
+from mafs_ros.conversions import check_image, Frame, ImageInfo, NS_PER_S, stamp_to_ns
 from mafs_ros.parameters import Settings
 from mafs_ros.reporting import Reporter
 from mafs_ros.statistics import Statistics
@@ -37,27 +37,29 @@ class CameraInputs:
         statistics: counts what arrives.
         reporter: logs and counts what is refused.
         on_frame: called with 'visible' or 'thermal' and every usable frame.
+        on_camera_info: called with every calibration message.
         subscriber: `message_filters.Subscriber` where that package synchronises, else None.
 
     """
 
     def __init__(self, node: LifecycleNode, settings: Settings, statistics: Statistics,
                  reporter: Reporter, on_frame: Callable[[str, Frame], None],
+                 on_camera_info: Callable[[CameraInfo], None],
                  subscriber: Any | None = None) -> None:
         self._node = node
         self.settings = settings
         self._statistics = statistics
         self._reporter = reporter
         self._on_frame = on_frame
-        self.camera_info: CameraInfo | None = None
         self.topics: dict[str, str] = {}
+        self._colour_warned: set[str] = set()
         self._subscriptions: list[Any] = []
         try:
             for stream, transport in (('visible', settings.rgb_transport),
                                       ('thermal', settings.thermal_transport)):
                 self._subscribe(stream, transport, subscriber)
             self._subscriptions.append(node.create_subscription(
-                CameraInfo, CAMERA_INFO_TOPIC, self._on_camera_info, qos.sensor_input(),
+                CameraInfo, CAMERA_INFO_TOPIC, on_camera_info, qos.sensor_input(),
                 qos_overriding_options=qos.overridable()))
         except BaseException:
             self.destroy()
@@ -99,24 +101,40 @@ class CameraInputs:
         return {stream: self._node.count_publishers(topic)
                 for stream, topic in self.topics.items()}
 
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        self.camera_info = message
-
     def _receive(self, stream: str, message: Any, info: Any) -> None:
         """Check one message and hand it on."""
         received_s = time.monotonic()
+        silence_s = self._statistics.silence_s(stream)
         sequence = info.get('publication_sequence_number') if info else None
         self._statistics.received(
             stream, None if sequence in (None, 0, _NO_SEQUENCE) else sequence)
+        if silence_s is not None and silence_s > self.settings.diagnostics_stale_after:
+            self._reporter.note(
+                f'{stream}_stalled', f'{self.topics[stream]}: first image after {silence_s:.1f} s')
+        encoding, size = self._statistics.last_image(stream)
         try:
             stamp_ns, age_s = self._check_stamp(message)
-            encoding, size = check_image(
-                message, stream, self._statistics.last_encoding(_other(stream)))
+            image = check_image(message, stream, self._statistics.last_image(_other(stream))[0])
         except ImageError as error:
             self._reporter.drop(error.reason, f'{self.topics[stream]}: {error}')
             return
-        self._statistics.accepted(stream, age_s, encoding, size)
+        if (encoding, size) != (image.encoding, image.size):
+            self._note_change(stream, size, image)
+        self._statistics.accepted(stream, age_s, image.encoding, image.size)
         self._on_frame(stream, Frame(message.header, stamp_ns, received_s, message))
+
+    def _note_change(self, stream: str, size: tuple[int, int] | None, image: ImageInfo) -> None:
+        """Say what a person should know when images change, the first one included."""
+        topic = self.topics[stream]
+        if stream == 'thermal' and image.colour and stream not in self._colour_warned:
+            self._colour_warned.add(stream)
+            self._reporter.note(
+                'thermal_colour', f"{topic}: encoding '{image.encoding}' carries colour; its "
+                'luminance is used, which is not temperature where the palette is not grey')
+        if size is not None and size != image.size:
+            self._reporter.note(
+                f'{stream}_resolution', f'{topic}: size changes from {size[1]}x{size[0]} to '
+                f'{image.size[1]}x{image.size[0]}')
 
     def _check_stamp(self, message: Any) -> tuple[int, float]:
         """Return stamp in ns and age in s; raises ImageError where it cannot be meant."""

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import sys
-import time
 import traceback
 
-from mafs_model.errors import ImageError, MafsError
+from mafs_model.errors import MafsError
 from mafs_ros import diagnostics, ros_logging
-from mafs_ros.alignment import Alignment, Job
-from mafs_ros.conversions import Frame, thermal_array, visible_array
-from mafs_ros.health import Context
-from mafs_ros.inputs import CameraInputs
+from mafs_ros.health import assess, Context, Level
+from mafs_ros.intake import Intake
 from mafs_ros.outputs import OutputPublishers
 from mafs_ros.parameter_handler import ParameterHandler
 from mafs_ros.parameters import Settings
-from mafs_ros.pipeline import Pipeline, Results
+from mafs_ros.pipeline import Pipeline
+from mafs_ros.process import run
+from mafs_ros.processor import PairProcessor
 from mafs_ros.reporting import Reporter
 from mafs_ros.statistics import Statistics
-from mafs_ros.status import idle_results, make_status
 from mafs_ros.sync import load_message_filters
-from mafs_ros.worker import Worker
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from std_msgs.msg import Header
 
 NODE_NAME = 'mafs_fusion'
 # An inference on a slow CPU takes seconds; one that takes longer than this is stuck.
@@ -39,9 +35,9 @@ class FusionNode(LifecycleNode):
     Threads: every callback (images, timers, parameters, lifecycle services) is in the default
     callback group, which is mutually exclusive, so the executor runs one at a time and they
     share state without locks. The only other thread is the worker, between activate and
-    deactivate. What both touch is safe by itself: `Statistics` and `Reporter` lock, the mailbox
-    locks, `Pipeline` takes new settings over by one assignment, publishers are made before the
-    worker starts and destroyed after it ended.
+    deactivate. What both touch is safe by itself: `Statistics`, `Reporter` and the mailbox lock,
+    `PairProcessor` and `Pipeline` take new settings over by one assignment, publishers are made
+    before the worker starts and destroyed after it ended.
 
     Args:
         name: name of the node.
@@ -54,18 +50,17 @@ class FusionNode(LifecycleNode):
         self._handler = ParameterHandler(self)
         self._statistics = Statistics()
         self._reporter = Reporter(self.get_logger().warning, self._statistics)
+        # Between configure and cleanup:
         self._settings: Settings | None = None
         self._pipeline: Pipeline | None = None
         self._outputs: OutputPublishers | None = None
-        self._inputs: CameraInputs | None = None
-        self._alignment: Alignment | None = None
-        self._worker: Worker[Job] | None = None
+        self._processor: PairProcessor | None = None
         self._log_handler: ros_logging.RosLogHandler | None = None
+        # Between activate and deactivate:
+        self._intake: Intake | None = None
         self._state_label = 'unconfigured'
-        self._configure_error = ''
-        self._fault = ''
-        self._seen_at_tick = 0
-        self._time_jumped = False
+        self._last_error = ''
+        self._level = Level.OK
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1),
                           on_clock_change=True), post_callback=self._on_time_jump)
@@ -135,14 +130,14 @@ class FusionNode(LifecycleNode):
         try:
             step()
         except MafsError as error:
-            self._configure_error = f'{what} failed: {error}'
-            self.get_logger().error(self._configure_error)
+            self._last_error = f'{what} failed: {error}'
+            self.get_logger().error(self._last_error)
             return False
         except Exception as error:  # noqa: BLE001 - rclpy would swallow it without a word
-            self._configure_error = f'{what} failed: {error!r}'
-            self.get_logger().error(f'{self._configure_error}\n{traceback.format_exc()}')
+            self._last_error = f'{what} failed: {error!r}'
+            self.get_logger().error(f'{self._last_error}\n{traceback.format_exc()}')
             return False
-        self._configure_error = ''
+        self._last_error = ''
         return True
 
     def _configure(self) -> None:
@@ -153,6 +148,9 @@ class FusionNode(LifecycleNode):
         self._pipeline = Pipeline(settings)
         self._pipeline.warm_up()
         self._outputs = OutputPublishers(self)
+        self._processor = PairProcessor(
+            self._pipeline, self._outputs, settings, self._statistics, self._reporter,
+            lambda: self.get_clock().now().nanoseconds)
         self._settings = settings
         self._handler.locked = True
         predictor = self._pipeline.predictor
@@ -172,6 +170,7 @@ class FusionNode(LifecycleNode):
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None
+        self._processor = None
         self._settings = None
         if self._log_handler is not None:
             ros_logging.detach(self._log_handler)
@@ -181,27 +180,28 @@ class FusionNode(LifecycleNode):
         assert self._settings is not None
         assert self._outputs is not None
         assert self._pipeline is not None
+        assert self._processor is not None
+        if self._processor.device_failed:
+            self._pipeline.restart()
+        self._processor.clear_fault()
         self._statistics.reset()
         self._reporter.reset()
-        self._fault = ''
         self._pipeline.request_reset()
+        # What was set while inactive counts from the first image on.
+        self._settings = self._handler.read()
+        self._processor.update(self._settings)
         self._outputs.publish_classes(self._pipeline.classes, self.get_clock().now().to_msg())
-        self._alignment = Alignment(self._settings)
-        self._worker = Worker(self._process, self._on_overtaken, self._on_worker_error)
-        self._worker.start()
-        subscriber = None
-        if self._settings.sync_policy != 'nearest':
-            subscriber = load_message_filters().Subscriber
-        self._inputs = CameraInputs(
-            self, self._settings, self._statistics, self._reporter, self._on_frame, subscriber)
+        self._intake = Intake(
+            self, self._settings, self._handler, self._pipeline, self._processor,
+            self._statistics, self._reporter)
+        topics = self._intake.topics
+        self.get_logger().info(
+            f'active: pairing {topics["visible"]} with {topics["thermal"]} '
+            f'({self._settings.sync_policy}, slop {1e3 * self._settings.sync_slop:g} ms)')
 
     def _deactivate(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        if self._inputs is not None:
-            self._inputs.destroy()
-            self._inputs = None
-        self._alignment = None
-        worker, self._worker = self._worker, None
-        if worker is not None and not worker.stop(timeout_s):
+        intake, self._intake = self._intake, None
+        if intake is not None and not intake.stop(timeout_s):
             raise RuntimeError(f'the inference did not end within {timeout_s:g} s')
 
     def release(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
@@ -237,149 +237,46 @@ class FusionNode(LifecycleNode):
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
-    # -- frames in: executor --------------------------------------------------------------------
-
-    def _on_frame(self, stream: str, frame: Frame) -> None:
-        """Pair a checked frame and hand a pair to the worker."""
-        self._take_changes()
-        assert self._alignment is not None
-        self._submit(self._alignment.add(stream, frame))
-
-    def _submit(self, jobs: list[Job]) -> None:
-        """Count pairs and put them into the mailbox."""
-        assert self._alignment is not None
-        assert self._worker is not None
-        for reason, count in self._alignment.new_drops().items():
-            self._statistics.dropped(reason, count)
-        for job in jobs:
-            self._statistics.paired(job.offset_s)
-            self._worker.put(job)
-
-    def _on_overtaken(self, job: Job) -> None:
-        """Count a pair that a newer one replaced while the worker was busy."""
-        self._statistics.dropped('overtaken')
-
     def _on_time_jump(self, jump: TimeJump) -> None:
-        # May run in another callback group (/clock): only leave a note.
-        self._time_jumped = True
+        """Leave a note; this may run in another callback group, that of /clock."""
+        intake = self._intake
+        if intake is not None:
+            intake.request_reset()
 
-    def _take_changes(self) -> None:
-        """Take over changed parameters and a jump of the clock, between two frames."""
-        assert self._alignment is not None
-        assert self._pipeline is not None
-        if self._time_jumped:
-            self._time_jumped = False
-            self._alignment.reset()
-            self._pipeline.request_reset()
-            if self._worker is not None and self._worker.clear():
-                self._statistics.dropped('clock_jump')
-            self._reporter.say('clock_jump', 'time jumped: pairing starts again')
-        settings = self._handler.take_update()
-        if settings is not None and self._inputs is not None:
-            self._settings = settings
-            self._inputs.settings = settings
-            self._pipeline.update(settings)
-            for reason, count in self._alignment.update(settings).items():
-                self._statistics.dropped(reason, count)
-
-    # -- pairs: worker thread -------------------------------------------------------------------
-
-    def _process(self, job: Job) -> None:
-        """Convert, infer and publish one pair."""
-        started = time.monotonic()
-        assert self._outputs is not None
-        assert self._pipeline is not None
-        assert self._settings is not None
-        wanted = self._outputs.wanted()
-        reference = job.visible if self._settings.reference == 'rgb' else job.thermal
-        header = Header(stamp=reference.header.stamp, frame_id=reference.header.frame_id)
-        results = idle_results()
-        converted_ms = 0.0
-        size = self._settings.output_size
-        if wanted.any:
-            visible, thermal = visible_array(job.visible), thermal_array(job.thermal)
-            converted_ms = 1e3 * (time.monotonic() - started)
-            results = self._pipeline.process(visible, thermal, wanted)
-            size = size or (visible.shape[0], visible.shape[1])
-        computed = time.monotonic()
-        self._publish(results, job, header, size)
-        published = time.monotonic()
-        later_ns = max(job.visible.stamp_ns,
-                       job.thermal.stamp_ns + round(job.time_offset_s * 1e9))
-        latency_ms = (self.get_clock().now().nanoseconds - later_ns) / 1e6
-        self._statistics.processed(results.inference_ms if wanted.any else None, latency_ms)
-        self._fault = ''
-        status = make_status(job, header, results, self._statistics.snapshot())
-        status.wait_ms = 1e3 * (started - max(job.visible.received_s, job.thermal.received_s))
-        status.preprocess_ms += converted_ms
-        status.publish_ms = 1e3 * (published - computed)
-        status.latency_ms = latency_ms
-        worker = self._worker
-        status.pair_waiting = worker is not None and worker.waiting
-        predictor = self._pipeline.predictor
-        status.device, status.backend = predictor.device, predictor.backend
-        status.weights_id = predictor.weights_id
-        self._outputs.publish_status(status)
-
-    def _publish(self, results: Results, job: Job, header: Header,
-                 size: tuple[int, int] | None) -> None:
-        """Publish images and calibration of one pair."""
-        assert self._outputs is not None
-        self._outputs.publish_images(results, header)
-        inputs = self._inputs
-        info = None if inputs is None else inputs.camera_info
-        if info is None:
-            return
-        if size is None:  # nothing was computed
-            message = job.visible.message
-            size = (getattr(message, 'height', info.height), getattr(message, 'width', info.width))
-        try:
-            self._outputs.publish_camera_info(info, size, header)
-        except ImageError as error:
-            self._reporter.drop(error.reason, str(error))
-
-    def _on_worker_error(self, error: Exception) -> None:
-        """Count and report a pair that could not be computed; the next one is tried."""
-        if isinstance(error, ImageError):
-            self._reporter.drop(error.reason, str(error))
-            return
-        self._fault = str(error) or repr(error)
-        if isinstance(error, MafsError):
-            self._reporter.drop('inference', self._fault)
-        else:
-            text = ''.join(traceback.format_exception(error)).rstrip()
-            self._reporter.drop('internal', f'unexpected error, please report it:\n{text}')
-
-    # -- once per second: executor --------------------------------------------------------------
+    # -- once per second ------------------------------------------------------------------------
 
     def _on_tick(self) -> None:
-        """Publish diagnostics, and pairs that wait although both cameras have gone silent."""
-        if self._alignment is not None:
-            self._take_changes()
+        """Publish diagnostics, and log when the state gets worse or better."""
+        if self._intake is not None:
+            self._intake.tick()
         snapshot = self._statistics.snapshot()
-        received = sum(stream.received for stream in snapshot.streams.values())
-        if self._alignment is not None and received == self._seen_at_tick:
-            self._submit(self._alignment.settle())
-        self._seen_at_tick = received
         now = self.get_clock().now()
+        level, sentence = assess(
+            snapshot, self._health_context(now.nanoseconds, snapshot.recent_drops))
+        if self._intake is not None and level != self._level:
+            text = f'state {level.name}: {sentence}'
+            if level is Level.OK:
+                self.get_logger().info(text)
+            else:
+                self.get_logger().warning(text)
+        self._level = level
         self._diagnostics.publish(diagnostics.message(
-            self.get_fully_qualified_name(), now.to_msg(), snapshot,
-            self._health_context(now.nanoseconds, snapshot.recent_drops), self._setup()))
+            self.get_fully_qualified_name(), now.to_msg(), snapshot, level, sentence,
+            self._setup()))
 
     def _health_context(self, now_ns: int, reasons: dict[str, int]) -> Context:
         """Return what the judgement of the state needs."""
-        settings = self._settings
-        context = Context(
-            state=self._state_label, configure_error=self._configure_error, fault=self._fault)
-        if settings is None or self._inputs is None or self._pipeline is None:
-            return context
+        intake, processor, pipeline = self._intake, self._processor, self._pipeline
+        if intake is None or processor is None or pipeline is None:
+            return Context(state=self._state_label, last_error=self._last_error)
+        settings = intake.settings
         return Context(
-            state=self._state_label, configure_error=self._configure_error, fault=self._fault,
-            publishers=self._inputs.publisher_counts(), topics=self._inputs.topics,
-            last_errors={reason: self._reporter.last_text(reason) for reason in reasons},
+            state=self._state_label, fault=processor.fault,
+            publishers=intake.publisher_counts(), topics=intake.topics,
+            last_texts={reason: self._reporter.last_text(reason) for reason in reasons},
             stale_after_s=settings.diagnostics_stale_after,
             min_pair_rate_hz=settings.diagnostics_min_pair_rate, slop_s=settings.sync_slop,
-            clock_is_zero=now_ns == 0, notices=self._pipeline.notices)
+            clock_is_zero=now_ns == 0, notices=pipeline.notices)
 
     def _setup(self) -> dict[str, str]:
         """Return facts about the set-up for diagnostics."""
@@ -389,15 +286,13 @@ class FusionNode(LifecycleNode):
             setup |= {'device': predictor.device, 'backend': predictor.backend,
                       'weights': predictor.weights_id or 'none',
                       'sync policy': self._settings.sync_policy}
-        if self._alignment is not None:
-            setup['thermal time offset'] = f'{self._alignment.time_offset_ns / 1e6:.1f} ms'
+        if self._intake is not None:
+            setup['thermal time offset'] = f'{self._intake.time_offset_ns / 1e6:.1f} ms'
         return setup
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is told to end; return the exit code."""
-    from mafs_ros.process import run
-
     return run(FusionNode, args)
 
 

@@ -99,17 +99,33 @@ class Pipeline:
 
     def __init__(self, settings: Settings) -> None:
         self.registration = create_registration(settings)
-        self.predictor = Predictor.create(
-            settings.weights or 'default', device=settings.device, backend=settings.backend,
-            precision=settings.precision, inference_size=settings.inference_size,
-            output_size=settings.output_size, registration=self.registration,
-            thermal_scaler=create_scaler(settings), classes=settings.classes or None,
-            threads=settings.threads or None)
-        self.classes = self.predictor.classes
         self._settings = settings
         self._applied = settings
         self._reset = False
         self._legend: UInt8Image | None = None
+        self.predictor = self._create_predictor()
+        self.classes = self.predictor.classes
+
+    def _create_predictor(self) -> Predictor:
+        settings = self._settings
+        return Predictor.create(
+            settings.weights, device=settings.device, backend=settings.backend,
+            precision=settings.precision, inference_size=settings.inference_size,
+            output_size=settings.output_size, registration=self.registration,
+            thermal_scaler=create_scaler(settings), classes=settings.classes or None,
+            threads=settings.threads or None)
+
+    def restart(self) -> None:
+        """
+        Load the network again, as after a failure of the device; no worker may run.
+
+        Raises:
+            MafsError: it cannot be loaded.
+
+        """
+        self.predictor.close()
+        self.predictor = self._create_predictor()
+        self.warm_up()
 
     @property
     def notices(self) -> tuple[str, ...]:

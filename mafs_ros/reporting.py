@@ -40,13 +40,18 @@ class Reporter:
         self._statistics.dropped(reason, count)
         self.say(reason, text)
 
-    def say(self, reason: str, text: str) -> None:
-        """Log text unless the same reason was logged a moment ago."""
+    def note(self, event: str, text: str) -> None:
+        """Count something that dropped nothing, and say so."""
+        self._statistics.noted(event)
+        self.say(event, text)
+
+    def say(self, reason: str, text: str, period_s: float | None = None) -> None:
+        """Log text unless the same reason was logged a moment (or `period_s`) ago."""
         now = self._clock()
         with self._lock:
             self._last_text[reason] = text
             last = self._last.get(reason)
-            if last is not None and now - last < self._period_s:
+            if last is not None and now - last < (period_s or self._period_s):
                 self._suppressed[reason] = self._suppressed.get(reason, 0) + 1
                 return
             self._last[reason] = now

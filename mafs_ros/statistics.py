@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 import threading
@@ -118,7 +119,19 @@ class Snapshot:
     latency_worst_ms: float | None
     drops: dict[str, int]
     recent_drops: dict[str, int]
+    events: dict[str, int]
     active_s: float
+
+
+@dataclass
+class Counters:
+    """The counters alone, cheap enough for every pair."""
+
+    received: dict[str, int]
+    pairs: int
+    processed: int
+    match_rate: float
+    drops: dict[str, int]
 
 
 @dataclass
@@ -148,7 +161,7 @@ class Statistics:
 
     STREAMS = ('visible', 'thermal')
 
-    def __init__(self, clock: object = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self.reset()
@@ -167,9 +180,10 @@ class Statistics:
             self._latency = DurationWindow()
             self._drops: Counter[str] = Counter()
             self._recent: dict[str, RateWindow] = {}
+            self._events: Counter[str] = Counter()
 
     def _now(self) -> float:
-        return self._clock()  # type: ignore[operator]
+        return self._clock()
 
     def received(self, stream: str, sequence: int | None = None) -> None:
         """
@@ -196,8 +210,8 @@ class Statistics:
             state.sequence = sequence
 
     def accepted(self, stream: str, stamp_age_s: float, encoding: str,
-                 size: tuple[int, int] | None) -> None:
-        """Note that a message holds a usable image; size is (height, width) if known."""
+                 size: tuple[int, int]) -> None:
+        """Note that a message holds a usable image of this (height, width)."""
         with self._lock:
             state = self._streams[stream]
             state.accepted += 1
@@ -213,6 +227,11 @@ class Statistics:
         with self._lock:
             self._drops[reason] += count
             self._recent.setdefault(reason, RateWindow(2 * WINDOW_S)).add(now, count)
+
+    def noted(self, event: str) -> None:
+        """Note something that happened and dropped nothing, such as a change of resolution."""
+        with self._lock:
+            self._events[event] += 1
 
     def paired(self, offset_s: float) -> None:
         """Note a new pair; offset is thermal minus visible stamp."""
@@ -232,24 +251,43 @@ class Statistics:
             if inference_ms is not None:
                 self._inference.add(inference_ms)
 
-    def last_encoding(self, stream: str) -> str:
-        """Return the encoding of the last usable image, '' before the first."""
+    def last_image(self, stream: str) -> tuple[str, tuple[int, int] | None]:
+        """Return encoding and (height, width) of the last usable image, ('', None) before it."""
         with self._lock:
-            return self._streams[stream].encoding
+            return self._streams[stream].encoding, self._streams[stream].size
+
+    def silence_s(self, stream: str) -> float | None:
+        """Return the time since the last message of a stream, None before the first."""
+        now = self._now()
+        with self._lock:
+            last = self._streams[stream].last_at
+            return None if last is None else now - last
+
+    def counters(self) -> Counters:
+        """Return a copy of the counters."""
+        with self._lock:
+            return Counters(
+                received={name: s.received for name, s in self._streams.items()},
+                pairs=self._pair_count, processed=self._processed_count,
+                match_rate=self._match_rate(), drops=dict(self._drops))
+
+    def _match_rate(self) -> float:
+        """Return the share of the images of the slower camera that found a partner."""
+        slower = min(s.accepted for s in self._streams.values())
+        return min(1.0, self._pair_count / slower) if slower else 0.0
 
     def snapshot(self) -> Snapshot:
         """Return a copy of everything."""
         now = self._now()
         with self._lock:
             streams = {name: self._stream_state(s, now) for name, s in self._streams.items()}
-            slower = min(s.accepted for s in streams.values())
             return Snapshot(
                 streams=streams,
                 pairs=self._pair_count,
                 processed=self._processed_count,
                 pair_rate_hz=self._pairs.rate_hz(now),
                 processed_rate_hz=self._processed.rate_hz(now),
-                match_rate=min(1.0, self._pair_count / slower) if slower else 0.0,
+                match_rate=self._match_rate(),
                 largest_gap_s=self._pairs.largest_gap_s(now),
                 worst_offset_s=self._offsets.worst(),
                 inference_median_ms=self._inference.median(),
@@ -260,6 +298,7 @@ class Statistics:
                 recent_drops={
                     reason: count for reason, window in self._recent.items()
                     if (count := round(window.count(now)))},
+                events=dict(self._events),
                 active_s=now - self._started,
             )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mafs_ros.alignment import Job
 from mafs_ros.msg import FusionStatus
 from mafs_ros.pipeline import Results
-from mafs_ros.statistics import Snapshot
+from mafs_ros.statistics import Counters
 from std_msgs.msg import Header
 
 IDLE = 'idle'
@@ -23,7 +23,7 @@ def idle_results() -> Results:
     return Results(None, None, None, None, IDLE, 0.0, 0.0, 0.0)
 
 
-def make_status(job: Job, header: Header, results: Results, snapshot: Snapshot) -> FusionStatus:
+def make_status(job: Job, header: Header, results: Results, counters: Counters) -> FusionStatus:
     """
     Return the status of a pair, without the times that the caller measures.
 
@@ -31,10 +31,10 @@ def make_status(job: Job, header: Header, results: Results, snapshot: Snapshot) 
         job: the pair.
         header: header of the published images.
         results: what was computed.
-        snapshot: counters including this pair.
+        counters: including this pair.
 
     """
-    reasons = sorted(snapshot.drops)
+    reasons = sorted(counters.drops)
     return FusionStatus(
         header=header,
         visible_stamp=job.visible.header.stamp,
@@ -47,12 +47,12 @@ def make_status(job: Job, header: Header, results: Results, snapshot: Snapshot) 
         postprocess_ms=results.postprocess_ms,
         visible_queued=job.queued['visible'],
         thermal_queued=job.queued['thermal'],
-        visible_received=snapshot.streams['visible'].received,
-        thermal_received=snapshot.streams['thermal'].received,
-        pairs=snapshot.pairs,
-        processed=snapshot.processed,
-        match_rate=snapshot.match_rate,
+        visible_received=counters.received['visible'],
+        thermal_received=counters.received['thermal'],
+        pairs=counters.pairs,
+        processed=counters.processed,
+        match_rate=counters.match_rate,
         drop_reasons=reasons,
-        drop_counts=[snapshot.drops[reason] for reason in reasons],
+        drop_counts=[counters.drops[reason] for reason in reasons],
         mode=MODES[results.mode],
     )

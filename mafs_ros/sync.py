@@ -33,6 +33,9 @@ class Synchronizer(Protocol):
     def dropped(self) -> dict[str, int]:
         """Return how many frames left without partner, by reason, since construction."""
 
+    def restarts(self) -> int:
+        """Return how often stamps jumped back, since construction."""
+
 
 class NearestSynchronizer:
     """
@@ -70,6 +73,10 @@ class NearestSynchronizer:
         """Return how many frames left without partner, by reason."""
         return self._pairer.statistics.dropped_by_reason()
 
+    def restarts(self) -> int:
+        """Return how often stamps jumped back."""
+        return self._pairer.statistics.clock_jumps
+
 
 class MessageFilterSynchronizer:
     """
@@ -97,6 +104,7 @@ class MessageFilterSynchronizer:
         self._jump_back_ns = jump_back_ns
         self._module = module
         self._drops: Counter[str] = Counter()
+        self._jumps = 0
         self._pairs: list[Pair] = []
         self._build()
 
@@ -124,6 +132,7 @@ class MessageFilterSynchronizer:
         newest = self._newest.get(stream)
         if newest is not None and stamp_ns < newest - self._jump_back_ns:
             self._restart('clock_jump')
+            self._jumps += 1
         self._newest[stream] = max(stamp_ns, self._newest.get(stream, stamp_ns))
         stamp = Time(sec=stamp_ns // NS_PER_S, nanosec=stamp_ns % NS_PER_S)
         self._waiting[stream] += 1
@@ -157,6 +166,10 @@ class MessageFilterSynchronizer:
     def dropped(self) -> dict[str, int]:
         """Return how many frames left without partner, by reason."""
         return {reason: count for reason, count in sorted(self._drops.items()) if count}
+
+    def restarts(self) -> int:
+        """Return how often stamps jumped back."""
+        return self._jumps
 
 
 def load_message_filters() -> Any:
