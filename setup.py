@@ -24,6 +24,7 @@ def read_version() -> str:
 # Lower bounds are the oldest versions the code uses the interface of; requirements/ holds the
 # exact versions that the tests ran with.
 CORE = [
+    'lz4>=4.0',
     'numpy>=1.23',
     'opencv-python-headless>=4.5',  # see requirements/core.txt for headless or not
     'pyyaml>=5.4',
@@ -33,6 +34,8 @@ CORE = [
     'tqdm>=4.57',
 ]
 TRAIN = [
+    'jsonargparse[signatures]>=4.30',
+    'kornia>=0.7',
     'lightning>=2.2',
     'tensorboard>=2.12',
     'torchmetrics>=1.2',

@@ -1,0 +1,77 @@
+"""The arrows between the packages: mafs_ros -> mafs_model <- mafs_training, and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+# What each package may import of the project besides itself.
+ALLOWED = {
+    'mafs_ros': {'mafs_model'},
+    'mafs_model': set(),
+    'mafs_training': {'mafs_model'},
+}
+PROJECT = set(ALLOWED)
+# Only the node package knows ROS: the client library, messages, launch and what belongs to them.
+ROS_NAMES = {
+    'ament_index_python', 'cv_bridge', 'launch', 'launch_ros', 'message_filters', 'rclpy',
+    'ros2cli', 'rosbag2_py', 'rosidl_runtime_py', 'tf2_ros',
+}  # fmt: skip
+ROS_ENDINGS = ('_msgs', '_interfaces', '_srvs')
+TRAINING_ONLY = {
+    'jsonargparse', 'kornia', 'lightning', 'pytorch_lightning', 'tensorboard', 'torchmetrics',
+}  # fmt: skip
+
+
+def top(module: str) -> str:
+    return module.split('.', maxsplit=1)[0]
+
+
+def is_ros(module: str) -> bool:
+    name = top(module)
+    return name in ROS_NAMES or name.endswith(ROS_ENDINGS)
+
+
+@pytest.mark.parametrize('package', sorted(ALLOWED))
+def test_package_imports_only_what_it_may(package_imports, package):
+    wrong = [
+        str(i)
+        for i in package_imports[package]
+        if top(i.module) in PROJECT - {package} - ALLOWED[package]
+    ]
+    assert not wrong, '\n'.join(wrong)
+
+
+@pytest.mark.parametrize('package', ['mafs_model', 'mafs_training'])
+def test_no_ros_outside_the_node_package(package_imports, package):
+    wrong = [str(i) for i in package_imports[package] if is_ros(i.module)]
+    assert not wrong, '\n'.join(wrong)
+
+
+@pytest.mark.parametrize('package', ['mafs_model', 'mafs_ros'])
+def test_no_training_dependency_outside_training(package_imports, package):
+    # The one exception: reading a Lightning checkpoint needs only torch, so not even that one.
+    wrong = [str(i) for i in package_imports[package] if top(i.module) in TRAINING_ONLY]
+    assert not wrong, '\n'.join(wrong)
+
+
+def test_the_packages_are_not_empty(package_imports):
+    # Guards the tests above against looking in the wrong place.
+    assert all(len(found) > 10 for found in package_imports.values())
+
+
+@pytest.mark.parametrize(
+    ('source', 'module'),
+    [
+        ('import rclpy', 'rclpy'),
+        ('def f():\n    from rclpy.node import Node', 'rclpy.node.Node'),
+        ('if True:\n    import rclpy as r', 'rclpy'),
+        ("import importlib\nimportlib.import_module('rclpy')", 'rclpy'),
+        ('from ..mafs_ros import node', 'mafs_ros.node'),
+        ('from . import classes', 'mafs_model.classes'),
+    ],
+)
+def test_the_parser_sees_every_form_of_import(parse_imports, source, module):
+    found = [i.module for i in parse_imports(source, Path('mafs_model/module.py'))]
+    assert module in found

@@ -1,0 +1,150 @@
+"""package.xml, setup.py, CMakeLists.txt and the code agree about versions and dependencies."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+import re
+import sys
+from xml.etree import ElementTree as ET
+
+from mafs_model.version import __version__
+import pytest
+
+# Import name -> what setup.py calls it, where they differ.
+DISTRIBUTION = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml'}
+# Import name -> rosdep key in package.xml, for what package.xml can name.
+ROSDEP = {
+    'cv2': 'python3-opencv',
+    'numpy': 'python3-numpy',
+    'safetensors': 'python3-safetensors-pip',
+    'torch': 'python3-torch',
+    'tqdm': 'python3-tqdm',
+    'yaml': 'python3-yaml',
+}
+PROJECT = {'mafs_ros', 'mafs_model', 'mafs_training'}
+
+
+@pytest.fixture(scope='module')
+def manifest(root):
+    return ET.parse(root / 'package.xml').getroot()
+
+
+@pytest.fixture(scope='module')
+def setup_lists(root):
+    """Return the requirement lists of setup.py: name of the list -> distribution names."""
+    tree = ast.parse((root / 'setup.py').read_text(encoding='utf-8'))
+    lists = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.List):
+            values = ast.literal_eval(node.value)
+            lists[node.targets[0].id] = {re.split(r'[<>=\[ ]', v)[0].lower() for v in values}
+    return lists
+
+
+def depends(manifest, *tags: str) -> set[str]:
+    return {element.text for tag in tags for element in manifest.findall(tag)}
+
+
+def third_party(package_imports, package: str) -> set[str]:
+    names = {i.module.split('.')[0] for i in package_imports[package] if not i.for_types_only}
+    return {n for n in names if n and n not in sys.stdlib_module_names | PROJECT}
+
+
+def is_ros(name: str) -> bool:
+    known = {'ament_index_python', 'cv_bridge', 'launch', 'launch_ros', 'message_filters', 'rclpy'}
+    return name in known or name.endswith(('_msgs', '_interfaces', '_srvs'))
+
+
+def test_version_is_the_same_everywhere(root, manifest):
+    changelog = (root / 'CHANGELOG.rst').read_text(encoding='utf-8')
+    assert manifest.findtext('version') == __version__
+    assert re.search(rf'^{re.escape(__version__)} \(', changelog, re.MULTILINE)
+    for package in sorted(PROJECT):
+        assert importlib.import_module(package).__version__ == __version__
+
+
+def test_manifest_is_one_that_colcon_accepts(root):
+    # Colcon itself says nothing about a manifest it cannot read: it builds something else.
+    catkin_pkg = pytest.importorskip('catkin_pkg.package', reason='catkin_pkg is not installed')
+    package = catkin_pkg.parse_package(str(root / 'package.xml'))
+    package.validate()
+    assert package.name == 'mafs_ros'
+    assert package.get_build_type() == 'ament_cmake'
+
+
+def test_every_ros_import_is_declared(package_imports, manifest):
+    declared = depends(manifest, 'depend', 'exec_depend')
+    used = {n for n in third_party(package_imports, 'mafs_ros') if is_ros(n)}
+    assert used <= declared, f'missing in package.xml: {sorted(used - declared)}'
+    # The converse, but for the packages whose programs or types are used without an import.
+    without_import = {'launch', 'launch_ros', 'ros2launch', 'rosidl_default_runtime'}
+    unused = {n for n in declared if not n.startswith('python3-')} - used - without_import
+    assert not unused, f'declared in package.xml and not imported: {sorted(unused)}'
+
+
+def test_every_python_import_of_node_and_model_is_declared(package_imports, manifest, setup_lists):
+    used = third_party(package_imports, 'mafs_ros') | third_party(package_imports, 'mafs_model')
+    used = {name for name in used if not is_ros(name)}
+    optional = setup_lists['ONNX'] | setup_lists['OPENVINO']
+    distributions = {DISTRIBUTION.get(name, name) for name in used}
+    undeclared = distributions - setup_lists['CORE'] - optional
+    assert not undeclared, f'missing in setup.py: {sorted(undeclared)}'
+    keys = {ROSDEP[name] for name in used if name in ROSDEP}
+    assert keys <= depends(manifest, 'exec_depend')
+    # Whatever has no rosdep key is named in the manifest's comment, so that it is not forgotten.
+    text = (Path(__file__).parents[2] / 'package.xml').read_text(encoding='utf-8')
+    for name in used - set(ROSDEP):
+        assert name in text, f'{name}: neither a rosdep key nor named in package.xml'
+
+
+def test_every_import_of_training_is_declared(package_imports, setup_lists):
+    used = {DISTRIBUTION.get(n, n) for n in third_party(package_imports, 'mafs_training')}
+    undeclared = used - setup_lists['CORE'] - setup_lists['TRAIN'] - setup_lists['ONNX']
+    assert not undeclared, f'missing in setup.py: {sorted(undeclared)}'
+
+
+@pytest.mark.parametrize(
+    ('name', 'file'), [('CORE', 'core'), ('TRAIN', 'train'), ('ONNX', 'onnx')]
+)
+def test_requirement_files_hold_what_setup_asks_for(root, setup_lists, name, file):
+    path = root / 'requirements' / f'{file}.txt'
+    if not path.exists():
+        pytest.skip(f'no requirements/{file}.txt')
+    lines = path.read_text(encoding='utf-8').splitlines()
+    listed = {re.split(r'[<>=\[ ]', x)[0].lower() for x in lines if x and not x.startswith('#')}
+    assert setup_lists[name] - {'torch'} == listed  # torch has a file of its own
+
+
+def test_every_requirement_is_pinned_exactly(root):
+    lines = (root / 'requirements' / 'constraints.txt').read_text(encoding='utf-8').splitlines()
+    pinned = {line.split('==')[0].lower() for line in lines if '==' in line}
+    assert len(pinned) > 100
+    for path in sorted((root / 'requirements').glob('*.txt')):
+        if path.name == 'constraints.txt':
+            continue
+        for line in path.read_text(encoding='utf-8').splitlines():
+            name = re.split(r'[<>=\[ ]', line.strip())[0].lower()
+            if name and not name.startswith('#'):
+                assert name in pinned, f'{path.name}: {name} has no version in constraints.txt'
+
+
+def test_headless_and_full_opencv_are_never_together(root):
+    text = (root / 'requirements' / 'constraints.txt').read_text(encoding='utf-8')
+    assert len(re.findall(r'^opencv[a-z-]*==', text, re.MULTILINE)) == 1
+
+
+def test_all_messages_are_generated(root):
+    listed = set(re.findall(r'"(msg/\w+\.msg)"', (root / 'CMakeLists.txt').read_text('utf-8')))
+    assert listed == {f'msg/{path.name}' for path in (root / 'msg').glob('*.msg')}
+    assert listed
+
+
+def test_every_message_field_is_explained(root):
+    for path in sorted((root / 'msg').glob('*.msg')):
+        lines = path.read_text(encoding='utf-8').splitlines()
+        assert lines[0].startswith('# '), f'{path.name} begins without a sentence'
+        for number, line in enumerate(lines, 1):
+            if line and not line.startswith((' ', '#')):
+                assert '#' in line, f'{path.name}:{number}: no meaning and unit beside {line!r}'
