@@ -18,7 +18,7 @@ DISTRIBUTION = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml'}
 ROSDEP = {
     'cv2': 'python3-opencv',
     'numpy': 'python3-numpy',
-    'safetensors': 'python3-safetensors-pip',
+    'rosbags': 'python3-rosbags-pip',
     'torch': 'python3-torch',
     'tqdm': 'python3-tqdm',
     'yaml': 'python3-yaml',
@@ -79,7 +79,9 @@ def test_every_ros_import_is_declared(package_imports, manifest):
     used = {n for n in third_party(package_imports, 'mafs_ros') if is_ros(n)}
     assert used <= declared, f'missing in package.xml: {sorted(used - declared)}'
     # The converse, but for the packages whose programs or types are used without an import.
-    without_import = {'launch', 'launch_ros', 'ros2launch', 'rosidl_default_runtime'}
+    without_import = {
+        'launch', 'launch_ros', 'lifecycle_msgs', 'ros2launch', 'rosidl_default_runtime',
+    }  # fmt: skip
     unused = {n for n in declared if not n.startswith('python3-')} - used - without_import
     assert not unused, f'declared in package.xml and not imported: {sorted(unused)}'
 
