@@ -347,7 +347,7 @@ def _check_readable(path: Path) -> None:
         raise CheckpointError(f"weights '{path}': cannot be read: {error}") from None
     # safetensors begins with 8 bytes of length and a brace; torch.save writes a zip archive
     # (PK) or, like pickle itself, a stream that begins with 0x80 and the protocol.
-    if head[8:9] != b'{' and (head[:2] == b'PK' or head[:1] == b'\x80'):
+    if len(head) == 9 and head[8:] != b'{' and (head[:2] == b'PK' or head[:1] == b'\x80'):
         raise CheckpointError(
             f"weights '{path}': a pickle file (.pt, .pth, .ckpt) can run code and is never "
             f'loaded, {_EXPECTED}; Lightning checkpoints are converted by mafs convert')

@@ -1,0 +1,82 @@
+"""Pictures: colours against plain indexing, overlay arithmetic, legend and notice."""
+
+from __future__ import annotations
+
+import cv2
+from mafs_model.classes import ClassTable, SemanticClass
+from mafs_model.errors import ConfigError
+from mafs_model.visualization import colorize, colormap_thermal, draw_legend, overlay, put_notice
+import numpy as np
+import pytest
+
+RNG = np.random.default_rng(2)
+TABLE = ClassTable.load('mfnet')
+LABELS = RNG.integers(0, 9, (50, 70), dtype=np.uint8)
+FUSED = RNG.integers(0, 256, (50, 70, 3), dtype=np.uint8)
+
+
+def test_colorize_is_the_palette():
+    labels = LABELS.copy()
+    labels[0, :3] = (255, 200, 9)
+    assert np.array_equal(colorize(labels, TABLE), TABLE.palette[labels])
+
+
+@pytest.mark.parametrize('opacity', [0.0, 0.3, 0.5, 1.0])
+def test_overlay_blends_classes_and_leaves_the_rest(opacity):
+    labels = LABELS.copy()
+    labels[0, :3] = (255, 200, 0)
+    before = FUSED.copy()
+    result = overlay(FUSED, labels, TABLE, opacity)
+    color = TABLE.palette[labels].astype(float)
+    expected = (1 - opacity) * FUSED + opacity * color
+    shown = (labels > 0) & (labels < 9)
+    assert np.abs(result[shown] - expected[shown]).max() <= 0.51
+    assert np.array_equal(result[~shown], FUSED[~shown])
+    assert np.array_equal(before, FUSED)
+    assert result is not FUSED
+
+
+def test_first_class_of_a_table_without_background_is_shown():
+    table = ClassTable('own', (SemanticClass(0, 'road', (10, 20, 30)),))
+    assert (overlay(FUSED, np.zeros((50, 70), np.uint8), table, 1.0) == (10, 20, 30)).all()
+
+
+@pytest.mark.parametrize('opacity', [-0.1, 1.1, float('nan')])
+def test_refused_opacity(opacity):
+    with pytest.raises(ConfigError, match=r'overlay opacity .*: expected 0 to 1'):
+        overlay(FUSED, LABELS, TABLE, opacity)
+
+
+def test_thermal_colours_get_brighter_with_temperature():
+    colors = colormap_thermal(np.arange(256, dtype=np.uint8)[None])[0]
+    luma = cv2.cvtColor(colors[None], cv2.COLOR_RGB2GRAY)[0].astype(int)
+    assert colors.shape == (256, 3)
+    assert (np.diff(luma) >= -1).all()
+    assert luma[0] < 5
+    assert luma[-1] > 200
+    assert colors[128, 0] > colors[128, 2]  # RGB: the middle of inferno is red
+
+
+def test_legend_shows_each_colour_once_and_wraps():
+    wide, narrow = draw_legend(TABLE, 1200), draw_legend(TABLE, 200)
+    assert wide.shape[1] == 1200
+    assert narrow.shape[0] > wide.shape[0]
+    for entry in TABLE.classes[1:]:
+        assert (wide == entry.color).all(-1).sum() > 100, entry.name
+    assert (wide == TABLE.classes[0].color).all(-1).sum() == 0
+
+
+def test_legend_of_chosen_classes():
+    strip = draw_legend(TABLE, 400, ids={2})
+    assert (strip == TABLE.classes[2].color).all(-1).sum() > 100
+    assert (strip == TABLE.classes[1].color).all(-1).sum() == 0
+
+
+@pytest.mark.parametrize('width', [64, 160, 640, 1920])
+def test_notice_changes_only_a_bar_at_the_top(width):
+    image = np.full((200, width, 3), 200, np.uint8)
+    result = put_notice(image, 'no network weights: fusing classically \u2013 labels are empty')
+    assert result is image
+    assert (image[40:] == 200).all()
+    assert image[:10].mean() < 100
+    assert image[:40].max() > 200  # the text
