@@ -1,0 +1,124 @@
+"""Command lines ``mafs-train`` and ``mafs-data``; heavy libraries are imported when needed."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, TYPE_CHECKING
+
+from mafs_model.errors import MafsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mafs_training.options import StageConfig
+
+_STAGES = {'mae': 'stage I: masked autoencoder, no labels',
+           'joint': 'stage II: fusion and segmentation with a teacher',
+           'ssvif': 'self-supervised consistency, without or with some labels'}
+
+
+def _usage() -> str:
+    lines = ['usage: mafs-train STAGE [--config FILE] [--dry-run] [options]', '', 'stages:']
+    lines += [f'  {name:7s}{text}' for name, text in _STAGES.items()]
+    return '\n'.join([*lines, '', 'options of a stage: mafs-train STAGE --help'])
+
+
+def parse_stage(stage: str, arguments: Sequence[str]) -> StageConfig:
+    """
+    Read the options of a stage from files and arguments; later ones win.
+
+    Args:
+        stage: name of the stage.
+        arguments: command line after the stage.
+
+    Raises:
+        ConfigError: an unknown option or an unusable value.
+
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+    from mafs_model.errors import ConfigError
+    from mafs_training.options import CONFIGS
+
+    parser = ArgumentParser(prog=f'mafs-train {stage}', description=_STAGES[stage],
+                            exit_on_error=False)
+    parser.add_argument('--config', action='config', help='YAML file with any of the options')
+    parser.add_class_arguments(CONFIGS[stage])
+    arguments = ['--trainer.dry_run=true' if a == '--dry-run' else a for a in arguments]
+    try:
+        values = parser.parse_args(list(arguments))
+        made = parser.instantiate_classes(values)
+        fields = {name: made[name] for name in CONFIGS[stage].__dataclass_fields__}
+        return CONFIGS[stage](**fields)
+    except (ArgumentError, ValueError, TypeError, OSError) as error:
+        raise ConfigError(' '.join(str(error).split())[:400]) from None
+
+
+def guard(action: Callable[[], int]) -> int:
+    """Run a command; an error of the user is one line, exit code 2; Ctrl-C is 130."""
+    logging.basicConfig(level=logging.INFO, format='%(message)s', stream=sys.stderr)
+    try:
+        return action()
+    except MafsError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or '').startswith('mafs'):
+            raise
+        print(f"error: the Python package '{error.name}' is missing: "
+              "pip install 'mafs_ros[train]'", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('interrupted; continue with --trainer.resume auto', file=sys.stderr)
+        return 130
+
+
+def main_train(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``mafs-train``; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ('-h', '--help'):
+        print(_usage())
+        return 0 if arguments else 2
+    stage, rest = arguments[0], arguments[1:]
+    if stage not in _STAGES:
+        print(f'error: unknown stage {stage!r}, expected one of {", ".join(_STAGES)}',
+              file=sys.stderr)
+        return 2
+    return guard(lambda: _train(stage, rest))
+
+
+def _train(stage: str, arguments: Sequence[str]) -> int:
+    import tempfile
+
+    config = parse_stage(stage, arguments)
+    from mafs_training.trainer import run
+
+    command = ' '.join(['mafs-train', stage, *arguments])
+    if config.trainer.dry_run and config.trainer.out == type(config.trainer)().out:
+        with tempfile.TemporaryDirectory(prefix='mafs_dry_run_') as folder:
+            config.trainer.out = folder
+            result = run(config, command)
+            print(f'dry run of {stage}: {result.steps} steps, '
+                  f'loss {result.metrics["train/loss"]:.4f}')
+        return 0
+    result = run(config, command)
+    for name, value in sorted(result.metrics.items()):
+        if name.startswith('val/'):
+            print(f'{name} {value:.4f}')
+    print(f'{result.steps} steps; '
+          + (f'weights: {result.weights}' if result.weights else
+             f'continue with --trainer.resume auto (checkpoint: {result.checkpoint})'))
+    return 0
+
+
+def main_data(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``mafs-data``; returns the exit code."""
+    from mafs_training.datasets.commands import build_parser
+
+    parser: Any = build_parser()
+    arguments = parser.parse_args(argv)
+    return guard(lambda: int(arguments.run(arguments)))
+
+
+if __name__ == '__main__':
+    sys.exit(main_train())

@@ -1,0 +1,1 @@
+"""Data sets: where pairs come from, and how training draws from them."""

@@ -1,0 +1,169 @@
+"""Joins network, stage, averaged weights and schedule for the Lightning trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from mafs_model.classes import ClassTable
+from mafs_model.errors import MafsError
+from mafs_model.mafs import MAFS
+from mafs_training.augment import augment
+from mafs_training.confusion import ConfusionMeter
+from mafs_training.ema import AveragedNetwork
+from mafs_training.options import StageConfig
+from mafs_training.schedule import cosine_with_warmup
+from mafs_training.stage import Batch, Stage
+import torch
+from torch import nn, Tensor
+
+_log = logging.getLogger(__name__)
+_ON_BAR = ('loss', 'fusion', 'segmentation', 'teacher', 'visible', 'thermal', 'cross')
+
+
+class NonFiniteLossError(MafsError):
+    """The loss became NaN or infinite; the message names the file with the batch."""
+
+
+def parameter_groups(modules: list[nn.Module], weight_decay: float) -> list[dict[str, Any]]:
+    """
+    Split trainable parameters: kernels and matrices decay, vectors and scalars do not.
+
+    A vector is a bias or a normalisation; pulling it to zero has no meaning.
+    """
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    return [{'params': [p for p in parameters if p.ndim >= 2], 'weight_decay': weight_decay},
+            {'params': [p for p in parameters if p.ndim < 2], 'weight_decay': 0.0}]
+
+
+class TrainingModule(pl.LightningModule):
+    """
+    One stage of training.
+
+    Args:
+        network: what is trained.
+        stage: losses and training-only modules.
+        config: options of the run.
+        classes: class table of the labels.
+        total_steps: optimiser steps of the whole run.
+        metadata: JSON values that go into checkpoints under the key 'mafs'.
+
+    """
+
+    def __init__(self, network: MAFS, stage: Stage, config: StageConfig, classes: ClassTable,
+                 total_steps: int, metadata: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.network, self.stage = network, stage
+        for module in stage.frozen(network):
+            module.requires_grad_(False)
+        self.ema = AveragedNetwork(network, config.trainer.ema)
+        self.config, self.classes, self.total_steps = config, classes, total_steps
+        self.metadata = dict(metadata)
+        self._meter = ConfusionMeter(len(classes), classes.ignore_index)
+        self._averaged_at = 0
+        self._val_images = 0
+
+    def step_number(self, batch_index: int) -> int:
+        """Batches before this one in the run, whether resumed or not."""
+        return self.current_epoch * int(self.trainer.num_training_batches) + batch_index
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Seed, augment, let the stage compute its loss, stop if that is not finite."""
+        trainer = self.config.trainer
+        number = self.step_number(batch_index)
+        # all randomness of a step follows from its number: resuming needs no other state
+        torch.manual_seed((trainer.seed * 1_000_003 + number) * 4096 + self.global_rank)
+        batch = augment(batch, self.config.augment, self.classes.ignore_index)
+        if trainer.channels_last:
+            batch = {key: value.contiguous(memory_format=torch.channels_last)
+                     if isinstance(value, Tensor) and value.ndim == 4 else value
+                     for key, value in batch.items()}
+        result = self.stage.training_step(self.network, batch, number // trainer.accumulate)
+        if not bool(torch.isfinite(result.loss)):
+            self._stop_on_non_finite(batch, result.logs, number)
+        numbers = self.stage.after_step(self._average(result.tasks))
+        values = {'loss': result.loss.detach(), **result.logs, **numbers}
+        for name, value in values.items():
+            on_bar = name in _ON_BAR or name.startswith('weight_')
+            self.log(f'train/{name}', value, prog_bar=on_bar,
+                     batch_size=batch['visible'].shape[0])
+        return result.loss
+
+    def _average(self, tasks: Mapping[str, Tensor | None]) -> dict[str, Tensor | None]:
+        """Mean of each task's loss over the processes that have it."""
+        if self.trainer.world_size == 1 or not tasks:
+            return dict(tasks)
+        names = sorted(tasks)
+        table = torch.zeros(2, len(names), device=self.device)
+        for column, name in enumerate(names):
+            value = tasks[name]
+            if value is not None:
+                table[0, column], table[1, column] = value, 1.0
+        table = self.trainer.strategy.reduce(table, reduce_op='sum')
+        return {name: table[0, column] / table[1, column] if table[1, column] > 0 else None
+                for column, name in enumerate(names)}
+
+    def _stop_on_non_finite(self, batch: Batch, logs: Mapping[str, Tensor], number: int) -> None:
+        path = Path(self.config.trainer.out) / f'nonfinite_step{number}_rank{self.global_rank}.pt'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({'step': number, 'names': batch.get('names'),
+                    'batch': {k: v.cpu() for k, v in batch.items() if isinstance(v, Tensor)},
+                    'logs': {k: float(v) for k, v in logs.items()}}, path)
+        bad = [name for name, value in logs.items() if not bool(torch.isfinite(value))]
+        raise NonFiniteLossError(
+            f'step {number}: the loss is not finite ({", ".join(bad) or "sum of finite terms"}); '
+            f'batch saved to {path}')
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
+        """Average the weights after each optimiser step."""
+        if self.global_step != self._averaged_at:
+            self._averaged_at = self.global_step
+            self.ema.update(self.network)
+
+    def on_train_start(self) -> None:
+        """Note where a resumed run stands."""
+        self._averaged_at = self.global_step
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the scores of the last validation."""
+        self._meter = ConfusionMeter(len(self.classes), self.classes.ignore_index)
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Losses and confusion matrix of the averaged network."""
+        network = self.ema.module
+        values = self.stage.validate(network, batch, batch_index)
+        for name, value in values.items():
+            self.log(f'val/{name}', value, batch_size=batch['visible'].shape[0],
+                     prog_bar=f'val/{name}' == self.stage.monitor)
+        if bool(batch['labelled'].any()):
+            logits = self.stage.logits(network, batch)
+            if logits is not None:
+                self._meter.add(logits.argmax(1), batch['label'])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores that are computed over all images."""
+        if not int(self._meter.matrix.sum()):
+            return
+        self.log('val/miou', self._meter.mean_iou(), prog_bar=True)
+        for item, value in zip(self.classes.classes, self._meter.iou().tolist(), strict=True):
+            self.log(f'val/iou_{item.name}', value)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW, and a learning rate that is a function of the step."""
+        options = self.config.optim
+        optimizer = torch.optim.AdamW(
+            parameter_groups([self.network, self.stage], options.weight_decay),
+            lr=options.lr, betas=(0.9, 0.99))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: cosine_with_warmup(step, self.total_steps,
+                                                       options.warmup_steps, options.min_lr))
+        return {'optimizer': optimizer,
+                'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the description that makes the checkpoint convertible."""
+        checkpoint['mafs'] = json.dumps(self.metadata)

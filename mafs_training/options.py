@@ -1,0 +1,376 @@
+"""All options of a training run as dataclasses; their defaults are the only ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mafs_training.augment import AugmentOptions
+from mafs_training.masking import MaskOptions
+
+
+@dataclass
+class ModelOptions:
+    """
+    Which network is trained.
+
+    Attributes:
+        variant: architecture: mafs_t, mafs_s or mafs_b.
+        classes: class table: mfnet, msrs, fmb, pst900 or a YAML file.
+        init: weights to start from (.safetensors or a checkpoint of mafs-train); empty: none.
+        overrides: fields of the architecture to replace.
+
+    """
+
+    variant: str = 'mafs_t'
+    classes: str = 'mfnet'
+    init: str = ''
+    overrides: dict[str, int | str | list[int]] = field(default_factory=dict)
+
+
+@dataclass
+class DataOptions:
+    """
+    What is trained on.
+
+    Attributes:
+        train: sources, e.g. msrs:/data/MSRS or generic:/data/mine?labels=label&weight=2.
+        val: sources of the validation; empty: no validation.
+        crop: side of a training crop, pixels, a multiple of 32.
+        batch: crops per step and process.
+        scale: range of magnification of the crops.
+        labelled_fraction: share of each batch with labels, -1: as they come.
+        focus: probability that a crop is placed on an object of a random class.
+        workers: loader processes; 0 is best on a CPU, as all pairs are in memory.
+        threads: files decoded at a time when the run starts.
+
+    """
+
+    train: list[str] = field(default_factory=list)
+    val: list[str] = field(default_factory=list)
+    crop: int = 256
+    batch: int = 8
+    scale: tuple[float, float] = (0.75, 1.5)
+    labelled_fraction: float = -1.0
+    focus: float = 0.0
+    workers: int = 0
+    threads: int = 2
+
+
+@dataclass
+class OptimOptions:
+    """
+    AdamW with warm-up and cosine.
+
+    Attributes:
+        lr: largest learning rate.
+        weight_decay: of matrices and kernels; biases and normalisation have none.
+        warmup_steps: steps of the linear ramp.
+        min_lr: learning rate at the end, share of ``lr``.
+        clip_norm: largest norm of the gradient; 0: no limit.
+
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 200
+    min_lr: float = 0.01
+    clip_norm: float = 5.0
+
+
+@dataclass
+class TrainerOptions:
+    """
+    How the run is carried out.
+
+    Attributes:
+        out: folder of the run: checkpoints, weights, logs, panels.
+        steps: optimiser steps of the whole run.
+        steps_per_epoch: steps between validations and checkpoints.
+        stop_epochs: end this call after that many epochs, to be resumed later; 0: at the end.
+        accumulate: batches per optimiser step.
+        seed: of everything random.
+        accelerator: auto, cpu or gpu.
+        devices: number of processes, one device each.
+        precision: 32, bf16 or 16.
+        sync_batchnorm: normalise over all processes.
+        ema: decay of the averaged weights, which are validated and exported.
+        compile: compile the network (faster steps after about a minute).
+        channels_last: memory format of the network.
+        threads: torch threads; 0: torch's choice.
+        resume: checkpoint to continue, or 'auto' for the last one in ``out``; empty: a new run.
+        monitor: metric that decides the best checkpoint; empty: the stage's own.
+        panels_every: steps between sample panels; 0: none.
+        panels: number of samples in a panel.
+        log_every: steps between lines in the logs.
+        progress: show the progress bar.
+        dry_run: a few steps on tiny synthetic data, to see that everything works.
+
+    """
+
+    out: str = 'out/train'
+    steps: int = 4000
+    steps_per_epoch: int = 250
+    stop_epochs: int = 0
+    accumulate: int = 1
+    seed: int = 0
+    accelerator: str = 'auto'
+    devices: int = 1
+    precision: str = '32'
+    sync_batchnorm: bool = False
+    ema: float = 0.998
+    compile: bool = False
+    channels_last: bool = True
+    threads: int = 0
+    resume: str = ''
+    monitor: str = ''
+    panels_every: int = 500
+    panels: int = 4
+    log_every: int = 20
+    progress: bool = True
+    dry_run: bool = False
+
+
+@dataclass
+class DropoutOptions:
+    """
+    Modality dropout, drawn per sample; never both.
+
+    Attributes:
+        visible: probability that the visible image is absent.
+        thermal: probability that the thermal image is absent.
+
+    """
+
+    visible: float = 0.08
+    thermal: float = 0.08
+
+    def __post_init__(self) -> None:
+        if min(self.visible, self.thermal) < 0 or self.visible + self.thermal > 1:
+            raise ValueError('modality dropout: expected visible, thermal >= 0 and a sum <= 1, '
+                             f'got {self.visible} and {self.thermal}')
+
+
+@dataclass
+class MAEOptions:
+    """
+    Stage I.
+
+    Attributes:
+        decoder_width: channels of the light decoders.
+        intensity: weight of the intensity term.
+        gradient: weight of the gradient term.
+        visible_weight: weight of pixels that were not hidden.
+
+    """
+
+    decoder_width: int = 48
+    intensity: float = 5.0
+    gradient: float = 5.0
+    visible_weight: float = 0.1
+
+
+@dataclass
+class FusionOptions:
+    """
+    Fusion loss.
+
+    Attributes:
+        intensity: weight of the distance to the brighter source.
+        gradient: weight of the distance to the stronger gradient.
+        structure: weight of the lost structural similarity to both sources.
+        signed: gradients are compared with their sign.
+
+    """
+
+    intensity: float = 10.0
+    gradient: float = 20.0
+    structure: float = 1.0
+    signed: bool = True
+
+
+@dataclass
+class SegmentationOptions:
+    """
+    Supervised segmentation loss.
+
+    Attributes:
+        ohem_threshold: probability above which a pixel counts as learnt.
+        ohem_min_kept: share of labelled pixels that is always kept.
+        region: lovasz, dice or none.
+        region_weight: weight of that term.
+        stage: weight of the cross-entropy of the decoder stages.
+        binary: weight of the foreground loss.
+        boundary: weight of the boundary loss.
+        class_weighting: none, or enet for weights 1 / ln(1.1 + share of the class).
+
+    """
+
+    ohem_threshold: float = 0.7
+    ohem_min_kept: float = 0.0625
+    region: str = 'lovasz'
+    region_weight: float = 0.5
+    stage: float = 0.4
+    binary: float = 0.25
+    boundary: float = 0.25
+    class_weighting: str = 'enet'
+
+
+@dataclass
+class SegmenterOptions:
+    """
+    The segmentation network on the fused image: teacher, pixel-level branch.
+
+    Attributes:
+        kind: fresh (trained along), mafs (weights of this project), torch (any network).
+        weights: file of the weights for mafs and torch; state_dict for the latter.
+        factory: for torch, module:callable that builds the network.
+        class_map: for torch, our class id per output channel, -1 for none; empty: the same ids.
+        mean: for torch, subtracted from the RGB image in 0..1.
+        std: for torch, divisor after that.
+        trainable: whether loaded weights are trained further.
+        width: channels of a fresh network's first level.
+
+    """
+
+    kind: str = 'fresh'
+    weights: str = ''
+    factory: str = ''
+    class_map: list[int] = field(default_factory=list)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    trainable: bool = False
+    width: int = 32
+
+
+@dataclass
+class TeacherOptions:
+    """
+    What the teacher does in stage II.
+
+    Attributes:
+        enabled: train with it.
+        consistency: weight of student-to-teacher consistency.
+        temperature: softens both.
+        ramp_steps: steps over which the consistency grows.
+        shape_fusion: share of the teacher's gradient that reaches the fused image, 0..1.
+
+    """
+
+    enabled: bool = True
+    consistency: float = 0.5
+    temperature: float = 2.0
+    ramp_steps: int = 500
+    shape_fusion: float = 1.0
+
+
+@dataclass
+class WeightingOptions:
+    """
+    Weights of the tasks.
+
+    Attributes:
+        kind: fairness, uncertainty or fixed.
+        fixed: weight per task for fixed (fusion, segmentation, teacher); missing: 1.
+        rate: step size of the exponentiated gradient.
+        floor: least weight of a task.
+        smoothing: share of the past in the smoothed losses.
+        start_steps: steps that define where a task starts.
+
+    """
+
+    kind: str = 'fairness'
+    fixed: dict[str, float] = field(default_factory=dict)
+    rate: float = 0.01
+    floor: float = 0.1
+    smoothing: float = 0.98
+    start_steps: int = 20
+
+
+@dataclass
+class SSVIFOptions:
+    """
+    Self-supervised stage.
+
+    Attributes:
+        mode: classes (logits of both branches are compared; needs labels or a loaded
+            segmenter) or prototypes (no labels: balanced assignment).
+        stage1_steps: steps before the branches are compared.
+        ramp_steps: steps over which that weight grows.
+        ratio: wished share of the consistency relative to the other losses.
+        maximum: bound of the dynamic weight; 0: fusion-only baseline.
+        temperature: softens both branches in mode classes.
+        confidence: least top probability that teaches the other branch.
+        representation: weight of the two-view loss of each branch in mode prototypes.
+        prototypes: number of prototypes.
+        embedding: channels of the embeddings.
+        epsilon: entropy of the balanced assignment.
+        distil: weight of the loaded segmenter's teaching in stage 1 of mode classes.
+
+    """
+
+    mode: str = 'classes'
+    stage1_steps: int = 1000
+    ramp_steps: int = 500
+    ratio: float = 0.25
+    maximum: float = 5.0
+    temperature: float = 1.0
+    confidence: float = 0.5
+    representation: float = 0.5
+    prototypes: int = 32
+    embedding: int = 64
+    epsilon: float = 0.05
+    distil: float = 1.0
+
+
+@dataclass
+class MAEConfig:
+    """Options of ``mafs-train mae``."""
+
+    model: ModelOptions = field(default_factory=ModelOptions)
+    data: DataOptions = field(default_factory=DataOptions)
+    optim: OptimOptions = field(default_factory=OptimOptions)
+    trainer: TrainerOptions = field(default_factory=TrainerOptions)
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
+    dropout: DropoutOptions = field(default_factory=DropoutOptions)
+    mask: MaskOptions = field(default_factory=MaskOptions)
+    mae: MAEOptions = field(default_factory=MAEOptions)
+
+
+@dataclass
+class JointConfig:
+    """Options of ``mafs-train joint``."""
+
+    model: ModelOptions = field(default_factory=ModelOptions)
+    data: DataOptions = field(default_factory=DataOptions)
+    optim: OptimOptions = field(default_factory=OptimOptions)
+    trainer: TrainerOptions = field(default_factory=TrainerOptions)
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
+    dropout: DropoutOptions = field(default_factory=DropoutOptions)
+    fusion: FusionOptions = field(default_factory=FusionOptions)
+    segmentation: SegmentationOptions = field(default_factory=SegmentationOptions)
+    segmenter: SegmenterOptions = field(default_factory=SegmenterOptions)
+    teacher: TeacherOptions = field(default_factory=TeacherOptions)
+    weighting: WeightingOptions = field(default_factory=WeightingOptions)
+
+
+@dataclass
+class SSVIFConfig:
+    """Options of ``mafs-train ssvif``."""
+
+    model: ModelOptions = field(default_factory=ModelOptions)
+    data: DataOptions = field(default_factory=DataOptions)
+    optim: OptimOptions = field(default_factory=OptimOptions)
+    trainer: TrainerOptions = field(default_factory=TrainerOptions)
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
+    dropout: DropoutOptions = field(default_factory=DropoutOptions)
+    fusion: FusionOptions = field(default_factory=FusionOptions)
+    segmentation: SegmentationOptions = field(default_factory=SegmentationOptions)
+    segmenter: SegmenterOptions = field(default_factory=SegmenterOptions)
+    weighting: WeightingOptions = field(
+        default_factory=lambda: WeightingOptions(kind='fixed'))
+    ssvif: SSVIFOptions = field(default_factory=SSVIFOptions)
+
+
+StageConfig = MAEConfig | JointConfig | SSVIFConfig
+CONFIGS: dict[str, type[StageConfig]] = {
+    'mae': MAEConfig, 'joint': JointConfig, 'ssvif': SSVIFConfig}

@@ -1,0 +1,306 @@
+"""Builds and carries out a training run from its options."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+from pathlib import Path
+import sys
+from typing import Any, TYPE_CHECKING
+
+from mafs_model.errors import ConfigError, DatasetError
+from mafs_training.options import JointConfig, MAEConfig, SSVIFConfig, StageConfig
+
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
+    from mafs_model.classes import ClassTable
+    from mafs_model.mafs import MAFS
+    from mafs_training.datasets.store import PairStore
+    from mafs_training.stage import Stage
+    from torch import Tensor
+
+_log = logging.getLogger(__name__)
+_PRECISIONS = {'32': '32-true', 'bf16': 'bf16-mixed', '16': '16-mixed'}
+
+
+@dataclasses.dataclass
+class RunResult:
+    """
+    Outcome of a run.
+
+    Attributes:
+        metrics: last value of everything logged.
+        steps: optimiser steps done so far.
+        weights: exported averaged weights, None if the run has not come to its end.
+        best: weights of the best validation, None without validation.
+        checkpoint: last checkpoint.
+
+    """
+
+    metrics: dict[str, float]
+    steps: int
+    weights: Path | None
+    best: Path | None
+    checkpoint: Path
+
+
+def apply_dry_run(config: StageConfig) -> None:
+    """Shrink a configuration in place to a few steps on small synthetic data."""
+    config.data.train = config.data.train or ['synthetic:4?size=128x96']
+    config.data.val = config.data.val or ['synthetic:2?size=128x96&seed=90']
+    config.data.crop, config.data.batch, config.data.workers = 64, 2, 0
+    config.trainer.steps, config.trainer.steps_per_epoch = 4, 2
+    config.trainer.accumulate, config.trainer.log_every = 1, 1
+    config.trainer.panels_every, config.trainer.panels = 2, 2
+    config.trainer.accelerator, config.trainer.devices = 'cpu', 1
+    config.trainer.compile = False
+    config.optim.warmup_steps = 1
+    if isinstance(config, SSVIFConfig):
+        config.ssvif.stage1_steps, config.ssvif.ramp_steps = 2, 2
+
+
+def check_config(config: StageConfig) -> None:
+    """Raise ConfigError for values that do not fit together."""
+    trainer, data = config.trainer, config.data
+    for name, value, low in (('trainer.steps', trainer.steps, 1),
+                             ('trainer.steps_per_epoch', trainer.steps_per_epoch, 1),
+                             ('trainer.accumulate', trainer.accumulate, 1),
+                             ('trainer.devices', trainer.devices, 1),
+                             ('trainer.stop_epochs', trainer.stop_epochs, 0),
+                             ('trainer.panels_every', trainer.panels_every, 0),
+                             ('trainer.threads', trainer.threads, 0),
+                             ('data.batch', data.batch, 1), ('data.workers', data.workers, 0)):
+        if value < low:
+            raise ConfigError(f'{name} is {value}, expected at least {low}')
+    if trainer.precision not in _PRECISIONS:
+        raise ConfigError(f'trainer.precision is {trainer.precision!r}, expected one of '
+                          f'{", ".join(_PRECISIONS)}')
+    if data.crop < 32 or data.crop % 32:
+        raise ConfigError(f'data.crop is {data.crop}, expected a multiple of 32')
+    if not data.train:
+        raise ConfigError('data.train is empty, expected a source such as msrs:/data/MSRS '
+                          '(or use --dry-run)')
+
+
+def create_stage(config: StageConfig, network: MAFS, classes: ClassTable,
+                 class_weights: Tensor | None) -> Stage:
+    """Build the stage that belongs to a configuration."""
+    if isinstance(config, MAEConfig):
+        from mafs_training.mae import MAEStage
+
+        return MAEStage(config, network.config)
+    if isinstance(config, JointConfig):
+        from mafs_training.joint import JointStage
+
+        return JointStage(config, network.config, class_weights, classes.ignore_index)
+    from mafs_training.ssvif import SSVIFStage
+
+    return SSVIFStage(config, network.config, class_weights, classes.ignore_index)
+
+
+def create_network(config: StageConfig, num_classes: int) -> MAFS:
+    """Build the network, with the weights to start from if there are any."""
+    from mafs_model.config import create_config
+    from mafs_model.mafs import MAFS
+    from mafs_training.initial import load_initial
+
+    network = MAFS(create_config(config.model.variant, num_classes, **config.model.overrides))
+    if config.model.init:
+        skipped = load_initial(network, Path(config.model.init))
+        _log.info('%s: loaded%s', config.model.init,
+                  f', except {len(skipped)} tensors of another shape' if skipped else '')
+    return network
+
+
+def load_data(config: StageConfig, classes: ClassTable) -> tuple[PairStore, PairStore]:
+    """Read the pairs of training and validation; the two may not share a source."""
+    from mafs_training.datasets.store import load_sources, PairStore
+
+    shared = {text.partition('?')[0] for text in config.data.train} & {
+        text.partition('?')[0] for text in config.data.val}
+    for text in shared:
+        splits = [{_split(t) for t in part if t.partition('?')[0] == text}
+                  for part in (config.data.train, config.data.val)]
+        if not text.startswith('synthetic:') and splits[0] & splits[1]:
+            raise DatasetError(f'{text} is both in data.train and data.val')
+    train = load_sources(config.data.train, len(classes), classes.ignore_index,
+                         config.data.threads)
+    if not config.data.val:
+        return train, PairStore()
+    return train, load_sources(config.data.val, len(classes), classes.ignore_index,
+                               config.data.threads)
+
+
+def _split(text: str) -> str:
+    from mafs_training.datasets.spec import parse_source
+
+    return parse_source(text).split
+
+
+def run(config: StageConfig, command: str | None = None) -> RunResult:
+    """
+    Train.
+
+    Args:
+        config: all options.
+        command: the command line, for the metadata of the weights.
+
+    Returns:
+        What came out.
+
+    Raises:
+        MafsError: an option, a data set or a checkpoint is unusable; a non-finite loss.
+
+    """
+    if config.trainer.dry_run:
+        apply_dry_run(config)
+    check_config(config)
+    import lightning.pytorch as pl
+    from mafs_model.checkpoint import build_metadata
+    from mafs_model.classes import ClassTable
+    from mafs_training.data_module import class_counts, PairDataModule
+    from mafs_training.lightning_module import TrainingModule
+    from mafs_training.supervision import enet_weights
+    import torch
+
+    options = config.trainer
+    out = Path(options.out)
+    resume = find_resume(options.resume, out)
+    prepare_folder(out, config, resume)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    classes = ClassTable.load(config.model.classes)
+    pl.seed_everything(options.seed, workers=True, verbose=False)
+    network = create_network(config, len(classes))
+    train, val = load_data(config, classes)
+    weights = None
+    if not isinstance(config, MAEConfig) and config.segmentation.class_weighting == 'enet':
+        weights = enet_weights(class_counts(train, len(classes)))
+    stage = create_stage(config, network, classes, weights)
+    if options.channels_last:
+        network.to(memory_format=torch.channels_last)
+
+    per_epoch = min(options.steps_per_epoch, options.steps)
+    epochs = -(-options.steps // per_epoch)
+    metadata = build_metadata(
+        network.config.to_dict(), classes, data=train.description, command=command,
+        extra={'stage': stage.name, 'options': json.loads(json.dumps(
+            dataclasses.asdict(config)))})
+    module = TrainingModule(network, stage, config, classes, epochs * per_epoch, metadata)
+    if options.compile:
+        stage.compile(network)
+    data = PairDataModule(config.data, train, val, per_epoch * options.accumulate, options.seed,
+                          classes.ignore_index)
+    trainer = create_trainer(config, stage, epochs, val if len(val) else train,
+                             classes.ignore_index, bool(len(val)))
+    trainer.fit(module, data, ckpt_path=None if resume is None else str(resume),
+                weights_only=None if resume is None else True)
+    return finish(trainer, module, out, epochs)
+
+
+def find_resume(text: str, out: Path) -> Path | None:
+    """Return the checkpoint to continue, None for a new run; raises ConfigError."""
+    if not text:
+        return None
+    path = out / 'checkpoints' / 'last.ckpt' if text == 'auto' else Path(text)
+    if path.is_file():
+        return path
+    if text == 'auto':
+        return None
+    raise ConfigError(f'trainer.resume: {path}: no such checkpoint')
+
+
+def prepare_folder(out: Path, config: StageConfig, resume: Path | None) -> None:
+    """Create the folder of the run and write its options; never into the run of another."""
+    import yaml
+
+    if resume is None and (out / 'checkpoints' / 'last.ckpt').exists() \
+            and not config.trainer.dry_run:
+        raise ConfigError(f'trainer.out: {out} holds a run already; choose another folder, or '
+                          '--trainer.resume auto')
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        values = json.loads(json.dumps(dataclasses.asdict(config)))
+        (out / 'config.yaml').write_text(yaml.safe_dump(values, sort_keys=False),
+                                         encoding='utf-8')
+    except OSError as error:
+        raise ConfigError(f'trainer.out: {out}: {error.strerror or error}') from None
+
+
+def create_trainer(config: StageConfig, stage: Stage, epochs: int, samples: PairStore,
+                   ignore_index: int, validates: bool) -> pl.Trainer:
+    """Build the Lightning trainer with its loggers and callbacks."""
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+    from lightning.pytorch.loggers import CSVLogger, Logger
+    from mafs_training.callbacks import EpochLimit, PanelCallback, ShortProgressBar
+
+    options, out = config.trainer, Path(config.trainer.out)
+    monitor = options.monitor or stage.monitor
+    mode = stage.monitor_mode if monitor == stage.monitor else _mode(monitor)
+    callbacks: list[Callback] = [
+        LearningRateMonitor('step'),
+        # written when the epoch is complete: a resumed run starts with the next one
+        ModelCheckpoint(out / 'checkpoints', 'best', monitor=monitor if validates else None,
+                        mode=mode, save_top_k=1 if validates else 0, save_last=True,
+                        save_on_train_epoch_end=True, enable_version_counter=False,
+                        auto_insert_metric_name=False)]
+    if options.panels_every:
+        callbacks.append(PanelCallback(out / 'panels', samples, options.panels_every,
+                                       options.panels, ignore_index))
+    if options.progress:
+        callbacks.append(ShortProgressBar(refresh_rate=options.log_every))
+    if options.stop_epochs:
+        callbacks.append(EpochLimit(options.stop_epochs))
+    loggers: list[Logger] = [CSVLogger(out, name='', version='csv')]
+    loggers += _tensorboard(out)
+    return Trainer(
+        accelerator=options.accelerator, devices=options.devices,
+        strategy='ddp_find_unused_parameters_true' if options.devices > 1 else 'auto',
+        precision=_PRECISIONS[options.precision], logger=loggers, callbacks=callbacks,
+        max_epochs=epochs, accumulate_grad_batches=options.accumulate,
+        gradient_clip_val=config.optim.clip_norm or None,
+        log_every_n_steps=options.log_every, enable_progress_bar=options.progress,
+        enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
+        sync_batchnorm=options.sync_batchnorm, default_root_dir=out)
+
+
+def _mode(metric: str) -> str:
+    """Whether more of a metric is better: scores are, losses are not."""
+    return 'max' if any(word in metric for word in ('iou', 'psnr', 'agreement')) else 'min'
+
+
+def _tensorboard(out: Path) -> list[Any]:
+    """TensorBoard logger, if the package is installed."""
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    try:
+        return [TensorBoardLogger(out, name='', version='tensorboard')]
+    except ModuleNotFoundError:
+        _log.warning('tensorboard is not installed: curves only in %s', out / 'csv')
+        return []
+
+
+def finish(trainer: pl.Trainer, module: Any, out: Path, epochs: int) -> RunResult:
+    """Export the weights of a finished run."""
+    from mafs_model.checkpoint import convert_lightning, save_checkpoint
+
+    last = out / 'checkpoints' / 'last.ckpt'
+    metrics = {str(k): float(v) for k, v in trainer.callback_metrics.items()}
+    weights = best = None
+    if trainer.current_epoch >= epochs and trainer.is_global_zero:
+        weights = out / 'final.safetensors'
+        scores = {k: round(v, 6) for k, v in metrics.items() if k.startswith('val/') and math.isfinite(v)}
+        save_checkpoint(weights, module.ema.module.state_dict(),
+                        {**module.metadata, 'metrics': scores})
+        if (out / 'checkpoints' / 'best.ckpt').is_file():
+            best = out / 'best.safetensors'
+            convert_lightning(out / 'checkpoints' / 'best.ckpt', best, prefix='ema.module.')
+    return RunResult(metrics, trainer.global_step, weights, best, last)
+
+
+def command_line() -> str:
+    """Return the command line of this process with the program's bare name."""
+    return ' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])
