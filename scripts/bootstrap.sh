@@ -24,13 +24,33 @@ say() { echo "bootstrap: $*"; }
 
 # ---- what is there -------------------------------------------------------------------------
 
-forget_own_environment() {
-    # Variables of scripts/env.sh, or of another pip-installed ROS, must not reach a new set-up.
-    if [[ -n ${MAFS_ENV:-} || -n ${_ROS_WHEELS_BOOTSTRAP_COMPLETE:-} ]]; then
-        unset MAFS_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE ROS_DISTRO AMENT_PREFIX_PATH
-        unset CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH
-        PATH=$(tr ':' '\n' <<<"$PATH" | grep -vF "$VENV/" | paste -sd:)
-        unset VIRTUAL_ENV
+without_clone() {
+    # Prints the colon-separated list $1 less the entries inside this clone.
+    tr ':' '\n' <<<"$1" | grep -vE "^$ROOT(/|$)" | paste -sd: || true
+}
+
+clean_environment() {
+    # What scripts/env.sh has set in this shell must not reach the set-up, neither must a Python
+    # with pip-installed ROS that started us; a ROS environment of the user's own stays.
+    local name
+    if [[ -n ${MAFS_ENV:-} && $(cat "$MAFS_ENV/.venv/mode" 2>/dev/null) == pip ]]; then
+        unset ROS_DISTRO AMENT_PREFIX_PATH CMAKE_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH
+        PATH=$(tr ':' '\n' <<<"$PATH" | grep -vxF "$MAFS_ENV/.venv/bin" | paste -sd:)
+    fi
+    if [[ -z ${AMENT_PREFIX_PATH:-} && -n ${_ROS_WHEELS_BOOTSTRAP_COMPLETE:-} ]]; then
+        unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
+    fi
+    for name in PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH; do
+        [[ -z ${!name:-} ]] || export "$name=$(without_clone "${!name}")"
+    done
+    unset MAFS_ENV COLCON_PREFIX_PATH
+    [[ ${VIRTUAL_ENV:-} != "$VENV" ]] || unset VIRTUAL_ENV
+    if [[ -z ${AMENT_PREFIX_PATH:-} && $(cat "$VENV/mode" 2>/dev/null) == system ]]; then
+        # Set up with a ROS environment before; this shell has not sourced it.
+        set +u
+        # shellcheck source=/dev/null
+        . "$VENV/ros_environment.sh"
+        set -u
     fi
 }
 
@@ -56,7 +76,10 @@ find_python() {
     # Sets PYTHON to the first usable one.
     local candidates=(python3 python3.12 python3.11 python3.13 python3.10 /usr/bin/python3)
     local candidate problem tried=''
-    [[ -n ${MAFS_PYTHON:-} ]] && candidates=("$MAFS_PYTHON")
+    if [[ -n ${MAFS_PYTHON:-} ]]; then
+        command -v "$MAFS_PYTHON" >/dev/null 2>&1 || die "MAFS_PYTHON is '$MAFS_PYTHON', expected a Python that can be started"
+        candidates=("$MAFS_PYTHON")
+    fi
     for candidate in "${candidates[@]}"; do
         command -v "$candidate" >/dev/null 2>&1 || continue
         problem=$(python_problem "$candidate")
@@ -229,12 +252,15 @@ record_ros() {
     : >"$VENV/ros_environment.sh"
     [[ $MODE == system ]] || return 0
     local name
-    for name in ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION AMENT_PREFIX_PATH CMAKE_PREFIX_PATH \
+    for name in _ROS_WHEELS_BOOTSTRAP_COMPLETE ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION AMENT_PREFIX_PATH CMAKE_PREFIX_PATH \
         PYTHONPATH LD_LIBRARY_PATH RMW_IMPLEMENTATION; do
         [[ -z ${!name:-} ]] || printf 'export %s=%q\n' "$name" "${!name}"
     done >"$VENV/ros_environment.sh"
-    # Its programs (ros2, colcon) are those of the recorded PATH, after the ones of .venv.
-    printf 'PATH=$PATH:%q\n' "$PATH" >>"$VENV/ros_environment.sh"
+    # Its programs (ros2, colcon) are found through the PATH of this shell, after all others.
+    {
+        printf 'export PATH=$PATH:%q\n' "$PATH"
+        printf 'export MAFS_PYTHON=%q\n' "$PYTHON"
+    } >>"$VENV/ros_environment.sh"
 }
 
 build_package() {
@@ -269,7 +295,7 @@ if command -v flock >/dev/null 2>&1; then
     exec 9>"$ROOT/.bootstrap.lock"
     flock 9
 fi
-forget_own_environment
+clean_environment
 find_python
 find_ros
 check_machine
