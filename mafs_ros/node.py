@@ -59,6 +59,7 @@ class FusionNode(LifecycleNode):
         # Between activate and deactivate:
         self._intake: Intake | None = None
         self._state_label = 'unconfigured'
+        self.stop_timeout_s = STOP_TIMEOUT_S
         self._last_error = ''
         self._level = Level.OK
         self._jump_handle = self.get_clock().create_jump_callback(
@@ -199,32 +200,31 @@ class FusionNode(LifecycleNode):
             f'active: pairing {topics["visible"]} with {topics["thermal"]} '
             f'({self._settings.sync_policy}, slop {1e3 * self._settings.sync_slop:g} ms)')
 
-    def _deactivate(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+    def _deactivate(self) -> None:
         intake, self._intake = self._intake, None
+        timeout_s = self.stop_timeout_s
         if intake is not None and not intake.stop(timeout_s):
             raise RuntimeError(f'the inference did not end within {timeout_s:g} s')
 
-    def release(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+    def release(self) -> None:
         """
         Undo everything that is done.
-
-        Args:
-            timeout_s: how long to wait for a running inference.
 
         Raises:
             RuntimeError: the inference did not end in time; all else is undone.
 
         """
         try:
-            self._deactivate(timeout_s)
+            self._deactivate()
         finally:
             self._cleanup()
 
     def destroy_node(self) -> None:
         """Undo everything and destroy the node."""
         self._jump_handle.unregister()
+        self.stop_timeout_s = 1.0  # the process is about to end
         try:
-            self.release(timeout_s=1.0)
+            self.release()
         except RuntimeError as error:
             self.get_logger().error(str(error))
         super().destroy_node()

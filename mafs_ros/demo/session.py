@@ -1,0 +1,234 @@
+"""One run of the demo: node, recorder and cameras from start to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+import json
+from pathlib import Path
+import queue
+import shutil
+import sys
+import time
+from typing import Any
+
+from mafs_model.errors import ConfigError
+from mafs_ros.demo.children import Child, child_environment, DemoError
+from mafs_ros.demo.sources import Sequence
+
+# torch alone takes seconds to import where the disk is cold; networks warm up on configure.
+_READY_TIMEOUT_S = 120.0
+# After the last frame: as long as anything still arrives, the run goes on.
+_SILENCE_S = 2.0
+
+
+@dataclass(frozen=True)
+class NodeOptions:
+    """
+    How the node is started.
+
+    Args:
+        weights: file, 'default' or 'classical'.
+        device: 'auto', 'cpu', 'cuda', ...
+        parameters: further parameters, name to value as on a ROS command line.
+
+    """
+
+    weights: str = 'default'
+    device: str = 'auto'
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    def command(self) -> list[str]:
+        """Return the arguments of the node's process."""
+        values = {'autostart': 'true', 'weights': self.weights, 'device': self.device,
+                  **self.parameters}
+        arguments = [part for name, value in values.items()
+                     for part in ('-p', f'{name}:={value}')]
+        return ['-m', 'mafs_ros.node', '--ros-args', *arguments]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """
+    What a run left behind.
+
+    Args:
+        spool: file with the serialised messages.
+        index: (topic, type, receive time in ns, offset, size) of each.
+        statuses: the fields of every status message.
+        sent: (stream, frame number, stamp in ns) of every published frame.
+        late_ms_p99: how late the player published, 99th percentile.
+
+    """
+
+    spool: Path
+    index: list[tuple[str, str, int, int, int]]
+    statuses: list[dict[str, Any]]
+    sent: list[tuple[str, int, int]]
+    late_ms_p99: float
+
+
+class Session:
+    """
+    Runs the three processes.
+
+    Args:
+        sequence: what the cameras show.
+        node: how the node is started.
+        work: folder for logs and intermediate files, emptied first.
+        progress: called with (phase, done, total, text) now and then.
+
+    """
+
+    def __init__(self, sequence: Sequence, node: NodeOptions, work: Path,
+                 progress: Callable[[str, int, int, str], None]) -> None:
+        self._sequence = sequence
+        self._node = node
+        self._work = work
+        self._progress = progress
+        self._events: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
+        self._children: dict[str, Child] = {}
+        self._latest: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def run(self) -> Recording:
+        """
+        Play the sequence through the node.
+
+        Raises:
+            DemoError: a process failed, with the end of its log.
+
+        """
+        shutil.rmtree(self._work, ignore_errors=True)
+        self._work.mkdir(parents=True)
+        schedule = self._work / 'schedule.json'
+        self._sequence.schedule.save(schedule)
+        spool, index, sent = (self._work / name for name in (
+            'messages.bin', 'messages.json', 'sent.json'))
+        self._check_disk()
+        try:
+            self._start('fusion_node', self._node.command())
+            self._start('recorder', ['-m', 'mafs_ros.demo.recorder', '--spool', str(spool),
+                                     '--index', str(index)])
+            self._start('cameras', ['-m', 'mafs_ros.demo.player', '--schedule', str(schedule),
+                                    '--store', str(self._sequence.store), '--log', str(sent)])
+            self._await_ready()
+            self._play()
+            self._drain()
+            self._finish()
+        finally:
+            self._end_all()
+        recorded = json.loads(index.read_text(encoding='utf-8'))
+        played = json.loads(sent.read_text(encoding='utf-8'))
+        return Recording(spool, [tuple(entry) for entry in recorded['index']],
+                         recorded['statuses'], [tuple(entry) for entry in played['sent']],
+                         played['late_ms_p99'])
+
+    def _check_disk(self) -> None:
+        """Refuse to start what would fill the disk."""
+        frames = self._sequence.schedule.count('visible')
+        size = (self._sequence.store / 'visible.bin').stat().st_size
+        # Four output images, eight bytes a pixel together, where the visible frame has three.
+        needed = 3 * size + frames * 100_000
+        free = shutil.disk_usage(self._work).free
+        if free < needed:
+            raise ConfigError(f'{free / 1e9:.1f} GB of disk space left for {self._work}, '
+                              f'{needed / 1e9:.1f} GB needed; try a shorter --duration')
+
+    def _start(self, name: str, command: list[str]) -> None:
+        environment = child_environment(self._work / 'ros')
+        self._children[name] = Child(
+            name, command, environment, self._work,
+            lambda child, event: self._events.put((child, event)))
+
+    def _next(self, timeout_s: float) -> tuple[str, str] | None:
+        """Take the next event; None after the timeout."""
+        try:
+            name, event = self._events.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        self._latest[name, event['event']] = event
+        if event['event'] == 'ended':
+            raise self._children[name].failure(f'ended early (exit code {event["code"]})')
+        return name, event['event']
+
+    def _await_ready(self) -> None:
+        """Wait until cameras, node and recorder have found each other."""
+        deadline = time.monotonic() + _READY_TIMEOUT_S
+        missing = {'cameras', 'recorder'}
+        while missing:
+            rest_s = deadline - time.monotonic()
+            if rest_s <= 0:
+                name = 'fusion_node' if missing == {'cameras', 'recorder'} else missing.pop()
+                raise self._children[name].failure(f'was not ready in {_READY_TIMEOUT_S:g} s')
+            self._progress('starting', 2 - len(missing), 2, '')
+            event = self._next(min(rest_s, 0.5))
+            if event is not None and event[1] == 'ready':
+                missing.discard(event[0])
+
+    def _play(self) -> None:
+        self._children['cameras'].tell('go')
+        total = len(self._sequence.schedule.events)
+        while ('cameras', 'done') not in self._latest:
+            if self._next(self._sequence.schedule.duration_s + 30.0) is None:
+                raise self._children['cameras'].failure('stopped publishing')
+            self._show('playing', total)
+
+    def _show(self, phase: str, total: int) -> None:
+        sent = self._latest.get(('cameras', 'sent'), {}).get('count', 0)
+        done = self._latest.get(('cameras', 'done'), {}).get('count', sent)
+        node = self._latest.get(('recorder', 'recorded'), {})
+        self._progress(phase, done, total, f'{node.get("processed", 0)} pairs fused')
+
+    def _drain(self) -> None:
+        """Wait until the node has worked off what it received."""
+        total = len(self._sequence.schedule.events)
+        while True:
+            status = self._latest.get(('recorder', 'recorded'), {})
+            received = status.get('visible_received', 0) + status.get('thermal_received', 0)
+            quiet_s = 0.3 if received >= total else _SILENCE_S
+            while True:
+                event = self._next(quiet_s)
+                if event is None:
+                    return
+                if event == ('recorder', 'recorded'):
+                    break
+            self._show('finishing', total)
+
+    def _finish(self) -> None:
+        """End the three in order: a recorder that is still there sees the node's last words."""
+        for name in ('cameras', 'recorder'):
+            self._children[name].tell('stop')
+        codes = {}
+        for name in ('cameras', 'recorder'):
+            codes[name] = self._children[name].end()
+        self._children['fusion_node'].interrupt()
+        codes['fusion_node'] = self._children['fusion_node'].end()
+        for name, code in codes.items():
+            if code != 0:
+                raise self._children[name].failure(f'ended with exit code {code}')
+
+    def _end_all(self) -> None:
+        """Leave no process behind, whatever happened."""
+        for child in self._children.values():
+            child.interrupt()
+        for child in self._children.values():
+            child.end()
+
+
+def require_ros() -> None:
+    """
+    Check that rclpy and the generated messages can be imported.
+
+    Raises:
+        DemoError: saying what to source.
+
+    """
+    try:
+        import rclpy  # noqa: F401
+
+        from mafs_ros.msg import FusionStatus  # noqa: F401
+    except ImportError as error:
+        raise DemoError(
+            f'{error}: the demo needs ROS 2 and the built package; run it by `make demo`, or '
+            f'source ROS, build with colcon and source install/local_setup.bash '
+            f'(Python: {sys.executable})') from error

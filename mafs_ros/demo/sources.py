@@ -1,0 +1,301 @@
+"""Where the frames of the demo come from: rendered, image folders, or a bag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mafs_model.bag import BagReader, open_bag
+from mafs_model.errors import BagError, ConfigError, ImageError
+from mafs_ros.demo.schedule import default_cameras, Event, Schedule, simulate, STREAMS
+from mafs_ros.demo.store import FrameStore, FrameWriter
+
+Progress = Callable[[str, int, int], None]
+BAG_LIMIT_S = 60.0
+_TOPIC_HINTS = {
+    'thermal': ('thermal', 'infrared', 'lwir', 'flir', 'boson', 'lepton', '/ir', 'ir/'),
+    'visible': ('rgb', 'color', 'colour', 'visible', '/vi', 'image'),
+}
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """
+    Frames and when they are published.
+
+    Args:
+        name: one line that says where they come from.
+        store: folder of the prepared frames.
+        schedule: what is published when.
+        notes: lines the user should read.
+
+    """
+
+    name: str
+    store: Path
+    schedule: Schedule
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SequenceOptions:
+    """
+    What the user asked for.
+
+    Args:
+        duration_s: length; for a bag an upper limit. None: 10 s, or the whole bag up to 60 s.
+        rate_hz: rate of both cameras (not for a bag).
+        size: (height, width) of rendered frames.
+        seed: of scene and schedule.
+
+    """
+
+    duration_s: float | None
+    rate_hz: float
+    size: tuple[int, int]
+    seed: int
+
+    @property
+    def count(self) -> int:
+        """Return the number of frames of each camera."""
+        return max(2, round((self.duration_s or 10.0) * self.rate_hz))
+
+
+def _simulated(options: SequenceOptions, count: int) -> Schedule:
+    return simulate(count, options.rate_hz, default_cameras(count), options.seed)
+
+
+# -- rendered ------------------------------------------------------------------------------------
+
+def _render(seed: int, size: tuple[int, int], times_s: list[float]) -> list[tuple[Any, Any]]:
+    """Render some frames, in a worker process."""
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+    from mafs_model.synthetic import NightDrive, SceneConfig
+
+    scene = NightDrive(SceneConfig(width=size[1], height=size[0], seed=seed))
+    frames = [scene.frame(t) for t in times_s]
+    return [(frame.visible, frame.thermal) for frame in frames]
+
+
+def _renderer_version() -> str:
+    """Return a digest of the renderer's sources: a changed renderer must not use old frames."""
+    from mafs_model import synthetic
+
+    digest = hashlib.sha256()
+    for path in sorted(Path(synthetic.__file__).parent.rglob('*.py')):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def synthetic(options: SequenceOptions, cache: Path, progress: Progress) -> Sequence:
+    """Render the night drive, or take it from the cache."""
+    height, width = options.size
+    key = (f'night_{width}x{height}_{options.rate_hz:g}hz_seed{options.seed}_'
+           f'{_renderer_version()}')
+    path = cache / key
+    count = options.count
+    try:
+        complete = FrameStore(path).count('visible') >= count
+    except ConfigError:
+        complete = False
+    if not complete:
+        _remove_old_renderings(cache)
+        _render_all(path, options, count, progress)
+    name = f'synthetic night drive, {width}x{height}, seed {options.seed}'
+    return Sequence(name, path, _simulated(options, count))
+
+
+def _remove_old_renderings(cache: Path) -> None:
+    """Keep the cache at one sequence: it takes half a gigabyte."""
+    import shutil
+
+    for old in cache.glob('night_*'):
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _render_all(path: Path, options: SequenceOptions, count: int, progress: Progress) -> None:
+    writer = FrameWriter(path)
+    times = [index / options.rate_hz for index in range(count)]
+    block = 10
+    blocks = [times[at:at + block] for at in range(0, count, block)]
+    workers = min(os.cpu_count() or 1, len(blocks), 8)
+    try:
+        with ProcessPoolExecutor(workers) as pool:
+            # A few blocks ahead of the writer, not all: the frames would fill the memory.
+            pending = []
+            done = 0
+            for index in range(len(blocks) + 2 * workers):
+                if index < len(blocks):
+                    pending.append(pool.submit(
+                        _render, options.seed, options.size, blocks[index]))
+                if pending and (len(pending) > 2 * workers or index >= len(blocks)):
+                    for visible, thermal in pending.pop(0).result():
+                        writer.add('visible', visible)
+                        writer.add('thermal', thermal)
+                        done += 1
+                    progress('rendering', done, count)
+            for future in pending:
+                for visible, thermal in future.result():
+                    writer.add('visible', visible)
+                    writer.add('thermal', thermal)
+                    done += 1
+                progress('rendering', done, count)
+        writer.close()
+    except BaseException:
+        writer.abort()
+        raise
+
+
+# -- image folders -------------------------------------------------------------------------------
+
+def images(folder: Path, options: SequenceOptions, cache: Path, progress: Progress) -> Sequence:
+    """
+    Turn the folders `vi/` and `ir/` into two camera streams; each image is held for a while.
+
+    Raises:
+        ConfigError: a folder is missing, or no two files have the same name.
+
+    """
+    from mafs_model.image_files import match_pairs, read_thermal, read_visible
+
+    for name in ('vi', 'ir'):
+        if not (folder / name).is_dir():
+            raise ConfigError(f'{folder} has no folder {name}/, expected vi/ (visible) and ir/ '
+                              '(thermal) with images of the same names')
+    pairs, leftovers = match_pairs(folder / 'vi', folder / 'ir')
+    if not pairs:
+        raise ConfigError(f'{folder}/vi and {folder}/ir have no image names in common')
+    hold = max(1, round(options.count / len(pairs)))
+    pairs = pairs[:max(1, options.count // hold)] if options.duration_s else pairs
+    notes = [f'{len(leftovers)} files without partner are left out'] if leftovers else []
+    writer = FrameWriter(cache / 'images')
+    used = 0
+    try:
+        for done, pair in enumerate(pairs, 1):
+            assert pair.visible is not None
+            assert pair.thermal is not None
+            try:
+                visible, thermal = read_visible(pair.visible), read_thermal(pair.thermal)
+            except ImageError as error:
+                notes.append(f'left out: {error}')
+                continue
+            used += 1
+            for _ in range(hold):
+                writer.add('visible', visible)
+                writer.add('thermal', thermal)
+            progress('reading', done, len(pairs))
+        if not used:
+            raise ConfigError(f'none of the images in {folder} can be used; {notes[-1]}')
+        writer.close()
+    except BaseException:
+        writer.abort()
+        raise
+    name = f'{used} image pairs of {folder}, each for {hold / options.rate_hz:.2f} s'
+    return Sequence(name, cache / 'images', _simulated(options, used * hold), tuple(notes))
+
+
+# -- bag -----------------------------------------------------------------------------------------
+
+def choose_topics(bag: BagReader, wanted: dict[str, str | None]) -> dict[str, str]:
+    """
+    Return the topic of each stream: the one asked for, or one whose name speaks for itself.
+
+    Raises:
+        BagError: no such topic, or none that can be told.
+
+    """
+    available = bag.image_topics()
+    chosen: dict[str, str] = {}
+    for stream in ('thermal', 'visible'):
+        topic = wanted[stream]
+        if topic is None:
+            free = [name for name in available
+                    if name not in chosen.values() and 'mafs_fusion' not in name]
+            topic = next((name for hint in _TOPIC_HINTS[stream] for name in free
+                          if hint in name.lower()), None)
+        if topic is None:
+            option = '--thermal-topic' if stream == 'thermal' else '--rgb-topic'
+            raise BagError(f'cannot tell the {stream} topic of bag {bag.path}, name it by '
+                           f'{option}; image topics there: {", ".join(available) or "none"}')
+        chosen[stream] = topic
+    return chosen
+
+
+def from_bag(path: Path, topics: dict[str, str | None], options: SequenceOptions, cache: Path,
+             progress: Progress) -> Sequence:
+    """
+    Take two camera streams out of a bag, with the stamps they have there.
+
+    Raises:
+        BagError: the bag or a topic cannot be read, or holds no usable image.
+
+    """
+    limit_s = options.duration_s or BAG_LIMIT_S
+    with open_bag(path) as bag:
+        chosen = choose_topics(bag, topics)
+        writer = FrameWriter(cache / 'bag')
+        try:
+            events, notes = _copy_bag(bag, chosen, limit_s, writer, progress)
+            writer.close()
+        except BaseException:
+            writer.abort()
+            raise
+    for stream in STREAMS:
+        if not any(event.stream == stream for event in events):
+            reasons = '; '.join(notes) or 'it is empty'
+            raise BagError(f'topic {chosen[stream]} of bag {path} has no usable image: {reasons}')
+    events = _from_zero(events)
+    name = f'bag {path} ({chosen["visible"]}, {chosen["thermal"]})'
+    schedule = Schedule(tuple(sorted(events, key=lambda e: (e.stamp_ns, e.stream))), False)
+    return Sequence(name, cache / 'bag', schedule, tuple(notes))
+
+
+def _copy_bag(
+    bag: BagReader, chosen: dict[str, str], limit_s: float, writer: FrameWriter,
+    progress: Progress,
+) -> tuple[list[Event], list[str]]:
+    streams: dict[str, Any] = {topic: stream for stream, topic in chosen.items()}
+    total = sum(bag.topics[topic].count for topic in streams)
+    counts = dict.fromkeys(STREAMS, 0)
+    events: list[Event] = []
+    problems: dict[str, int] = {}
+    notes: list[str] = []
+    first_ns: int | None = None
+    for done, image in enumerate(bag.images(kinds=streams), 1):
+        progress('reading', done, total)
+        first_ns = image.receive_ns if first_ns is None else first_ns
+        if image.receive_ns - first_ns > limit_s * 1e9:
+            notes.append(f'only the first {limit_s:g} s are played')
+            break
+        if isinstance(image.image, ImageError):
+            problems[str(image.image)] = problems.get(str(image.image), 0) + 1
+            continue
+        stream = streams[image.topic]
+        writer.add(stream, image.image)
+        # A driver that does not stamp leaves zero: the time of recording is the best there is.
+        stamp_ns = image.stamp_ns or image.receive_ns
+        events.append(Event(stream, counts[stream], stamp_ns))
+        counts[stream] += 1
+    notes += [f'{count} images left out: {text}' for text, count in problems.items()]
+    if bag.damage:
+        notes.append(f'the bag is damaged, what could be read is played: {bag.damage}')
+    return events, notes
+
+
+def _from_zero(events: list[Event]) -> list[Event]:
+    """Count stamps from the first one."""
+    start_ns = min(event.stamp_ns for event in events)
+    return [Event(e.stream, e.index, e.stamp_ns - start_ns) for e in events]
+
+
+def thermal_encoding(image: NDArray[Any]) -> str:
+    """Return the message encoding of a thermal frame."""
+    return {np.dtype(np.uint8): 'mono8', np.dtype(np.uint16): 'mono16'}.get(image.dtype, '32FC1')

@@ -1,0 +1,130 @@
+"""Parameters of the real node: declaration, refusals, changes between frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('mafs_ros.msg')
+
+from mafs_model.errors import ConfigError
+from mafs_ros.parameter_handler import ParameterHandler
+from mafs_ros.parameters import TABLE
+from rclpy.parameter import Parameter
+
+pytestmark = pytest.mark.ros
+MakeNode = Callable[..., Any]
+
+
+def handler_of(node: Any) -> ParameterHandler:
+    handler: ParameterHandler = node._handler
+    return handler
+
+
+def set_one(node: Any, name: str, value: Any) -> Any:
+    return node.set_parameters([Parameter(name, value=value)])[0]
+
+
+def test_every_row_is_declared_with_its_description(make_node: MakeNode) -> None:
+    node = make_node()
+    for row in TABLE:
+        assert node.has_parameter(row.name)
+        descriptor = node.describe_parameter(row.name)
+        assert descriptor.description
+        assert row.kind in descriptor.additional_constraints
+        assert not descriptor.read_only, 'it could not be corrected while unconfigured'
+    assert handler_of(node).read().sync_slop == 0.03
+
+
+@pytest.mark.parametrize(('name', 'value', 'expectation'), [
+    ('sync.slop', 'abc', 'a number 0.0001 to 10 s'),
+    ('sync.slop', 99.0, 'a number 0.0001 to 10 s'),
+    ('device', 'gpu0', "'cuda:N'"),
+    ('overlay.legend', 3, 'true or false'),
+    ('weights', [1, 2], 'path of a safetensors file'),
+])
+def test_refused_update_answers_name_value_expectation(
+        make_node: MakeNode, name: str, value: Any, expectation: str) -> None:
+    node = make_node()
+    before = node.get_parameter(name).value
+    result = set_one(node, name, value)
+    assert not result.successful
+    assert result.reason.startswith(f'{name}: got {value!r}, expected ')
+    assert expectation in result.reason
+    assert node.get_parameter(name).value == before
+
+
+def test_parameter_cannot_be_deleted(make_node: MakeNode) -> None:
+    node = make_node()
+    result = node.set_parameters([Parameter('sync.slop', Parameter.Type.NOT_SET)])[0]
+    assert not result.successful
+    assert node.get_parameter('sync.slop').value == 0.03
+
+
+def test_whole_number_is_good_enough_for_a_double(make_node: MakeNode) -> None:
+    node = make_node(sync__slop=1)
+    assert handler_of(node).read().sync_slop == 1.0
+    assert set_one(node, 'sync.slop', 2).successful
+    assert handler_of(node).read().sync_slop == 2.0
+
+
+def test_wrong_type_from_a_file_does_not_end_the_node(make_node: MakeNode) -> None:
+    node = make_node(sync__slop='abc')
+    with pytest.raises(ConfigError, match=r"^sync\.slop: got 'abc', expected a number"):
+        handler_of(node).read()
+    assert set_one(node, 'sync.slop', 0.05).successful
+    assert handler_of(node).read().sync_slop == 0.05
+
+
+def test_misspelt_name_is_reported(
+        make_node: MakeNode, capfd: pytest.CaptureFixture[str]) -> None:
+    make_node(sync__slopp=0.1)
+    assert "parameter 'sync.slopp' is unknown and ignored" in capfd.readouterr().err
+
+
+class TestWhileConfigured:
+    """What needs a reload is refused, what does not is taken over."""
+
+    def test_reload_is_refused_with_a_way_out(self, make_node: MakeNode) -> None:
+        node = make_node()
+        handler_of(node).locked = True
+        result = set_one(node, 'device', 'cpu')
+        assert not result.successful
+        assert result.reason == (
+            "device: got 'cpu', expected no change while configured (clean up the node, set it, "
+            'configure again)')
+
+    def test_same_value_is_no_change(self, make_node: MakeNode) -> None:
+        node = make_node()
+        handler_of(node).locked = True
+        assert set_one(node, 'device', 'auto').successful
+
+    def test_dynamic_one_is_handed_out_once(self, make_node: MakeNode) -> None:
+        node = make_node()
+        handler = handler_of(node)
+        handler.read()
+        handler.locked = True
+        assert handler.take_update() is None
+        assert set_one(node, 'overlay.opacity', 0.25).successful
+        update = handler.take_update()
+        assert update is not None
+        assert update.overlay_opacity == 0.25
+        assert handler.take_update() is None
+
+    def test_atomic_update_is_refused_as_a_whole(self, make_node: MakeNode) -> None:
+        node = make_node()
+        handler_of(node).locked = True
+        result = node.set_parameters_atomically([
+            Parameter('overlay.opacity', value=0.25), Parameter('sync.slop', value='x')])
+        assert not result.successful
+        assert node.get_parameter('overlay.opacity').value == 0.5
+
+    def test_combination_is_checked(self, make_node: MakeNode) -> None:
+        node = make_node()
+        handler_of(node).locked = True
+        result = set_one(node, 'thermal.percentile_low', 99.5)
+        assert not result.successful
+        assert 'thermal.percentile_high (99)' in result.reason

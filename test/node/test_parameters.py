@@ -1,0 +1,143 @@
+"""The parameter table, without ROS."""
+
+from __future__ import annotations
+
+from dataclasses import fields, FrozenInstanceError
+import math
+from pathlib import Path
+
+from mafs_model.errors import ConfigError
+from mafs_ros.parameter_docs import markdown_table, yaml_file
+from mafs_ros.parameters import BY_NAME, Settings, TABLE
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Name, refused value, what the message must say is expected.
+REFUSED = [
+    ('autostart', 'yes', 'true or false'),
+    ('autostart', 1, 'true or false'),
+    ('weights', 3, 'path of a safetensors file'),
+    ('device', 'gpu', "'cuda:N'"),
+    ('device', 'cuda:', "'cuda:N'"),
+    ('backend', 'tflite', "'onnxruntime'"),
+    ('precision', 'fp64', "'fp32'"),
+    ('threads', -1, 'a whole number 0 to 256'),
+    ('threads', 2.5, 'a whole number 0 to 256'),
+    ('threads', True, 'a whole number 0 to 256'),
+    ('inference.size', '640', "'640x480'"),
+    ('inference.size', '8x8', '16 to 8192'),
+    ('output.size', '640x99999', '16 to 8192'),
+    ('output.size', [640, 480], "'640x480'"),
+    ('reference', 'visible', "one of 'rgb', 'thermal'"),
+    ('rgb.transport', 'theora', "one of 'raw', 'compressed'"),
+    ('thermal.transport', '', "one of 'raw', 'compressed'"),
+    ('thermal.time_offset', 'automatic', "a number -10 to 10 or 'auto' s"),
+    ('thermal.time_offset', 11, "a number -10 to 10 or 'auto' s"),
+    ('thermal.scaling', 'gamma', "'percentile'"),
+    ('thermal.smoothing', 1.0, 'a number 0 to 0.999'),
+    ('thermal.homography', [1.0, 0.0, 0.0], '9 finite numbers'),
+    ('thermal.homography', [0.0] * 9, 'invertible'),
+    ('thermal.homography', [1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 1.0], 'invertible'),
+    ('thermal.homography', [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, math.nan], '9 finite numbers'),
+    ('thermal.homography', 'identity', '9 numbers'),
+    ('sync.policy', 'closest', "one of 'nearest', 'approximate', 'exact'"),
+    ('sync.slop', 'abc', 'a number 0.0001 to 10 s'),
+    ('sync.slop', 0.0, 'a number 0.0001 to 10 s'),
+    ('sync.slop', math.nan, 'a number 0.0001 to 10 s'),
+    ('sync.slop', math.inf, 'a number 0.0001 to 10 s'),
+    ('sync.slop', None, 'a number 0.0001 to 10 s'),
+    ('sync.queue_size', 1, 'a whole number 2 to 1000'),
+    ('stamps.max_ahead', -1.0, 'a number 0 to'),
+    ('overlay.opacity', 1.5, 'a number 0 to 1'),
+    ('overlay.legend', 'true', 'true or false'),
+]
+
+
+@pytest.mark.parametrize(('name', 'value', 'expected'), REFUSED)
+def test_refused_value_is_named_with_expectation(name: str, value: object, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        BY_NAME[name].validate(value)
+    message = str(caught.value)
+    assert message.startswith(f'{name}: got ')
+    assert repr(value)[:40] in message
+    assert f'expected {expected}' in message or expected in message.split('expected', 1)[1]
+    assert '\n' not in message
+
+
+@pytest.mark.parametrize(('name', 'value', 'parsed'), [
+    ('output.size', '640x480', (480, 640)),
+    ('output.size', '', None),
+    ('sync.slop', 1, 1.0),
+    ('thermal.time_offset', 'auto', 'auto'),
+    ('thermal.time_offset', -0.02, -0.02),
+    ('thermal.homography', [], None),
+    ('thermal.homography', [2, 0, 5, 0, 2, 7, 0, 0, 1], (2.0, 0, 5, 0, 2, 7, 0, 0, 1)),
+    ('device', 'cuda:3', 'cuda:3'),
+    ('threads', 256, 256),
+])
+def test_accepted_value_is_parsed(name: str, value: object, parsed: object) -> None:
+    assert BY_NAME[name].validate(value) == parsed
+
+
+def test_tiny_scale_does_not_make_a_homography_singular() -> None:
+    tiny = [1e-5 * v for v in (2, 0, 5, 0, 2, 7, 0, 0, 1)]
+    assert BY_NAME['thermal.homography'].validate(tiny) == pytest.approx(tuple(tiny))
+
+
+def test_table_and_settings_have_the_same_fields() -> None:
+    assert [p.field for p in TABLE] == [f.name for f in fields(Settings)]
+    assert len({p.name for p in TABLE}) == len(TABLE)
+
+
+def test_every_default_is_valid_and_documented() -> None:
+    settings = Settings.from_values({})
+    assert settings.sync_policy == 'nearest'
+    for row in TABLE:
+        assert row.description.endswith('.'), row.name
+        assert (row.minimum is None) == (row.maximum is None), row.name
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Settings.from_values({}).sync_slop = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(('values', 'culprit'), [
+    ({'thermal.scaling': 'range', 'thermal.range_low': 5.0, 'thermal.range_high': 5.0},
+     'thermal.range_low'),
+    ({'thermal.percentile_low': 99.0, 'thermal.percentile_high': 1.0}, 'thermal.percentile_low'),
+])
+def test_combinations_that_exclude_each_other(values: dict[str, object], culprit: str) -> None:
+    with pytest.raises(ConfigError, match=f'^{culprit}: got .*expected less than '):
+        Settings.from_values(values)
+
+
+def test_changed_from_names_the_parameters() -> None:
+    old = Settings.from_values({})
+    new = Settings.from_values({'sync.slop': 0.1, 'overlay.opacity': 0.2})
+    assert new.changed_from(old) == ('sync.slop', 'overlay.opacity')
+    assert old.changed_from(old) == ()
+
+
+def test_shipped_parameter_file_is_made_from_the_table() -> None:
+    text = (ROOT / 'config/mafs_fusion.yaml').read_text(encoding='utf-8')
+    assert text == yaml_file(), 'run python -m mafs_ros.parameter_docs --yaml'
+
+
+def test_shipped_parameter_file_holds_every_default() -> None:
+    text = (ROOT / 'config/mafs_fusion.yaml').read_text(encoding='utf-8')
+    values = yaml.safe_load(text)['/**']['ros__parameters']
+    for row in TABLE:
+        if row.default == ():
+            assert f'# {row.name}: []' in text
+        else:
+            assert values.pop(row.name) == row.default
+    assert values == {}
+
+
+@pytest.mark.parametrize('document', ['docs/node.md'])
+def test_documented_table_is_made_from_the_table(document: str) -> None:
+    text = (ROOT / document).read_text(encoding='utf-8')
+    assert markdown_table() in text, 'run python -m mafs_ros.parameter_docs'

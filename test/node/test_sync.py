@@ -1,0 +1,222 @@
+"""The synchronisers behind their interface, and the correction of thermal stamps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from mafs_model.errors import ConfigError
+from mafs_ros import sync
+from mafs_ros.alignment import Alignment
+from mafs_ros.conversions import Frame
+from mafs_ros.parameters import Settings
+
+pytestmark = pytest.mark.ros
+MS = 1_000_000
+T0 = 1_700_000_000 * sync.NS_PER_S
+
+
+class FakeSimpleFilter:
+    """The part of message_filters.SimpleFilter that we use."""
+
+    def __init__(self) -> None:
+        self.callbacks: list[Callable[[Any], None]] = []
+
+    def registerCallback(self, callback: Callable[[Any], None]) -> None:  # noqa: N802
+        self.callbacks.append(callback)
+
+    def signalMessage(self, message: Any) -> None:  # noqa: N802
+        for callback in self.callbacks:
+            callback(message)
+
+
+class FakeTimeSynchronizer:
+    """Pairs equal stamps; evicts the oldest stamp of a full queue, as the real one does."""
+
+    slop_ns = 0
+
+    def __init__(self, filters: list[FakeSimpleFilter], queue_size: int) -> None:
+        self.queues: list[dict[int, Any]] = [{}, {}]
+        self.queue_size = queue_size
+        self.callback: Callable[[Any, Any], None] | None = None
+        for index, source in enumerate(filters):
+            source.registerCallback(lambda message, index=index: self.add(index, message))
+
+    def registerCallback(self, callback: Callable[[Any, Any], None]) -> None:  # noqa: N802
+        self.callback = callback
+
+    def add(self, index: int, message: Any) -> None:
+        stamp = message.header.stamp
+        stamp_ns = stamp.sec * sync.NS_PER_S + stamp.nanosec
+        own, other = self.queues[index], self.queues[1 - index]
+        own[stamp_ns] = message
+        while len(own) > self.queue_size:
+            del own[min(own)]
+        near = [s for s in other if abs(s - stamp_ns) <= self.slop_ns]
+        if stamp_ns in own and near:
+            best = min(near, key=lambda s: abs(s - stamp_ns))
+            pair = [own.pop(stamp_ns), other.pop(best)]
+            assert self.callback is not None
+            self.callback(*(pair if index == 0 else pair[::-1]))
+
+
+class FakeApproximate(FakeTimeSynchronizer):
+    """The same within a slop in seconds."""
+
+    def __init__(self, filters: list[FakeSimpleFilter], queue_size: int, slop: float) -> None:
+        super().__init__(filters, queue_size)
+        self.slop_ns = round(slop * sync.NS_PER_S)
+
+
+FAKE = SimpleNamespace(
+    SimpleFilter=FakeSimpleFilter, TimeSynchronizer=FakeTimeSynchronizer,
+    ApproximateTimeSynchronizer=FakeApproximate)
+
+
+def message_filters() -> Any:
+    """Return the real package, skip where it is not installed."""
+    return pytest.importorskip('message_filters')
+
+
+@pytest.fixture(params=['nearest', 'fake approximate', 'approximate'])
+def synchronizer(request: pytest.FixtureRequest) -> sync.Synchronizer:
+    if request.param == 'nearest':
+        return sync.create_synchronizer('nearest', 0.02, 10, 1.0)
+    module = FAKE if request.param.startswith('fake') else message_filters()
+    return sync.MessageFilterSynchronizer('approximate', 20 * MS, 10, 1000 * MS, module)
+
+
+def run(synchronizer: sync.Synchronizer, frames: list[tuple[str, int]]) -> list[tuple[int, int]]:
+    pairs = []
+    for stream, stamp_ns in frames:
+        pairs += synchronizer.add(stream, T0 + stamp_ns, f'{stream}@{stamp_ns}')
+    return [(p.visible.stamp_ns - T0, p.thermal.stamp_ns - T0) for p in pairs]
+
+
+def cameras(count: int, start_ns: int = 0, offset_ns: int = 4 * MS) -> list[tuple[str, int]]:
+    frames = []
+    for i in range(count):
+        stamp = start_ns + i * 33 * MS
+        frames += [('visible', stamp), ('thermal', stamp + offset_ns)]
+    return frames
+
+
+def test_two_cameras_pair_frame_by_frame(synchronizer: sync.Synchronizer) -> None:
+    pairs = run(synchronizer, cameras(30))
+    pairs += [(p.visible.stamp_ns - T0, p.thermal.stamp_ns - T0) for p in synchronizer.settle()]
+    assert pairs == [(i * 33 * MS, i * 33 * MS + 4 * MS) for i in range(30)]
+
+
+def test_offset_has_the_sign_of_thermal_minus_visible(synchronizer: sync.Synchronizer) -> None:
+    synchronizer.add('thermal', T0 + 4 * MS, 't')
+    pairs = synchronizer.add('visible', T0, 'v') + synchronizer.settle()
+    assert [p.offset_ns for p in pairs] == [4 * MS]
+    assert pairs[0].visible.payload == 'v'
+    assert pairs[0].thermal.payload == 't'
+
+
+def test_pairing_goes_on_after_a_jump_back(synchronizer: sync.Synchronizer) -> None:
+    run(synchronizer, cameras(30, start_ns=100 * sync.NS_PER_S))
+    pairs = run(synchronizer, cameras(30))
+    assert len(pairs) >= 28
+    assert synchronizer.restarts() >= 1
+
+
+def test_reset_forgets_waiting_frames(synchronizer: sync.Synchronizer) -> None:
+    for i in range(3):
+        synchronizer.add('visible', T0 + i * 33 * MS, None)
+    assert synchronizer.queued('visible') == 3
+    synchronizer.reset()
+    assert synchronizer.queued('visible') == 0
+    assert synchronizer.dropped() == {'flushed': 3}
+    assert synchronizer.add('thermal', T0, None) == []
+
+
+def test_queue_is_bounded_and_drops_are_counted(synchronizer: sync.Synchronizer) -> None:
+    for i in range(100):
+        synchronizer.add('visible', T0 + i * 33 * MS, None)
+    assert synchronizer.queued('visible') <= 10
+    assert sum(synchronizer.dropped().values()) == 100 - synchronizer.queued('visible')
+
+
+@pytest.mark.parametrize('module', [FAKE, None], ids=['fake', 'real'])
+def test_exact_pairs_equal_stamps_only(module: Any) -> None:
+    module = module or message_filters()
+    exact = sync.MessageFilterSynchronizer('exact', 20 * MS, 10, 1000 * MS, module)
+    assert run(exact, cameras(5)) == []
+    exact.reset()
+    assert run(exact, cameras(5, offset_ns=0)) == [(i * 33 * MS, i * 33 * MS) for i in range(5)]
+
+
+def test_missing_package_is_said_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError(f"No module named '{name}'")
+
+    monkeypatch.setattr(sync.importlib, 'import_module', missing)
+    with pytest.raises(ConfigError, match=r'^sync\.policy: .*message_filters is not installed'):
+        sync.create_synchronizer('approximate', 0.02, 10, 1.0)
+
+
+class TestAlignment:
+    """Correction of thermal stamps, and what a job carries."""
+
+    def frame(self, stamp_ns: int) -> Frame:
+        return Frame(None, T0 + stamp_ns, 0.0, None)
+
+    def feed(self, alignment: Alignment, count: int, latency_ns: int) -> list[Any]:
+        jobs = []
+        for i in range(count):
+            stamp = i * 33 * MS
+            jobs += alignment.add('visible', self.frame(stamp))
+            jobs += alignment.add('thermal', self.frame(stamp + latency_ns))
+        return jobs
+
+    def test_constant_offset_is_added_to_thermal_stamps(self) -> None:
+        alignment = Alignment(Settings.from_values({'thermal.time_offset': -0.012}))
+        jobs = self.feed(alignment, 20, 12 * MS)
+        assert len(jobs) == 20
+        assert {job.offset_s for job in jobs} == {0.0}
+        assert {job.time_offset_s for job in jobs} == {-0.012}
+        assert not jobs[0].estimated
+        assert jobs[3].thermal.stamp_ns == T0 + 99 * MS + 12 * MS, 'the frame keeps its stamp'
+
+    def test_auto_finds_the_latency(self) -> None:
+        alignment = Alignment(Settings.from_values({'thermal.time_offset': 'auto'}))
+        jobs = self.feed(alignment, 60, 11 * MS)
+        assert alignment.time_offset_ns == -11 * MS
+        assert jobs[-1].estimated
+        assert jobs[-1].time_offset_s == pytest.approx(-0.011)
+        assert jobs[-1].offset_s == pytest.approx(0.0, abs=1e-9)
+
+    def test_narrower_slop_takes_effect(self) -> None:
+        alignment = Alignment(Settings.from_values({'sync.slop': 0.03}))
+        assert len(self.feed(alignment, 10, 5 * MS)) == 10
+        alignment.update(Settings.from_values({'sync.slop': 0.002}))
+        assert self.feed(alignment, 10, 5 * MS) == []
+
+    def test_other_changes_keep_waiting_frames(self) -> None:
+        alignment = Alignment(Settings.from_values({}))
+        alignment.add('visible', self.frame(0))
+        assert alignment.update(Settings.from_values({'overlay.opacity': 0.1})) == {}
+        assert len(alignment.add('thermal', self.frame(0)) + alignment.settle()) == 1
+
+    def test_drops_are_reported_once(self) -> None:
+        alignment = Alignment(Settings.from_values({'sync.queue_size': 2}))
+        for i in range(20):
+            alignment.add('visible', self.frame(i * 33 * MS))
+        first = alignment.new_drops()
+        assert sum(first.values()) >= 10
+        assert alignment.new_drops() == {}
+
+    def test_jump_back_is_reported_once(self) -> None:
+        alignment = Alignment(Settings.from_values({}))
+        self.feed(alignment, 10, 0)
+        for i in range(3):
+            alignment.add('visible', self.frame(-100 * sync.NS_PER_S + i * 33 * MS))
+        assert alignment.jumped_back()
+        assert not alignment.jumped_back()
