@@ -165,14 +165,21 @@ def _add_bag(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
                         help='write fused, label and overlay images')
     parser.add_argument('--weights', default='default', metavar='FILE',
                         help="weights file, 'default' or 'classical' (default: %(default)s)")
-    parser.add_argument('--slop', type=float, default=0.05, metavar='S',
+    parser.add_argument('--slop', type=_seconds, default=0.03, metavar='S',
                         help='largest stamp difference of a pair in seconds '
                              '(default: %(default)s)')
-    parser.add_argument('--queue-size', type=_positive, default=10, metavar='N',
+    parser.add_argument('--queue-size', type=_positive, default=30, metavar='N',
                         help='frames a stream may wait for partners (default: %(default)s)')
-    parser.add_argument('--time-offset', default='0', metavar='S|auto',
+    parser.add_argument('--time-offset', type=_offset, default=0.0, metavar='S|auto',
                         help='seconds added to thermal stamps, or auto (default: %(default)s)')
-    parser.add_argument('--metrics-every', type=_positive, default=1, metavar='N',
+    parser.add_argument('--thermal-scaling', default='percentile',
+                        choices=('percentile', 'minmax', 'clahe'),
+                        help='of 16- and 32-bit thermal images (default: %(default)s)')
+    parser.add_argument('--thermal-smoothing', type=_share, default=0.9, metavar='P',
+                        help='weight of the past in the scaling limits (default: %(default)s)')
+    parser.add_argument('--homography', type=Path, metavar='FILE',
+                        help='YAML file with the map from thermal to visible pixels')
+    parser.add_argument('--metrics-every', type=_positive, default=30, metavar='N',
                         help='measure every Nth pair (default: %(default)s)')
     parser.add_argument('--limit', type=_positive, metavar='N', help='stop after N pairs')
     parser.add_argument('--live', action='store_true',
@@ -212,13 +219,30 @@ def _positive(text: str) -> int:
     return value
 
 
+def _seconds(text: str) -> float:
+    return _number(text, 0.0, 10.0, 'a number of seconds from 0 to 10')
+
+
+def _share(text: str) -> float:
+    return _number(text, 0.0, 0.999, 'a number from 0 to 0.999')
+
+
+def _offset(text: str) -> float | str:
+    return text if text == 'auto' else _number(
+        text, -10.0, 10.0, 'auto or a number of seconds from -10 to 10')
+
+
 def _level(text: str) -> float:
+    return _number(text, 0.5, 0.9999, 'a number from 0.5 to 0.9999')
+
+
+def _number(text: str, low: float, high: float, expected: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = 0.0
-    if not 0.5 <= value < 1:
-        raise argparse.ArgumentTypeError(f'expected a number from 0.5 to below 1, got {text!r}')
+        value = float('nan')
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f'expected {expected}, got {text!r}')
     return value
 
 

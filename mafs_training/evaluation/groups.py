@@ -33,7 +33,7 @@ def parse_groups(texts: Sequence[str]) -> dict[str, str]:
 
 def group_names(names: Sequence[str], patterns: dict[str, str]) -> dict[str, list[str]]:
     """
-    Sort names into groups; without patterns, day and night if the names are MSRS's.
+    Sort names into groups; without patterns, day and night if the names are MSRS's and both occur.
 
     Args:
         names: file names without suffix.
@@ -46,7 +46,7 @@ def group_names(names: Sequence[str], patterns: dict[str, str]) -> dict[str, lis
     if not patterns and names and all(_DAY_NIGHT.fullmatch(name) for name in names):
         found = {'day': [n for n in names if n.endswith('D')],
                  'night': [n for n in names if n.endswith('N')]}
-        return {group: members for group, members in found.items() if members}
+        return found if all(found.values()) else {}
     groups = {}
     for group, pattern in patterns.items():
         groups[group] = [name for name in names if fnmatchcase(name, pattern)]

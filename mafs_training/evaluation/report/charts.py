@@ -80,15 +80,16 @@ def box_chart(series: Mapping[str, Sequence[float]], colors: Mapping[str, str],
 
 def bar_chart(values: Mapping[str, float | None], title: str, *,
               colors: Mapping[str, str] | None = None, low: float = 0.0,
-              high: float | None = None, intervals: Mapping[str, tuple[float, float]] | None = None,
-              digits: int = 3) -> str:
+              high: float | None = None,
+              intervals: Mapping[str, tuple[float, float]] | None = None, digits: int = 3,
+              width: float = WIDTH) -> str:
     """Horizontal bars with their value, with error bars where an interval is given."""
     row, left, top, right = 21, 104, 2, 48
     known = [v for v in values.values() if v is not None and math.isfinite(v)]
     ends = [end for pair in (intervals or {}).values() for end in pair if math.isfinite(end)]
     top_value = high if high is not None else max([*known, *ends, 1e-9])
     bottom = top + row * len(values)
-    x = Scale(low, top_value, left, WIDTH - right)
+    x = Scale(low, top_value, left, width - right)
     parts = []
     for tick in ticks(low, top_value):
         parts += [line(x(tick), top, x(tick), bottom), text(x(tick), bottom + 13, label(tick))]
@@ -108,7 +109,7 @@ def bar_chart(values: Mapping[str, float | None], title: str, *,
                          'stroke="var(--ink)" stroke-width="1.2" fill="none"/>')
             end = max(end, b)
         parts.append(text(end + 5, y + 4, f'{value:.{digits}f}', 'start', ''))
-    return svg(WIDTH, bottom + 18, parts, title)
+    return svg(width, bottom + 18, parts, title)
 
 
 def line_chart(series: Mapping[str, Sequence[tuple[float, float | None]]],
@@ -164,8 +165,9 @@ def _curve(curve: Sequence[tuple[float, float | None]], x: Scale, y: Scale, colo
         pen_up = False
         if dots:
             marks.append(f'<circle cx="{x(px):.1f}" cy="{y(py):.1f}" r="2.8" fill="{color}"/>')
-    return [f'<path d="{"".join(path)}" fill="none" stroke="{color}" stroke-width="1.8" '
-            f'stroke-linejoin="round"/>', *marks]
+    drawn = (f'<path d="{"".join(path)}" fill="none" stroke="{color}" stroke-width="1.8" '
+             'stroke-linejoin="round"/>')
+    return [drawn, *marks]
 
 
 def histogram(values: Sequence[float], title: str, *, x_title: str, bins: int = 30,
@@ -192,9 +194,8 @@ def histogram(values: Sequence[float], title: str, *, x_title: str, bins: int = 
         parts.append(text(x(tick), bottom + 14, label(tick)))
     for i, (name, value) in enumerate((marks or {}).items()):
         if math.isfinite(value):
-            parts.append(f'<line x1="{x(value):.1f}" y1="{top - 6}" x2="{x(value):.1f}" '
-                         f'y2="{bottom}" stroke="var(--s1)" stroke-width="1.3" '
-                         f'stroke-dasharray="4 3"/>')
+            parts.append(f'<path d="M{x(value):.1f} {top - 6}V{bottom}" stroke="var(--s1)" '
+                         f'stroke-width="1.3" stroke-dasharray="4 3"/>')
             parts.append(text(x(value), top - 9 + 11 * (i % 2), name,
                               'end' if x(value) > WIDTH * .7 else 'start', ''))
     parts.append(text((left + right) / 2, height - 4, x_title))

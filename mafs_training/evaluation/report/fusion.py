@@ -195,7 +195,8 @@ def panels_section(document: Mapping[str, Any], rank: str, labels: Path | None,
             ids = read_labels(label_files[name], 'label')
             panels.append(panel(colored(ids, table_of_classes.palette), 'labels', exact=True))
         body += pair_panels(f'{kind}: {name}, {rank} {values[name]:.3f}', panels)
-    return section(f'Best and worst pairs of {focus}', (class_legend(table_of_classes) if label_files else '') + body,
+    head = class_legend(table_of_classes) if label_files else ''
+    return section(f'Best and worst pairs of {focus}', head + body,
                    f'Ranked by {rank}; look at them before believing a number.')
 
 

@@ -29,7 +29,8 @@ p{margin:4px 0 12px}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;
 padding:18px 20px;margin:16px 0;min-width:0}
 section>p{max-width:90ch;color:var(--soft)}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:16px 0}
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;
+margin:16px 0}
 .fact{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:10px 14px;
 min-width:0}
 .fact b{display:block;font-size:1.25rem;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
@@ -48,6 +49,7 @@ td.second{text-decoration:underline;text-underline-offset:3px}
 td.up{color:var(--best-ink);font-weight:650}
 td.down{color:var(--s1);font-weight:650}
 td small,th small{color:var(--soft);font-weight:400}
+td small{display:block;font-size:.74rem;line-height:1.1}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr));
 gap:14px 22px;margin-top:10px}
 .wide{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,520px),1fr));
@@ -68,7 +70,8 @@ vertical-align:-1px}
 .panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(46%,210px),1fr));gap:8px}
 .panels img{width:100%;display:block;border-radius:6px;background:#000}
 .panels figcaption{font-weight:400;color:var(--soft);font-size:.8rem}
-.note{background:var(--warn);color:var(--warn-ink);border-radius:8px;padding:9px 13px;margin:10px 0}
+.note{background:var(--warn);color:var(--warn-ink);border-radius:8px;padding:9px 13px;
+margin:10px 0}
 .note ul{margin:4px 0;padding-left:20px}
 code{font:.86em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 details{margin:8px 0}summary{cursor:pointer;color:var(--accent)}
