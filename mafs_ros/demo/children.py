@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 import ctypes
 import os
 from pathlib import Path
@@ -66,10 +67,9 @@ def _find_config(name: str) -> Path | None:
 
 def _die_with_parent() -> None:
     """Let the kernel interrupt this child when the parent is killed (Linux)."""
-    try:
+    # Elsewhere the closed pipe ends the children that read it.
+    with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-    except (OSError, AttributeError):
-        pass  # elsewhere the closed pipe ends the children that read it
 
 
 class Child:

@@ -6,11 +6,10 @@ from functools import lru_cache
 from typing import Any
 
 import cv2
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
-
 from mafs_model.classes import ClassTable
 from mafs_model.types import UInt8Image
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 BACKGROUND = (18, 20, 24)
 PANEL = (32, 35, 41)

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from mafs_model._cdr import parse_image
 from mafs_model.bag import BagWriter, IMAGE_TYPE
 from mafs_model.encodings import ImageBuffer, view
@@ -19,8 +16,13 @@ from mafs_ros.demo.session import Recording
 from mafs_ros.demo.sources import thermal_encoding
 from mafs_ros.demo.store import FrameStore
 from mafs_ros.demo.topics import (
-    CLASSES_TOPIC, IMAGE_TOPICS, INPUT_FRAMES, INPUT_TOPICS,
+    CLASSES_TOPIC,
+    IMAGE_TOPICS,
+    INPUT_FRAMES,
+    INPUT_TOPICS,
 )
+import numpy as np
+from numpy.typing import NDArray
 
 _JPEG_QUALITY = 92
 _OWN_TYPES = ('SemanticClass', 'SemanticClasses', 'FusionStatus')

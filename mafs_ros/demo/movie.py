@@ -7,13 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mafs_model.classes import ClassTable
 from mafs_model.types import UInt8Image
 from mafs_ros.demo.contact_sheet import NO_LABELS
 from mafs_ros.demo.drawing import ACCENT, Canvas, draw_legend, fit, legend_rows, MUTED
 from mafs_ros.demo.playback import PanelMaker, Playback
+import numpy as np
 
 _TILE_WIDTH = 640
 _BAR = 30

@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mafs_model._cdr import parse_image
 from mafs_model.bag import IMAGE_TYPE
 from mafs_model.classes import ClassTable
@@ -20,6 +17,8 @@ from mafs_ros.demo.session import Recording
 from mafs_ros.demo.store import FrameStore
 from mafs_ros.demo.summary import mode_name
 from mafs_ros.demo.topics import IMAGE_TOPICS
+import numpy as np
+from numpy.typing import NDArray
 
 OVERLAY_OPACITY = 0.5
 

@@ -10,18 +10,17 @@ import sys
 import time
 from typing import Any
 
+from mafs_ros.demo.protocol import Commands, emit
+from mafs_ros.demo.schedule import Schedule, STREAMS
+from mafs_ros.demo.sources import thermal_encoding
+from mafs_ros.demo.store import FrameStore
+from mafs_ros.demo.topics import INPUT_FRAMES, INPUT_INFO_TOPIC, INPUT_TOPICS
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
-
-from mafs_ros.demo.protocol import Commands, emit
-from mafs_ros.demo.schedule import Schedule, STREAMS
-from mafs_ros.demo.sources import thermal_encoding
-from mafs_ros.demo.store import FrameStore
-from mafs_ros.demo.topics import INPUT_FRAMES, INPUT_INFO_TOPIC, INPUT_TOPICS
 
 _SECOND_NS = 1_000_000_000
 # Between the parent's word and the first frame: all readers have found the writers by then.

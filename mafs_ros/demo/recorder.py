@@ -11,16 +11,16 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from mafs_model.classes import ClassTable, SemanticClass
+from mafs_ros.demo.protocol import Commands, emit
+from mafs_ros.demo.topics import CLASSES_TOPIC, IMAGE_TOPICS, INFO_TOPIC, STATUS_TOPIC
+from mafs_ros.msg import FusionStatus, SemanticClasses
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
-
-from mafs_ros.demo.protocol import Commands, emit
-from mafs_ros.demo.topics import CLASSES_TOPIC, IMAGE_TOPICS, INFO_TOPIC, STATUS_TOPIC
-from mafs_ros.msg import FusionStatus, SemanticClasses
 
 _DEPTH = 20
 
@@ -42,6 +42,7 @@ class Recorder(Node):
         self._file = spool.open('wb')
         self.index: list[tuple[str, str, int, int, int]] = []
         self.statuses: list[dict[str, Any]] = []
+        self.classes: dict[str, Any] = {}
         reliable = QoSProfile(depth=_DEPTH)
         latched = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions_by_topic = {}
@@ -62,6 +63,8 @@ class Recorder(Node):
             self._file.write(data)
             if topic == STATUS_TOPIC:
                 self.statuses.append(_status_fields(data, receive_ns))
+            elif topic == CLASSES_TOPIC:
+                self.classes = _class_table(data)
 
         return keep
 
@@ -73,8 +76,9 @@ class Recorder(Node):
     def save(self, path: Path) -> None:
         """Write index and status of what was recorded."""
         self._file.close()
-        path.write_text(json.dumps({'index': self.index, 'statuses': self.statuses}),
-                        encoding='utf-8')
+        path.write_text(json.dumps({
+            'index': self.index, 'statuses': self.statuses, 'classes': self.classes}),
+            encoding='utf-8')
 
 
 def _stamp_ns(stamp: Any) -> int:
@@ -94,6 +98,18 @@ def _status_fields(data: bytes, receive_ns: int) -> dict[str, Any]:
     return {**fields, 'receive_ns': receive_ns, 'stamp_ns': _stamp_ns(status.header.stamp),
             'visible_ns': _stamp_ns(status.visible_stamp),
             'thermal_ns': _stamp_ns(status.thermal_stamp)}
+
+
+def _class_table(data: bytes) -> dict[str, Any]:
+    """Return the class table as `ClassTable.from_dict` takes it."""
+    message: Any = deserialize_message(data, SemanticClasses)
+    classes = tuple(
+        SemanticClass(int(c.id), c.name, _color(c.color)) for c in message.classes)
+    return ClassTable(message.dataset, classes, int(message.ignore_index)).to_dict()
+
+
+def _color(color: Any) -> tuple[int, int, int]:
+    return round(255 * color.r), round(255 * color.g), round(255 * color.b)
 
 
 def _watch(node: Recorder, commands: Commands, executor: SingleThreadedExecutor) -> None:

@@ -115,7 +115,7 @@ def simulate(count: int, rate_hz: float, cameras: dict[str, Camera], seed: int) 
         of the sequence can be seen in the node's counters.
 
     """
-    rng = random.Random(seed)  # noqa: S311 - a simulation
+    rng = random.Random(seed)
     events = []
     for stream in STREAMS:
         camera = cameras[stream]

@@ -58,6 +58,7 @@ class Recording:
         statuses: the fields of every status message.
         sent: (stream, frame number, stamp in ns) of every published frame.
         late_ms_p99: how late the player published, 99th percentile.
+        classes: the class table that the node published, as a dict.
 
     """
 
@@ -66,6 +67,7 @@ class Recording:
     statuses: list[dict[str, Any]]
     sent: list[tuple[str, int, int]]
     late_ms_p99: float
+    classes: dict[str, Any]
 
 
 class Session:
@@ -121,7 +123,7 @@ class Session:
         played = json.loads(sent.read_text(encoding='utf-8'))
         return Recording(spool, [tuple(entry) for entry in recorded['index']],
                          recorded['statuses'], [tuple(entry) for entry in played['sent']],
-                         played['late_ms_p99'])
+                         played['late_ms_p99'], recorded['classes'])
 
     def _check_disk(self) -> None:
         """Refuse to start what would fill the disk."""
@@ -224,9 +226,8 @@ def require_ros() -> None:
 
     """
     try:
-        import rclpy  # noqa: F401
-
         from mafs_ros.msg import FusionStatus  # noqa: F401
+        import rclpy  # noqa: F401
     except ImportError as error:
         raise DemoError(
             f'{error}: the demo needs ROS 2 and the built package; run it by `make demo`, or '

@@ -10,13 +10,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mafs_model.bag import BagReader, open_bag
 from mafs_model.errors import BagError, ConfigError, ImageError
 from mafs_ros.demo.schedule import default_cameras, Event, Schedule, simulate, STREAMS
 from mafs_ros.demo.store import FrameStore, FrameWriter
+import numpy as np
+from numpy.typing import NDArray
 
 Progress = Callable[[str, int, int], None]
 BAG_LIMIT_S = 60.0

@@ -8,11 +8,10 @@ from pathlib import Path
 import shutil
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mafs_model.errors import ConfigError
 from mafs_ros.demo.schedule import STREAMS
+import numpy as np
+from numpy.typing import NDArray
 
 _INDEX = 'index.json'
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from mafs_model.pairing import NearestPairer
-from mafs_ros.demo.topics import IMAGE_TOPICS
 from mafs_ros.demo.schedule import Schedule, STREAMS
 from mafs_ros.demo.session import Recording
+from mafs_ros.demo.topics import IMAGE_TOPICS
+import numpy as np
 
 _SECOND_NS = 1_000_000_000
 
@@ -119,23 +118,23 @@ def table(summary: dict[str, Any]) -> str:
     lost = summary['frames_lost_in_transport']
     drops = ', '.join(f'{reason} {count}' for reason, count in summary['drops'].items()) or 'none'
     share = summary['true_partner_share']
-    rows = [
-        ('source', summary['source']),
-        ('frames in', f'{summary["frames_in"]["visible"]} visible, '
-                      f'{summary["frames_in"]["thermal"]} thermal '
-                      f'({lost["visible"] + lost["thermal"]} lost in transport)'),
-        ('pairs', f'{summary["pairs"]} of {summary["pairs_possible"]} possible'),
-        ('match rate', f'{summary["match_rate"]:.3f}'
-                       + ('' if share is None else f', true partners {100 * share:.1f} %')),
-        ('|offset|', f'mean {summary["offset_ms"]["mean"]:.1f} ms, max '
-                     f'{summary["offset_ms"]["max"]:.1f} ms (slop {summary["slop_ms"]:g} ms)'),
-        ('fused', f'{summary["pairs_fused"]} pairs, {summary["pairs_per_s"]:.1f} per second'),
-        ('latency', f'p50 {summary["latency_ms"]["p50"]:.1f} ms, p99 '
-                    f'{summary["latency_ms"]["p99"]:.1f} ms'),
-        ('drops', drops),
-        ('device', f'{summary["device"]}, backend {summary["backend"]}'),
-        ('weights', summary['weights'] if summary['mode'] != 'classical'
-         else 'none: classical fusion, label images are empty'),
-    ]
-    width = max(len(name) for name, _ in rows)
-    return '\n'.join(f'  {name:<{width}}  {value}' for name, value in rows)
+    frames, offset, latency = summary['frames_in'], summary['offset_ms'], summary['latency_ms']
+    true = '' if share is None else f', true partners {100 * share:.1f} %'
+    rows = {
+        'source': summary['source'],
+        'frames in': f'{frames["visible"]} visible, {frames["thermal"]} thermal '
+                     f'({lost["visible"] + lost["thermal"]} lost in transport)',
+        'pairs': f'{summary["pairs"]} of {summary["pairs_possible"]} possible',
+        'match rate': f'{summary["match_rate"]:.3f}{true}',
+        '|offset|': f'mean {offset["mean"]:.1f} ms, max {offset["max"]:.1f} ms '
+                    f'(slop {summary["slop_ms"]:g} ms)',
+        'fused': f'{summary["pairs_fused"]} pairs, {summary["pairs_per_s"]:.1f} per second',
+        'latency': f'p50 {latency["p50"]:.1f} ms, p99 {latency["p99"]:.1f} ms from the later '
+                   'stamp to publication',
+        'drops': drops,
+        'device': f'{summary["device"]}, backend {summary["backend"]}',
+        'weights': (summary['weights'] if summary['mode'] != 'classical'
+                    else 'none: classical fusion, label images are empty'),
+    }
+    width = max(len(name) for name in rows)
+    return '\n'.join(f'  {name:<{width}}  {value}' for name, value in rows.items())

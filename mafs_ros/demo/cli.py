@@ -1,0 +1,311 @@
+"""The command `python -m mafs_ros.demo`: prepare, play, report."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from concurrent.futures import as_completed, ProcessPoolExecutor
+from dataclasses import dataclass
+import json
+import math
+import multiprocessing
+import os
+from pathlib import Path
+import re
+import shutil
+import signal
+import sys
+import time
+from typing import Any
+
+from mafs_model.classes import ClassTable
+from mafs_model.errors import ConfigError, MafsError
+from mafs_model.version import __version__
+from mafs_ros.demo import sources
+from mafs_ros.demo.session import NodeOptions, Recording, require_ros, Session
+from mafs_ros.demo.sources import Sequence, SequenceOptions
+from mafs_ros.demo.store import FrameStore
+from tqdm import tqdm
+
+_DEFAULT_SLOP_S = 0.03
+
+
+@dataclass(frozen=True)
+class ReportJob:
+    """
+    What a report is made of; travels to worker processes.
+
+    Args:
+        out: folder for the results.
+        recording: what the run left behind.
+        store: folder of the frames that were played.
+        table: the classes, as `ClassTable.to_dict` gives them.
+        summary: the figures.
+        raw: whether the bag keeps images uncompressed.
+
+    """
+
+    out: Path
+    recording: Recording
+    store: Path
+    table: dict[str, Any]
+    summary: dict[str, Any]
+    raw: bool
+
+
+class Bars:
+    """
+    Progress bars, one per phase; a line per phase where the output is no terminal.
+
+    Args:
+        stream: where they are drawn.
+
+    """
+
+    def __init__(self, stream: Any = None) -> None:
+        self._stream = stream or sys.stderr
+        self._terminal = self._stream.isatty()
+        self._bar: Any = None
+        self._phase = ''
+
+    def __call__(self, phase: str, done: int, total: int, text: str = '') -> None:
+        """Show a phase."""
+        if phase != self._phase:
+            self.close()
+            self._phase = phase
+            if self._terminal:
+                self._bar = tqdm(
+                    total=total, desc=f'{phase:<10}', mininterval=0.1, file=self._stream,
+                    bar_format='{desc} {bar:32} {n_fmt:>4}/{total_fmt}{postfix}')
+            else:
+                print(f'{phase} ...', file=self._stream, flush=True)
+        if self._bar is not None:
+            self._bar.total = total
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """End the current bar."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar, self._phase = None, ''
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r'(\d{2,5})x(\d{2,5})', text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected WIDTHxHEIGHT such as 640x480')
+    width, height = int(match[1]), int(match[2])
+    if not (64 <= width <= 4096 and 64 <= height <= 4096):
+        raise argparse.ArgumentTypeError(f'{text}: expected 64 to 4096 a side')
+    return height, width
+
+
+def _number(low: float, high: float, unit: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f'{text!r}: expected {low:g} to {high:g} {unit}')
+        return value
+
+    return parse
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition(':=')
+    if not separator or not name:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected NAME:=VALUE')
+    return name, value
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        prog='python -m mafs_ros.demo', description=(
+            'Two simulated cameras, the fusion node and a recorder over DDS; leaves a bag, a '
+            'film, a contact sheet and the figures of the run.'))
+    parser.add_argument('--version', action='version', version=__version__)
+    source = parser.add_argument_group('source (default: a rendered night drive)')
+    which = source.add_mutually_exclusive_group()
+    which.add_argument('--images', type=Path, metavar='DIR',
+                       help='folder with vi/ and ir/, images of the same names')
+    which.add_argument('--bag', type=Path, metavar='PATH', help='rosbag2, sqlite3 or MCAP')
+    source.add_argument('--rgb-topic', metavar='TOPIC', help='visible topic of the bag')
+    source.add_argument('--thermal-topic', metavar='TOPIC', help='thermal topic of the bag')
+    source.add_argument('--duration', type=_number(0.2, 3600, 's'), metavar='S',
+                        help='length (default 10; of a bag all, 60 at most)')
+    source.add_argument('--rate', type=_number(1, 200, 'Hz'), default=30.0, metavar='HZ',
+                        help='rate of both cameras (default 30; a bag has its own)')
+    source.add_argument('--size', type=_size, default=(480, 640), metavar='WxH',
+                        help='size of rendered images (default 640x480)')
+    source.add_argument('--seed', type=int, default=0,
+                        help='of scene, jitter and drops (default 0)')
+    node = parser.add_argument_group('node')
+    node.add_argument('--weights', default='default',
+                      help="weights file, 'default' or 'classical' (default: default)")
+    node.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
+    node.add_argument('--slop', type=_number(0.0001, 10, 's'), default=_DEFAULT_SLOP_S,
+                      metavar='S', help=f'largest offset of a pair (default {_DEFAULT_SLOP_S})')
+    node.add_argument('-p', '--param', type=_parameter, action='append', default=[],
+                      metavar='NAME:=VALUE', help='any other parameter of the node')
+    output = parser.add_argument_group('output')
+    output.add_argument('--out', type=Path, default=Path('out/demo'), metavar='DIR',
+                        help='folder of the results (default out/demo)')
+    output.add_argument('--raw', action='store_true',
+                        help='keep raw images in the bag (large) instead of JPEG and PNG')
+    output.add_argument('--no-movie', action='store_true', help='leave out the MP4')
+    return parser
+
+
+def prepare(options: argparse.Namespace, bars: Bars) -> Sequence:
+    """Return the sequence the user asked for."""
+    cache = options.out.parent / 'cache' / 'demo'
+    cache.mkdir(parents=True, exist_ok=True)
+    wanted = SequenceOptions(options.duration, options.rate, options.size, options.seed)
+    if options.images is not None:
+        return sources.images(options.images, wanted, cache, bars)
+    if options.bag is not None:
+        topics = {'visible': options.rgb_topic, 'thermal': options.thermal_topic}
+        return sources.from_bag(options.bag, topics, wanted, cache, bars)
+    if options.rgb_topic or options.thermal_topic:
+        raise ConfigError('--rgb-topic and --thermal-topic need --bag')
+    return sources.synthetic(wanted, cache, bars)
+
+
+def _write_movie(job: ReportJob) -> str:
+    from mafs_ros.demo import movie
+    from mafs_ros.demo.playback import Playback
+
+    playback = Playback(job.recording, FrameStore(job.store))
+    movie.write_movie(job.out / 'demo.mp4', playback, ClassTable.from_dict(job.table),
+                      job.summary['mode'] == 'classical', lambda done, total: None)
+    return 'demo.mp4'
+
+
+def _write_bag(job: ReportJob) -> str:
+    from mafs_ros.demo import export
+    from mafs_ros.demo.playback import Playback
+
+    store = FrameStore(job.store)
+    export.write_bag(job.out / 'bag', job.recording, store, Playback(job.recording, store),
+                     job.raw, lambda done, total: None)
+    return 'bag/'
+
+
+def _write_sheet(job: ReportJob) -> str:
+    from mafs_ros.demo.contact_sheet import SheetText, write_contact_sheet
+    from mafs_ros.demo.playback import Playback
+
+    figures = job.summary
+    facts = (f'{figures["pairs_fused"]} pairs, {figures["pairs_per_s"]:.1f} per second, latency '
+             f'p50 {figures["latency_ms"]["p50"]:.0f} ms, {figures["device"]}')
+    text = SheetText(figures['source'], facts, figures['mode'] == 'classical')
+    write_contact_sheet(job.out / 'contact_sheet.png',
+                        Playback(job.recording, FrameStore(job.store)),
+                        ClassTable.from_dict(job.table), text)
+    return 'contact_sheet.png'
+
+
+def report(job: ReportJob, with_movie: bool, bars: Bars) -> list[str]:
+    """Write pictures and bag, each in a process of its own; return the names of the files."""
+    steps = [_write_bag, _write_sheet]
+    if with_movie:
+        steps.insert(0, _write_movie)
+    context = multiprocessing.get_context('spawn')
+    done = []
+    with ProcessPoolExecutor(min(len(steps), os.cpu_count() or 1), context) as pool:
+        bars('writing', 0, len(steps))
+        futures = [pool.submit(step, job) for step in steps]
+        for future in as_completed(futures):
+            done.append(future.result())
+            bars('writing', len(done), len(steps), ', '.join(done))
+    return done
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the demo; return the exit code."""
+    from mafs_ros.demo import movie
+    from mafs_ros.demo.summary import summarize, table
+
+    started = time.monotonic()
+    require_ros()
+    _prepare_out(options.out)
+    bars = Bars()
+    try:
+        sequence = prepare(options, bars)
+        for note in sequence.notes[:5]:
+            bars.close()
+            print(f'note: {note}')
+        node = NodeOptions(options.weights, options.device,
+                           {'sync.slop': f'{options.slop:.6f}', **dict(options.param)})
+        session = Session(sequence, node, options.out / 'work', bars)
+        recording = session.run()
+        summary = summarize(recording, sequence.schedule, round(options.slop * 1e9),
+                            sequence.name)
+        if not recording.statuses:
+            raise MafsError(f'the node fused no pair; its log is '
+                            f'{options.out / "work" / "fusion_node.log"}')
+        job = ReportJob(options.out, recording, sequence.store, recording.classes, summary,
+                        options.raw)
+        with_movie = not options.no_movie and movie.is_available()
+        report(job, with_movie, bars)
+    finally:
+        bars.close()
+    summary['wall_s'] = round(time.monotonic() - started, 1)
+    (options.out / 'summary.json').write_text(
+        json.dumps(summary, indent=2) + '\n', encoding='utf-8')
+    _keep_logs(options.out)
+    print(f'\n{table(summary)}\n')
+    _print_results(options, with_movie)
+    return 0
+
+
+def _prepare_out(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f'cannot write to {out}: {error.strerror}') from error
+    for name in ('summary.json', 'contact_sheet.png', 'demo.mp4'):
+        (out / name).unlink(missing_ok=True)  # old results must not pass for new ones
+
+
+def _keep_logs(out: Path) -> None:
+    """Keep the logs, remove the large intermediate files."""
+    work, logs = out / 'work', out / 'logs'
+    shutil.rmtree(logs, ignore_errors=True)
+    logs.mkdir()
+    for path in work.glob('*.log'):
+        shutil.copy(path, logs / path.name)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _print_results(options: argparse.Namespace, with_movie: bool) -> None:
+    out = options.out
+    print(f'  {out / "contact_sheet.png"}')
+    if with_movie:
+        print(f'  {out / "demo.mp4"}')
+    elif not options.no_movie:
+        print('  no MP4: the package av (with libx264) is not installed')
+    print(f'  {out / "bag"}  (ros2 bag play, Foxglove)')
+    print(f'  {out / "summary.json"}, logs in {out / "logs"}')
+
+
+def _end_on_terminate(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    options = build_parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _end_on_terminate)
+    try:
+        return run(options)
+    except MafsError as error:
+        print(f'demo: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('demo: interrupted', file=sys.stderr)
+        return 130
