@@ -108,8 +108,9 @@ class SegmentationDecoder(nn.Module):
         self.pixel_decoder = PixelDecoder(config.widths[self.first_level:], width)
         self.transformer = MultiStageDecoder(stages, width, config.attention_heads,
                                              config.feed_forward_expansion)
-        self.from_stages = nn.Conv2d(width, config.head_width, 1, bias=False)
-        self.from_fusion = nn.Conv2d(config.widths[config.head_level], config.head_width, 1)
+        self.from_stages = ConvNormAct(width, config.head_width, kernel_size=1)
+        self.from_fusion = ConvNormAct(config.widths[config.head_level], config.head_width,
+                                       kernel_size=1)
         self.mix = ConvNormAct(config.head_width, config.head_width)
         self.classify = CellConv(config.head_width, config.num_classes,
                                  4 // self.LOGITS_STRIDE)
@@ -136,7 +137,7 @@ class SegmentationDecoder(nn.Module):
         for output in outputs[1:]:
             total = upsample(total, 2) + output
         features = (upsample(self.from_stages(total), self.sum_factor)
-                    + self.from_fusion(modulated)).relu()
+                    + self.from_fusion(modulated))
         features = self.mix(features)  # [B, head_width, H / 4, W / 4]
         logits = F.pixel_shuffle(self.classify(features), 4 // self.LOGITS_STRIDE)
         if not self.training:
