@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+import time
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,6 +14,9 @@ from mafs_training.datasets.store import PairStore
 import numpy as np
 import torch
 from torch import Tensor
+
+_log = logging.getLogger(__name__)
+_SHOWN = ('loss', 'fusion', 'segmentation', 'teacher', 'consistency', 'cross', 'agreement')
 
 
 def encode_png(image: Tensor) -> bytes:
@@ -95,6 +100,39 @@ class ShortProgressBar(TQDMProgressBar):
         items.pop('v_num', None)
         return {str(key).removeprefix('train/').replace('weight_', 'w_'): value
                 for key, value in items.items()}
+
+
+class EpochLines(pl.Callback):
+    """One line per epoch in the log: what a run in the background shows instead of a bar."""
+
+    def __init__(self) -> None:
+        self._begin = 0.0
+        self._train_s = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._begin = time.perf_counter()
+
+    def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Training steps of the epoch are done."""
+        self._train_s = time.perf_counter() - self._begin
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Write the line; crops per second without the validation."""
+        seconds = self._train_s or time.perf_counter() - self._begin
+        self._train_s = 0.0
+        options = module.config.data
+        crops = trainer.num_training_batches * options.batch * trainer.world_size
+        rate = crops / max(1e-9, seconds)
+        for logger in trainer.loggers:
+            logger.log_metrics({'crops_per_s': rate}, trainer.global_step)
+        numbers = {str(k).removeprefix('train/'): float(v)
+                   for k, v in trainer.callback_metrics.items()
+                   if str(k).removeprefix('train/') in _SHOWN or str(k).startswith(
+                       ('val/miou', 'val/fusion', 'val/loss', 'train/weight_'))}
+        text = ' '.join(f'{name} {value:.4g}' for name, value in numbers.items())
+        _log.info('epoch %d/%d step %d %s %.1f crops/s', trainer.current_epoch + 1,
+                  trainer.max_epochs, trainer.global_step, text, rate)
 
 
 class EpochLimit(pl.Callback):

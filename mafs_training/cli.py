@@ -113,7 +113,7 @@ def _train(stage: str, arguments: Sequence[str]) -> int:
 
 def main_data(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``mafs-data``; returns the exit code."""
-    from mafs_training.datasets.commands import build_parser
+    from mafs_training.datasets.cli import build_parser
 
     parser: Any = build_parser()
     arguments = parser.parse_args(argv)

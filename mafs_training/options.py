@@ -102,7 +102,7 @@ class TrainerOptions:
         panels_every: steps between sample panels; 0: none.
         panels: number of samples in a panel.
         log_every: steps between lines in the logs.
-        progress: show the progress bar.
+        progress: show the progress bar; in a log file there is a line per epoch instead.
         dry_run: a few steps on tiny synthetic data, to see that everything works.
 
     """

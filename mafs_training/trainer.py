@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 import sys
 from typing import Any, TYPE_CHECKING
+import warnings
 
 from mafs_model.errors import ConfigError, DatasetError
 from mafs_training.options import JointConfig, MAEConfig, SSVIFConfig, StageConfig
@@ -158,6 +159,10 @@ def run(config: StageConfig, command: str | None = None) -> RunResult:
         apply_dry_run(config)
     check_config(config)
     import lightning.pytorch as pl
+
+    # advertisements and notes that say nothing about the run; its import sets the level
+    logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
+    warnings.filterwarnings('ignore', module=r'lightning\.pytorch')
     from mafs_model.checkpoint import build_metadata
     from mafs_model.classes import ClassTable
     from mafs_training.data_module import class_counts, PairDataModule
@@ -235,7 +240,12 @@ def create_trainer(config: StageConfig, stage: Stage, epochs: int, samples: Pair
     from lightning.pytorch import Trainer
     from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
     from lightning.pytorch.loggers import CSVLogger, Logger
-    from mafs_training.callbacks import EpochLimit, PanelCallback, ShortProgressBar
+    from mafs_training.callbacks import (
+        EpochLimit,
+        EpochLines,
+        PanelCallback,
+        ShortProgressBar,
+    )
 
     options, out = config.trainer, Path(config.trainer.out)
     monitor = options.monitor or stage.monitor
@@ -250,8 +260,8 @@ def create_trainer(config: StageConfig, stage: Stage, epochs: int, samples: Pair
     if options.panels_every:
         callbacks.append(PanelCallback(out / 'panels', samples, options.panels_every,
                                        options.panels, ignore_index))
-    if options.progress:
-        callbacks.append(ShortProgressBar(refresh_rate=options.log_every))
+    bar = options.progress and sys.stderr.isatty()
+    callbacks.append(ShortProgressBar(options.log_every) if bar else EpochLines())
     if options.stop_epochs:
         callbacks.append(EpochLimit(options.stop_epochs))
     loggers: list[Logger] = [CSVLogger(out, name='', version='csv')]
@@ -262,7 +272,7 @@ def create_trainer(config: StageConfig, stage: Stage, epochs: int, samples: Pair
         precision=_PRECISIONS[options.precision], logger=loggers, callbacks=callbacks,
         max_epochs=epochs, accumulate_grad_batches=options.accumulate,
         gradient_clip_val=config.optim.clip_norm or None,
-        log_every_n_steps=options.log_every, enable_progress_bar=options.progress,
+        log_every_n_steps=options.log_every, enable_progress_bar=bar,
         enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
         sync_batchnorm=options.sync_batchnorm, default_root_dir=out)
 
@@ -292,7 +302,8 @@ def finish(trainer: pl.Trainer, module: Any, out: Path, epochs: int) -> RunResul
     weights = best = None
     if trainer.current_epoch >= epochs and trainer.is_global_zero:
         weights = out / 'final.safetensors'
-        scores = {k: round(v, 6) for k, v in metrics.items() if k.startswith('val/') and math.isfinite(v)}
+        scores = {k: round(v, 6) for k, v in metrics.items()
+                  if k.startswith('val/') and math.isfinite(v)}
         save_checkpoint(weights, module.ema.module.state_dict(),
                         {**module.metadata, 'metrics': scores})
         if (out / 'checkpoints' / 'best.ckpt').is_file():

@@ -164,6 +164,23 @@ def find_pairs(spec: SourceSpec) -> list[PairFiles]:
         DatasetError: unknown kind, missing folder or no pair at all.
 
     """
+    layout, root = _layout(spec)
+    if spec.kind == 'mfnet':
+        pairs = _find_mfnet(root, layout, spec)
+    else:
+        pairs = []
+        for prefix, visible_folder, thermal_folder, label_folder in layout_folders(spec):
+            thermal = index_images(thermal_folder)
+            labels = index_images(label_folder) if label_folder else {}
+            pairs += [PairFiles(prefix + name, path, thermal[name], labels.get(name))
+                      for name, path in index_images(visible_folder).items() if name in thermal]
+    if not pairs:
+        raise DatasetError(f'{spec.kind}:{spec.path}: no pair of images with a common name')
+    return thin(pairs, spec.limit)
+
+
+def _layout(spec: SourceSpec) -> tuple[Layout, Path]:
+    """Layout and root of a source, which must exist."""
     layout = LAYOUTS.get(spec.kind)
     if layout is None:
         raise DatasetError(f'data source {spec.kind}:{spec.path}: unknown kind, expected one of '
@@ -171,24 +188,29 @@ def find_pairs(spec: SourceSpec) -> list[PairFiles]:
     root = Path(spec.path).expanduser()
     if not root.is_dir():
         raise DatasetError(f'{spec.kind}:{spec.path}: no such folder')
-    if spec.kind == 'mfnet':
-        pairs = _find_mfnet(root, layout, spec)
-    else:
-        pairs = []
-        splits = _splits(layout, spec)
-        for split in splits:
-            visible = index_images(_require_folder(root, layout.visible, split, spec.kind,
-                                                   'visible'))
-            thermal = index_images(_require_folder(root, layout.thermal, split, spec.kind,
-                                                   'thermal'))
-            folder = _label_folder(root, layout, spec, split)
-            labels = index_images(folder) if folder else {}
-            prefix = f'{split}/' if len(splits) > 1 else ''
-            pairs += [PairFiles(prefix + name, path, thermal[name], labels.get(name))
-                      for name, path in visible.items() if name in thermal]
-    if not pairs:
-        raise DatasetError(f'{spec.kind}:{spec.path}: no pair of images with a common name')
-    return thin(pairs, spec.limit)
+    return layout, root
+
+
+def layout_folders(spec: SourceSpec) -> list[tuple[str, Path, Path, Path | None]]:
+    """
+    Find the folders of a source that keeps its images in separate files.
+
+    Args:
+        spec: any kind but 'mfnet'.
+
+    Returns:
+        Per split: prefix of the names, folders of visible, thermal and label images.
+
+    Raises:
+        DatasetError: unknown kind or split, missing folder.
+
+    """
+    layout, root = _layout(spec)
+    splits = _splits(layout, spec)
+    return [(f'{split}/' if len(splits) > 1 else '',
+             _require_folder(root, layout.visible, split, spec.kind, 'visible'),
+             _require_folder(root, layout.thermal, split, spec.kind, 'thermal'),
+             _label_folder(root, layout, spec, split)) for split in splits]
 
 
 def thin(items: list[PairFiles], limit: int) -> list[PairFiles]:

@@ -96,7 +96,7 @@ def structure_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
 
     """
     _check_triple(fused, visible, thermal)
-    return (ssim_loss(fused, visible) + ssim_loss(fused, thermal)) / 2
+    return ssim_loss(fused, visible, thermal)
 
 
 def fusion_loss(fused: Tensor, visible: Tensor, thermal: Tensor, *, intensity: float = 10.0,

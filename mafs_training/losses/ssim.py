@@ -5,23 +5,56 @@ from __future__ import annotations
 from mafs_training.losses.check import check_image, check_same_shape
 import torch
 from torch import Tensor
-import torch.nn.functional as F
 
 _C1 = 0.01 ** 2
 _C2 = 0.03 ** 2
 
 
-def gaussian_window(size: int, sigma: float, like: Tensor) -> Tensor:
-    """Normalised 1-D Gaussian ``[size]`` with the dtype and device of ``like``."""
-    x = torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2
-    window = torch.exp(-x.square() / (2 * sigma ** 2))
-    return window / window.sum()
+def gaussian_band(size: int, window_size: int, sigma: float, like: Tensor) -> Tensor:
+    """
+    Matrix that blurs a row of pixels over the valid region.
+
+    On a CPU the product with this matrix is several times faster than a convolution of one
+    channel, which no library vectorises well.
+
+    Args:
+        size: pixels of the row N.
+        window_size: taps of the Gaussian K, odd.
+        sigma: standard deviation, pixels.
+        like: gives dtype and device.
+
+    Returns:
+        [N,N-K+1]; each column holds the normalised Gaussian.
+
+    """
+    row = torch.arange(size, device=like.device).unsqueeze(1)
+    column = torch.arange(size - window_size + 1, device=like.device).unsqueeze(0)
+    distance = (row - column - window_size // 2).to(like.dtype)
+    weights = torch.exp(-distance.square() / (2 * sigma ** 2))
+    weights = weights * (distance.abs() <= window_size // 2)
+    return weights / weights.sum(0, keepdim=True)
 
 
-def _blur(images: Tensor, window: Tensor) -> Tensor:
-    """Separable Gaussian over the valid region: [N,1,H,W] -> [N,1,H-k+1,W-k+1]."""
-    images = F.conv2d(images, window.view(1, 1, -1, 1))
-    return F.conv2d(images, window.view(1, 1, 1, -1))
+class GaussianBlur:
+    """Separable Gaussian of images of one size, over the valid region."""
+
+    def __init__(self, image: Tensor, window_size: int, sigma: float) -> None:
+        height, width = image.shape[-2:]
+        if min(height, width) < window_size:
+            raise ValueError(f'images: expected at least {window_size} pixels a side, '
+                             f'got height {height}, width {width}')
+        self.columns = gaussian_band(width, window_size, sigma, image)
+        self.rows = gaussian_band(height, window_size, sigma, image).T.contiguous()
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Blur [...,H,W] to [...,H-K+1,W-K+1]."""
+        return self.rows @ (image @ self.columns)
+
+
+def _similarity(mu_a: Tensor, mu_b: Tensor, var_a: Tensor, var_b: Tensor, cov: Tensor) -> Tensor:
+    product = mu_a * mu_b
+    numerator = (2 * product + _C1) * (2 * cov + _C2)
+    return numerator / ((mu_a * mu_a + mu_b * mu_b + _C1) * (var_a + var_b + _C2))
 
 
 def ssim_map(a: Tensor, b: Tensor, window_size: int = 11, sigma: float = 1.5) -> Tensor:
@@ -49,25 +82,39 @@ def ssim_map(a: Tensor, b: Tensor, window_size: int = 11, sigma: float = 1.5) ->
     """
     check_image('a', a)
     check_same_shape('a', a, 'b', b)
-    batch, channels, height, width = a.shape
-    if min(height, width) < window_size:
-        raise ValueError(
-            f'a: expected at least {window_size} pixels a side, got {height}, {width}')
-    stack = torch.stack([a, b, a * a, b * b, a * b])  # [5,B,C,H,W]
-    window = gaussian_window(window_size, sigma, a)
-    blurred = _blur(stack.reshape(-1, 1, height, width), window)  # [5*B*C,1,h,w]
-    mu_a, mu_b, aa, bb, ab = blurred.reshape(5, batch, channels, *blurred.shape[-2:])
-    var_a, var_b, cov = aa - mu_a * mu_a, bb - mu_b * mu_b, ab - mu_a * mu_b
-    similarity = (2 * mu_a * mu_b + _C1) * (2 * cov + _C2)
-    return similarity / ((mu_a * mu_a + mu_b * mu_b + _C1) * (var_a + var_b + _C2))
+    blur = GaussianBlur(a, window_size, sigma)
+    mu_a, mu_b = blur(a), blur(b)
+    return _similarity(mu_a, mu_b, blur(a * a) - mu_a * mu_a, blur(b * b) - mu_b * mu_b,
+                       blur(a * b) - mu_a * mu_b)
 
 
-def ssim_loss(a: Tensor, b: Tensor, window_size: int = 11, sigma: float = 1.5) -> Tensor:
+def ssim_loss(a: Tensor, *others: Tensor, window_size: int = 11, sigma: float = 1.5) -> Tensor:
     """
-    One minus the mean structural similarity; arguments as `ssim_map`.
+    One minus the mean structural similarity of an image to one or several others.
+
+    Args:
+        a: images [B,C,H,W], 0..1; its statistics are computed once for all others.
+        others: images of the same shape.
+        window_size: see `ssim_map`.
+        sigma: see `ssim_map`.
 
     Returns:
         Scalar, 0 for equal images, at most 2.
 
+    Raises:
+        ValueError: shapes differ, no other image, or an image smaller than the window.
+
     """
-    return 1 - ssim_map(a, b, window_size, sigma).mean()
+    check_image('a', a)
+    if not others:
+        raise ValueError('others: expected at least one image to compare with')
+    blur = GaussianBlur(a, window_size, sigma)
+    mu_a = blur(a)
+    var_a = blur(a * a) - mu_a * mu_a
+    means = []
+    for b in others:
+        check_same_shape('a', a, 'other', b)
+        mu_b = blur(b)
+        means.append(_similarity(mu_a, mu_b, var_a, blur(b * b) - mu_b * mu_b,
+                                 blur(a * b) - mu_a * mu_b).mean())
+    return 1 - torch.stack(means).mean()

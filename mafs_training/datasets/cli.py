@@ -1,0 +1,108 @@
+"""The commands of ``mafs-data``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+import sys
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser; each command carries the function that runs it."""
+    parser = argparse.ArgumentParser(
+        prog='mafs-data', description='Prepare and check data for training.')
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+
+    check = commands.add_parser('check', help='report what is wrong with a data set')
+    check.add_argument('root', help='folder, or KIND:PATH?labels=...&split=...')
+    check.add_argument('--split', default='all', help='split to examine (default: all)')
+    check.add_argument('--classes', default='', help="class table (default: the layout's)")
+    check.add_argument('--json', action='store_true', help='print the report as JSON')
+    check.set_defaults(run=_check)
+
+    bag = commands.add_parser('from-bag', help='write the pairs of a rosbag to folders')
+    bag.add_argument('bag', type=Path)
+    bag.add_argument('--out', type=Path, required=True)
+    bag.add_argument('--visible', default='', help='topic (default: guessed)')
+    bag.add_argument('--thermal', default='', help='topic (default: guessed)')
+    bag.add_argument('--slop-ms', type=float, default=20.0,
+                     help='largest distance of the stamps of a pair (default: 20)')
+    bag.add_argument('--thermal-offset-ms', type=float, default=0.0,
+                     help='added to thermal stamps (default: 0)')
+    bag.add_argument('--every', type=int, default=1, help='keep every n-th pair')
+    bag.set_defaults(run=_from_bag)
+
+    synthetic = commands.add_parser('synthetic', help='render scenes with exact labels')
+    synthetic.add_argument('--out', type=Path, required=True)
+    synthetic.add_argument('--count', type=int, default=64, help='pairs (default: 64)')
+    synthetic.add_argument('--size', default='640x480', help='WIDTHxHEIGHT (default: 640x480)')
+    synthetic.add_argument('--seed', type=int, default=0)
+    synthetic.set_defaults(run=_synthetic)
+
+    pack = commands.add_parser('pack', help='put sources into one file that numpy can read')
+    pack.add_argument('sources', nargs='+', help='KIND:PATH?...')
+    pack.add_argument('--out', type=Path, required=True)
+    pack.set_defaults(run=_pack)
+    return parser
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from mafs_model.classes import ClassTable
+    from mafs_training.datasets.check import check_source, guess_kind
+    from mafs_training.datasets.layouts import LAYOUTS
+    from mafs_training.datasets.spec import parse_source
+
+    text = arguments.root
+    if ':' not in text.partition('?')[0]:
+        text = f'{guess_kind(Path(text.partition("?")[0]))}:{text}'
+    spec = parse_source(text)
+    if 'split=' not in text:
+        spec = replace(spec, split=arguments.split)
+    layout = LAYOUTS.get(spec.kind, LAYOUTS['generic'])
+    table = ClassTable.load(arguments.classes or layout.classes)
+    report = check_source(spec, tuple(table.names), table.ignore_index)
+    print(report.to_json() if arguments.json else report.to_text())
+    return 0 if report.ok else 1
+
+
+def _from_bag(arguments: argparse.Namespace) -> int:
+    from mafs_training.datasets.bags import extract_pairs
+
+    result = extract_pairs(
+        arguments.bag, arguments.out, visible=arguments.visible, thermal=arguments.thermal,
+        slop_ms=arguments.slop_ms, thermal_offset_ms=arguments.thermal_offset_ms,
+        every=arguments.every)
+    print(f'{result.visible} and {result.thermal}: {result.pairs} pairs, {result.written} '
+          f'written, {result.unpaired} images without partner, {result.unusable} unusable')
+    return 0
+
+
+def _synthetic(arguments: argparse.Namespace) -> int:
+    from mafs_model.image_files import write_png
+    from mafs_training.datasets.spec import parse_source
+    from mafs_training.datasets.synthetic import render_pairs
+    from tqdm import tqdm
+
+    spec = parse_source(
+        f'synthetic:{arguments.count}?size={arguments.size}&seed={arguments.seed}')
+    folders = [arguments.out / name for name in ('vi', 'ir', 'label')]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    for pair in tqdm(render_pairs(spec), disable=not sys.stderr.isatty(), unit='pair'):
+        for folder, image in zip(folders, (pair.visible, pair.thermal, pair.label), strict=True):
+            write_png(folder / f'{pair.name}.png', image)
+    print(f'{arguments.count} pairs in {arguments.out}')
+    return 0
+
+
+def _pack(arguments: argparse.Namespace) -> int:
+    from mafs_training.datasets.packed import write_pack
+    from mafs_training.datasets.store import load_sources
+
+    store = load_sources(arguments.sources, None)
+    write_pack(arguments.out, store.pairs)
+    print(f'{len(store)} pairs, {len(store.labelled)} labelled, '
+          f'{arguments.out.stat().st_size / 1e6:.1f} MB in {arguments.out}')
+    return 0
