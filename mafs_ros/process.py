@@ -11,10 +11,10 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import uninstall_signal_handlers
 
-# Users and launch wait a few seconds before they kill; we promise two.
-_EXIT_WITHIN_S = 1.5
+# Launch and users wait a few seconds before they kill; we promise to be gone after two.
+_EXIT_WITHIN_S = 1.6
+_WATCH_PERIOD_S = 0.2
 
 
 def run(create_node: Callable[[], Any], args: list[str] | None = None) -> int:
@@ -33,6 +33,8 @@ def run(create_node: Callable[[], Any], args: list[str] | None = None) -> int:
 
     """
     rclpy.init(args=args)
+    ended = threading.Event()
+    threading.Thread(target=_end_in_time, args=(ended,), name='exit_watch', daemon=True).start()
     node = None
     try:
         node = create_node()
@@ -43,35 +45,40 @@ def run(create_node: Callable[[], Any], args: list[str] | None = None) -> int:
         pass  # SIGINT arrives as either of the two, SIGTERM as the latter
     finally:
         _ignore_further_signals()
-        deadline = _exit_at_the_latest()
         if node is not None:
             node.destroy_node()
-        rclpy.try_shutdown()
-        deadline.cancel()
-    if _still_computing():
+        # Not rclpy.try_shutdown: it would bring the default signal handlers back.
+        rclpy.get_default_context().try_shutdown()
+        ended.set()
+    if any(thread.name == 'fusion_worker' for thread in threading.enumerate()):
         # A native thread that computes while the interpreter is torn down aborts the process.
         _exit_now()
     return 0
 
 
 def _ignore_further_signals() -> None:
-    """Let nothing interrupt the orderly end: Ctrl-C reaches a child of launch twice."""
-    uninstall_signal_handlers()
+    """
+    Let nothing interrupt the orderly end: Ctrl-C reaches a child of launch twice.
+
+    Uninstalling the handlers of rclpy instead would race with the one that may still be running,
+    and would let the default handler end the process.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
-def _exit_at_the_latest() -> threading.Timer:
-    """Start a timer that ends the process if the orderly end takes too long."""
-    timer = threading.Timer(_EXIT_WITHIN_S, _exit_now)
-    timer.daemon = True
-    timer.start()
-    return timer
+def _end_in_time(ended: threading.Event) -> None:
+    """
+    End the process when the orderly end takes too long after a signal.
 
-
-def _still_computing() -> bool:
-    """Return whether a worker thread is left."""
-    return any(thread.name == 'fusion_worker' for thread in threading.enumerate())
+    The signal handler of rclpy shuts the context down, but the main thread may be busy with
+    loading weights, where no Python code can interrupt it. Hence a thread looks.
+    """
+    while not ended.wait(_WATCH_PERIOD_S):
+        if not rclpy.ok():
+            if not ended.wait(_EXIT_WITHIN_S - _WATCH_PERIOD_S):
+                _exit_now()
+            return
 
 
 def _exit_now() -> None:

@@ -1,0 +1,219 @@
+"""The node as a process of its own: start, signals, exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import os
+from pathlib import Path
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('mafs_ros.msg')
+
+pytestmark = pytest.mark.ros
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE_S = 30.0
+
+# A child whose network takes half a minute, as on a very slow or stuck device.
+SLOW_INFERENCE = """
+import sys, time
+from mafs_model.predictor import Predictor
+def predict(self, visible, thermal, outputs=None):
+    print('inferring', file=sys.stderr, flush=True)
+    time.sleep(30)
+Predictor.predict = predict
+Predictor.warm_up = lambda self, *sizes, **more: 0.0
+from mafs_ros.node import main
+sys.exit(main())
+"""
+# A child that spends half a minute in configure without giving Python a chance to see a signal.
+SLOW_CONFIGURE = """
+import ctypes, sys
+from mafs_model.predictor import Predictor
+def warm_up(self, *sizes, **more):
+    print('loading', file=sys.stderr, flush=True)
+    sleep = ctypes.CDLL(None).sleep
+    while True:
+        sleep(30)
+Predictor.warm_up = warm_up
+from mafs_ros.node import main
+sys.exit(main())
+"""
+
+
+class Child:
+    """A process whose output is read line by line while it runs."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            command, env=environment, cwd=ROOT, stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL, text=True)
+        self.lines: list[str] = []
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._queue.put(line.rstrip())
+        self._queue.put(None)
+
+    def wait_for(self, words: str, meanwhile: Callable[[], object] = lambda: None) -> str:
+        """Return the next line with these words; call `meanwhile` ten times per second."""
+        deadline = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline:
+            try:
+                line = self._queue.get(timeout=0.1)
+            except queue.Empty:
+                meanwhile()
+                continue
+            if line is None:
+                break
+            self.lines.append(line)
+            if words in line:
+                return line
+        raise AssertionError(f'no line with {words!r}: {self.lines}')
+
+    def end(self, number: int) -> tuple[int, float]:
+        """Send a signal; return exit code and the time it took."""
+        start = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(DEADLINE_S)
+        return code, time.monotonic() - start
+
+    def close(self) -> None:
+        """Leave no process behind."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join(5.0)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+@pytest.fixture
+def start(ros_domain: int) -> Iterator[Callable[..., Child]]:
+    children = []
+
+    def begin(*arguments: str, code: str = '') -> Child:
+        program = ['-c', code] if code else [str(ROOT / 'scripts/fusion_node')]
+        environment = os.environ | {
+            'ROS_DOMAIN_ID': str(ros_domain), 'PYTHONPATH': os.pathsep.join(
+                [str(ROOT), os.environ.get('PYTHONPATH', '')])}
+        children.append(Child([sys.executable, *program, *arguments], environment))
+        return children[-1]
+
+    yield begin
+    for child in children:
+        child.close()
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_an_active_node_cleanly(start: Callable[..., Child], number: int) -> None:
+    child = start('--ros-args', '-p', 'autostart:=true', '-p', 'weights:=classical')
+    child.wait_for('active: pairing')
+    code, seconds = child.end(number)
+    assert code == 0
+    assert seconds < 2.0
+    assert not [line for line in child.lines if 'Traceback' in line]
+
+
+def test_second_interrupt_does_not_disturb_the_end(start: Callable[..., Child]) -> None:
+    child = start('--ros-args', '-p', 'autostart:=true', '-p', 'weights:=classical')
+    child.wait_for('active: pairing')
+    child.process.send_signal(signal.SIGINT)
+    code, _ = child.end(signal.SIGINT)
+    assert code == 0
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_a_node_that_waits_unconfigured(
+        start: Callable[..., Child], number: int) -> None:
+    child = start('--ros-args', '-p', 'sync.slopp:=1.0')
+    child.wait_for("parameter 'sync.slopp' is unknown")
+    code, seconds = child.end(number)
+    assert (code, seconds < 2.0) == (0, True)
+
+
+@pytest.fixture(scope='module')
+def rig(make_rig: Callable[..., Any]) -> Any:
+    """Return a rig whose own node stays unconfigured: only its tester is used here."""
+    return make_rig(weights='classical')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_during_inference(start: Callable[..., Child], rig: Any, number: int) -> None:
+    child = start('--ros-args', '-p', 'autostart:=true', '-p', 'weights:=classical',
+                  '-r', '__node:=slow', code=SLOW_INFERENCE)
+    child.wait_for('active: pairing')
+    from sensor_msgs.msg import Image
+    rig.listen('/slow/fused/image', Image, 1)
+    child.wait_for('inferring', meanwhile=rig.send_pair)
+    code, seconds = child.end(number)
+    assert code == 0
+    assert seconds < 2.0
+    rig.ignore('/slow/fused/image')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_while_weights_load(start: Callable[..., Child], number: int) -> None:
+    child = start('--ros-args', '-p', 'autostart:=true', '-p', 'weights:=classical',
+                  code=SLOW_CONFIGURE)
+    child.wait_for('loading')
+    code, seconds = child.end(number)
+    assert code == 0
+    assert seconds < 2.0
+
+
+def test_failed_autostart_leaves_a_node_that_can_be_corrected(start: Callable[..., Child]) -> None:
+    child = start('--ros-args', '-p', 'autostart:=true', '-p', 'weights:=/none.safetensors')
+    assert '/none.safetensors' in child.wait_for('configure failed')
+    assert child.process.poll() is None
+    assert child.end(signal.SIGTERM)[0] == 0
+
+
+def test_value_of_wrong_type_on_the_command_line(start: Callable[..., Child]) -> None:
+    child = start('--ros-args', '-p', 'autostart:=true', '-p', 'sync.slop:=wide')
+    assert "sync.slop: got 'wide', expected a number" in child.wait_for('configure failed')
+    assert child.end(signal.SIGINT)[0] == 0
+
+
+def test_shipped_parameter_file_starts_the_node(start: Callable[..., Child]) -> None:
+    child = start('--ros-args', '--params-file', 'config/mafs_fusion.yaml', '-p',
+                  'autostart:=true')
+    child.wait_for('active: pairing')
+    assert not [line for line in child.lines if 'unknown and ignored' in line]
+    assert child.end(signal.SIGINT)[0] == 0
+
+
+def test_frames_of_another_process_arrive_through_shared_memory(
+        start: Callable[..., Child], rig: Any, image: Callable[..., Any]) -> None:
+    """The shipped profile: images larger than the default segment are not lost."""
+    start('--ros-args', '-p', 'autostart:=true', '-p', 'weights:=classical',
+          '-r', '__node:=other').wait_for('active: pairing')
+    from mafs_ros.msg import FusionStatus
+    rig.listen('/other/status', FusionStatus, 100)
+    visible = image(np.zeros((480, 640, 3), np.uint8), 'bgr8')
+    thermal = image(np.zeros((480, 640), np.uint16), 'mono16')
+
+    def received() -> int:
+        status = rig.last('/other/status')
+        return status.visible_received if status else 0
+
+    rig.wait(received, 'first image', every_s=0.1,
+             meanwhile=lambda: rig.send_pair(visible, thermal))
+    first, sent = received(), 40
+    for _ in range(sent):
+        rig.send_pair(visible, thermal)
+        time.sleep(0.04)
+    rig.wait(lambda: received() >= first + 0.8 * sent, 'the images of another process', 5.0)
