@@ -185,8 +185,6 @@ def _add_bag(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument('--live', action='store_true',
                         help='also play the bag to the node over DDS and compare its outputs '
                              'with the offline ones (needs a ROS 2 environment)')
-    parser.add_argument('--live-rate', type=float, default=1.0, metavar='X',
-                        help='playing speed of --live (default: %(default)s)')
     _add_runtime(parser)
 
 

@@ -84,7 +84,9 @@ def score_files(task: LabelTask) -> tuple[str, LabelScore | None, str]:
             prediction, label, confidence, task.num_classes, task.ignore_index), ''
     except ImageError as error:
         message = str(error)
-        return task.name, None, message if task.name in message else f'{task.name}: {message}'
+        named = (f'{task.name}:', *map(str, (task.prediction, task.label, task.confidence)))
+        return task.name, None, (
+            message if message.startswith(named) else f'{task.name}: {message}')
 
 
 def evaluate_seg(

@@ -42,7 +42,8 @@ def run(options: Namespace) -> int:
     document['live'] = None
     if options.live:
         from mafs_training.evaluation.live import compare_live
-        document['live'] = compare_live(options, topics)
+        document['live'] = compare_live(
+            options, topics, settings_of(options), predictor)
         document['problems'] += document['live']['problems']
     say(render(document))
     warn(document['problems'])
@@ -122,9 +123,12 @@ def render(document: dict[str, Any]) -> str:
 
 def live_lines(live: dict[str, Any]) -> list[str]:
     """Return what the comparison with the node found."""
+    drops = ', '.join(f'{reason} {count}' for reason, count in live['node_drops'].items())
+    drops = drops or 'no drops'
     return [
         (f'live: {live["processed"]} of {live["offline_pairs"]} pairs processed by the node, '
-         f'{live["dropped"]} dropped under load'),
+         f'{live["dropped"]} not (the node counts {drops}; {live["frames_lost"]} frames lost in '
+         'transport)'),
         (f'live: {live["compared"]} outputs compared pixel by pixel, {live["identical"]} '
          f'identical, {live["different"]} different; {live["unexpected"]} pairs that offline '
          'does not form'),
