@@ -24,9 +24,11 @@ def read_version() -> str:
 # Lower bounds are the oldest versions the code uses the interface of; requirements/ holds the
 # exact versions that the tests ran with.
 CORE = [
+    'av>=12.0',
     'lz4>=4.0',
     'numpy>=1.23',
     'opencv-python-headless>=4.5',  # see requirements/core.txt for headless or not
+    'pillow>=9.0',
     'pyyaml>=5.4',
     'rosbags>=0.10',
     'safetensors>=0.4',

@@ -300,7 +300,7 @@ find_python
 find_ros
 check_machine
 
-IMPORTS='cv2, lightning, numpy, pytest, pytest_timeout, rclpy, rosbags, safetensors, torch, torchmetrics, tqdm, yaml'
+IMPORTS='av, cv2, lightning, numpy, PIL, pytest, pytest_timeout, rclpy, rosbags, safetensors, torch, torchmetrics, tqdm, yaml'
 REQUIREMENTS=(requirements/{core,train,dev,ros,constraints}.txt)
 version=$("$PYTHON" -c 'import sys; print(sys.version)')
 modules=$({ find mafs_* launch config msg scripts -type f -not -name '*.pyc' 2>/dev/null || true; } | sort)

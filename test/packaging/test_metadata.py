@@ -13,9 +13,10 @@ from mafs_model.version import __version__
 import pytest
 
 # Import name -> what setup.py calls it, where they differ.
-DISTRIBUTION = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml'}
+DISTRIBUTION = {'PIL': 'pillow', 'cv2': 'opencv-python-headless', 'yaml': 'pyyaml'}
 # Import name -> rosdep key in package.xml, for what package.xml can name.
 ROSDEP = {
+    'PIL': 'python3-pil',
     'cv2': 'python3-opencv',
     'numpy': 'python3-numpy',
     'rosbags': 'python3-rosbags-pip',
