@@ -65,8 +65,10 @@ def _find_config(name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _die_with_parent() -> None:
+def _prepare_child() -> None:
     """Let the kernel interrupt this child when the parent is killed (Linux)."""
+    # A shell that starts the demo in the background hands down an ignored Ctrl-C.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Elsewhere the closed pipe ends the children that read it.
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
@@ -96,7 +98,7 @@ class Child:
         self._process = subprocess.Popen(
             [sys.executable, *command], env=dict(environment), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding='utf-8',
-            errors='replace', start_new_session=True, preexec_fn=_die_with_parent)  # noqa: PLW1509
+            errors='replace', start_new_session=True, preexec_fn=_prepare_child)  # noqa: PLW1509
         self._events = events
         self._reader = threading.Thread(target=self._read, name=f'{name} output', daemon=True)
         self._reader.start()

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from concurrent.futures import as_completed, ProcessPoolExecutor
 from dataclasses import dataclass
 import json
 import math
-import multiprocessing
-import os
 from pathlib import Path
 import re
 import shutil
@@ -25,6 +22,7 @@ from mafs_ros.demo import sources
 from mafs_ros.demo.session import NodeOptions, Recording, require_ros, Session
 from mafs_ros.demo.sources import Sequence, SequenceOptions
 from mafs_ros.demo.store import FrameStore
+from mafs_ros.demo.workers import worker_pool
 from tqdm import tqdm
 
 _DEFAULT_SLOP_S = 0.03
@@ -214,15 +212,18 @@ def report(job: ReportJob, with_movie: bool, bars: Bars) -> list[str]:
     steps = [_write_bag, _write_sheet]
     if with_movie:
         steps.insert(0, _write_movie)
-    context = multiprocessing.get_context('spawn')
-    done = []
-    with ProcessPoolExecutor(min(len(steps), os.cpu_count() or 1), context) as pool:
+    done: list[str] = []
+    with worker_pool(len(steps)) as pool:
         bars('writing', 0, len(steps))
-        futures = [pool.submit(step, job) for step in steps]
-        for future in as_completed(futures):
-            done.append(future.result())
+        for name in pool.imap_unordered(_call, [(step, job) for step in steps]):
+            done.append(name)
             bars('writing', len(done), len(steps), ', '.join(done))
     return done
+
+
+def _call(step_and_job: tuple[Callable[[ReportJob], str], ReportJob]) -> str:
+    step, job = step_and_job
+    return step(job)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -293,14 +294,15 @@ def _print_results(options: argparse.Namespace, with_movie: bool) -> None:
     print(f'  {out / "summary.json"}, logs in {out / "logs"}')
 
 
-def _end_on_terminate(number: int, frame: Any) -> None:
+def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     options = build_parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _end_on_terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         return run(options)
     except MafsError as error:

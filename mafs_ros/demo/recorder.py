@@ -10,15 +10,23 @@ import threading
 import time
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from mafs_model.classes import ClassTable, SemanticClass
 from mafs_ros.demo.protocol import Commands, emit
-from mafs_ros.demo.topics import CLASSES_TOPIC, IMAGE_TOPICS, INFO_TOPIC, STATUS_TOPIC
+from mafs_ros.demo.topics import (
+    CLASSES_TOPIC,
+    DIAGNOSTICS_TOPIC,
+    IMAGE_TOPICS,
+    INFO_TOPIC,
+    INPUT_INFO_TOPIC,
+    NODE,
+    STATUS_TOPIC,
+)
 from mafs_ros.msg import FusionStatus, SemanticClasses
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from rclpy.qos import qos_profile_sensor_data, QoSDurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -43,14 +51,19 @@ class Recorder(Node):
         self.index: list[tuple[str, str, int, int, int]] = []
         self.statuses: list[dict[str, Any]] = []
         self.classes: dict[str, Any] = {}
+        self.error = ''
         reliable = QoSProfile(depth=_DEPTH)
         latched = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions_by_topic = {}
-        for topic, kind, profile in (
-                *((topic, Image, reliable) for topic in IMAGE_TOPICS.values()),
-                (INFO_TOPIC, CameraInfo, reliable), (STATUS_TOPIC, FusionStatus, reliable),
-                (CLASSES_TOPIC, SemanticClasses, latched),
-                ('/diagnostics', DiagnosticArray, reliable)):
+        topics: list[tuple[str, Any, QoSProfile]] = [
+            *((topic, Image, reliable) for topic in IMAGE_TOPICS.values()),
+            (INFO_TOPIC, CameraInfo, reliable),
+            (INPUT_INFO_TOPIC, CameraInfo, qos_profile_sensor_data),
+            (STATUS_TOPIC, FusionStatus, reliable),
+            (CLASSES_TOPIC, SemanticClasses, latched),
+            (DIAGNOSTICS_TOPIC, DiagnosticArray, reliable),
+        ]
+        for topic, kind, profile in topics:
             self._subscriptions_by_topic[topic] = self.create_subscription(
                 kind, topic, self._callback(topic, kind), profile, raw=True)
 
@@ -63,6 +76,8 @@ class Recorder(Node):
             self._file.write(data)
             if topic == STATUS_TOPIC:
                 self.statuses.append(_status_fields(data, receive_ns))
+            elif topic == DIAGNOSTICS_TOPIC:
+                self.error = _configuration_error(data) or self.error
             elif topic == CLASSES_TOPIC:
                 self.classes = _class_table(data)
 
@@ -112,11 +127,23 @@ def _color(color: Any) -> tuple[int, int, int]:
     return round(255 * color.r), round(255 * color.g), round(255 * color.b)
 
 
+def _configuration_error(data: bytes) -> str:
+    """Return why the node could not be configured, empty while nothing is wrong."""
+    message: Any = deserialize_message(data, DiagnosticArray)
+    for status in message.status:
+        state = next((pair.value for pair in status.values if pair.key == 'state'), '')
+        if NODE in status.name and status.level == DiagnosticStatus.ERROR and state != 'active':
+            return str(status.message)
+    return ''
+
+
 def _watch(node: Recorder, commands: Commands, executor: SingleThreadedExecutor) -> None:
     """Tell the parent how far the node is; end the executor when told to."""
     connected = False
     told = -1
     while not commands.wait('stop', 0.1):
+        if node.error and not connected:
+            emit('node_error', text=node.error)
         if not connected and node.is_connected():
             connected = True
             emit('ready')

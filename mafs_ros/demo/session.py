@@ -18,8 +18,9 @@ from mafs_ros.demo.sources import Sequence
 
 # torch alone takes seconds to import where the disk is cold; networks warm up on configure.
 _READY_TIMEOUT_S = 120.0
-# After the last frame: as long as anything still arrives, the run goes on.
-_SILENCE_S = 2.0
+# After the last frame the run goes on until nothing more arrives for this long; once a second
+# the node also emits pairs that would wait for frames which never come.
+_SILENCE_S = 1.5
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,9 @@ class Session:
                 raise self._children[name].failure(f'was not ready in {_READY_TIMEOUT_S:g} s')
             self._progress('starting', 2 - len(missing), 2, '')
             event = self._next(min(rest_s, 0.5))
+            if event == ('recorder', 'node_error'):
+                text = self._latest[event]['text']
+                raise DemoError(f'fusion_node: {text}')
             if event is not None and event[1] == 'ready':
                 missing.discard(event[0])
 
@@ -182,19 +186,13 @@ class Session:
         self._progress(phase, done, total, f'{node.get("processed", 0)} pairs fused')
 
     def _drain(self) -> None:
-        """Wait until the node has worked off what it received."""
+        """Wait until the node has worked off what it received: until it is silent for a while."""
         total = len(self._sequence.schedule.events)
-        while True:
-            status = self._latest.get(('recorder', 'recorded'), {})
-            received = status.get('visible_received', 0) + status.get('thermal_received', 0)
-            quiet_s = 0.3 if received >= total else _SILENCE_S
-            while True:
-                event = self._next(quiet_s)
-                if event is None:
-                    return
-                if event == ('recorder', 'recorded'):
-                    break
-            self._show('finishing', total)
+        deadline = time.monotonic() + _SILENCE_S
+        while (rest_s := deadline - time.monotonic()) > 0:
+            if self._next(rest_s) == ('recorder', 'recorded'):
+                deadline = time.monotonic() + _SILENCE_S
+                self._show('playing', total)
 
     def _finish(self) -> None:
         """End the three in order: a recorder that is still there sees the node's last words."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,13 @@ from mafs_model.bag import BagReader, open_bag
 from mafs_model.errors import BagError, ConfigError, ImageError
 from mafs_ros.demo.schedule import default_cameras, Event, Schedule, simulate, STREAMS
 from mafs_ros.demo.store import FrameStore, FrameWriter
+from mafs_ros.demo.workers import worker_pool
 import numpy as np
 from numpy.typing import NDArray
 
 Progress = Callable[[str, int, int], None]
 BAG_LIMIT_S = 60.0
+_RENDER_BLOCK = 10  # frames a worker renders at a time
 _TOPIC_HINTS = {
     'thermal': ('thermal', 'infrared', 'lwir', 'flir', 'boson', 'lepton', '/ir', 'ir/'),
     'visible': ('rgb', 'color', 'colour', 'visible', '/vi', 'image'),
@@ -74,13 +74,13 @@ def _simulated(options: SequenceOptions, count: int) -> Schedule:
 
 # -- rendered ------------------------------------------------------------------------------------
 
-def _render(seed: int, size: tuple[int, int], times_s: list[float]) -> list[tuple[Any, Any]]:
+def _render(task: tuple[int, tuple[int, int], list[float]]) -> list[tuple[Any, Any]]:
     """Render some frames, in a worker process."""
-    os.environ.setdefault('OMP_NUM_THREADS', '1')
     from mafs_model.synthetic import NightDrive, SceneConfig
 
-    scene = NightDrive(SceneConfig(width=size[1], height=size[0], seed=seed))
-    frames = [scene.frame(t) for t in times_s]
+    seed, (height, width), times_s = task
+    scene = NightDrive(SceneConfig(width=width, height=height, seed=seed))
+    frames = [scene.frame(time_s) for time_s in times_s]
     return [(frame.visible, frame.thermal) for frame in frames]
 
 
@@ -123,29 +123,17 @@ def _remove_old_renderings(cache: Path) -> None:
 def _render_all(path: Path, options: SequenceOptions, count: int, progress: Progress) -> None:
     writer = FrameWriter(path)
     times = [index / options.rate_hz for index in range(count)]
-    block = 10
-    blocks = [times[at:at + block] for at in range(0, count, block)]
-    workers = min(os.cpu_count() or 1, len(blocks), 8)
+    tasks = [(options.seed, options.size, times[at:at + _RENDER_BLOCK])
+             for at in range(0, count, _RENDER_BLOCK)]
+    done = 0
     try:
-        with ProcessPoolExecutor(workers) as pool:
-            # A few blocks ahead of the writer, not all: the frames would fill the memory.
-            pending = []
-            done = 0
-            for index in range(len(blocks) + 2 * workers):
-                if index < len(blocks):
-                    pending.append(pool.submit(
-                        _render, options.seed, options.size, blocks[index]))
-                if pending and (len(pending) > 2 * workers or index >= len(blocks)):
-                    for visible, thermal in pending.pop(0).result():
-                        writer.add('visible', visible)
-                        writer.add('thermal', thermal)
-                        done += 1
-                    progress('rendering', done, count)
-            for future in pending:
-                for visible, thermal in future.result():
+        progress('rendering', 0, count)
+        with worker_pool(len(tasks)) as pool:
+            for block in pool.imap(_render, tasks):
+                for visible, thermal in block:
                     writer.add('visible', visible)
                     writer.add('thermal', thermal)
-                    done += 1
+                done += len(block)
                 progress('rendering', done, count)
         writer.close()
     except BaseException:

@@ -10,6 +10,7 @@ IMAGE_TOPICS = {
 STATUS_TOPIC = f'{NODE}/status'
 CLASSES_TOPIC = f'{NODE}/semantic/classes'
 INFO_TOPIC = f'{NODE}/fused/camera_info'
+DIAGNOSTICS_TOPIC = '/diagnostics'
 INPUT_TOPICS = {'visible': '/rgb/image_raw', 'thermal': '/thermal/image_raw'}
 INPUT_FRAMES = {'visible': 'rgb_optical_frame', 'thermal': 'thermal_optical_frame'}
 INPUT_INFO_TOPIC = '/rgb/camera_info'
