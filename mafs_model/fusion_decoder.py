@@ -21,17 +21,18 @@ class BlendDecoder(nn.Module):
     :math:`\beta` of the base:
 
     .. math::
-        w &= \sigma(\omega + 16\,\kappa (Y - T)), \quad
-        B = w B_Y + (1 - w) B_T \\
-        m &= \sigma(\delta + k (|D_Y| - |D_T|)), \quad
+        l &= \omega + 16\,\kappa (Y - T), \quad
+        w = \sigma(l), \quad B = w B_Y + (1 - w) B_T \\
+        m &= \sigma(l + \delta + k (|D_Y| - |D_T|)), \quad
         D = (1 + \tanh\eta) (m D_Y + (1 - m) D_T) \\
         F &= (1 + \tfrac34 \tanh\gamma) B + \tfrac34 \tanh\beta + D
 
     The first line is the adaptive fusion module at the level of pixels, gain and shift are the
     last step of the progressive fusion. Large :math:`\kappa` makes w the step that picks the
-    brighter source, exactly at full resolution. k starts high, so an untrained network already
-    takes each detail from the source in which it is stronger: the fused image is about as sharp
-    as the sharper one, and all detail in it comes from a source.
+    brighter source, exactly at full resolution. Detail follows the blend, so a choice of one
+    source is that source unaltered, unless :math:`\delta` or the stronger detail say otherwise.
+    k starts high: an untrained network already takes each detail from the source in which it is
+    stronger, the fused image is about as sharp as the sharper one. All detail comes from a source.
 
     The arithmetic runs on cells, ``[B, stride^2, H / stride, W / stride]``: the pixels of a cell
     are channels. That is the layout in which the convolutions predict, so no map but the result
@@ -87,13 +88,13 @@ class BlendDecoder(nn.Module):
         thermal_base, thermal_detail = self.split(thermal)
 
         guidance = self.GUIDANCE_SCALE * self.guidance(hidden)
-        weight = (self.blend(hidden) + guidance * (visible - thermal)).sigmoid()
-        base = thermal_base + weight * (visible_base - thermal_base)
+        blend = self.blend(hidden) + guidance * (visible - thermal)
+        base = thermal_base + blend.sigmoid() * (visible_base - thermal_base)
         gain = self.smooth(1.0 + self.TONE_RANGE * self.gain(hidden).tanh())
         shift = self.smooth(self.TONE_RANGE * self.shift(hidden).tanh())
 
         stronger = self.log_sharpness.exp() * (visible_detail.abs() - thermal_detail.abs())
-        share = (self.detail(hidden) + stronger).sigmoid()
+        share = (blend + self.detail(hidden) + stronger).sigmoid()
         detail = thermal_detail + share * (visible_detail - thermal_detail)
         detail = detail * (1.0 + self.detail_gain(hidden).tanh())
 
