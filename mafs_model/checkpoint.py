@@ -6,7 +6,8 @@ Nothing here unpickles: a weights file can hold numbers and text, never code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 import hashlib
 import json
@@ -59,8 +60,13 @@ class Checkpoint:
     @property
     def weights_id(self) -> str:
         """Return variant and the first digits of the checksum, e.g. ``mafs_t-1a2b3c4d``."""
-        variant = self.metadata['architecture'].get('variant', 'mafs')
-        return f"{variant}-{self.metadata['sha256'][:8]}"
+        return weights_id_of(self.metadata)
+
+
+def weights_id_of(metadata: Mapping[str, Any]) -> str:
+    """Return variant and the first digits of the checksum of the tensors."""
+    variant = metadata['architecture'].get('variant', 'mafs')
+    return f"{variant}-{str(metadata.get('sha256', 'unknown'))[:8]}"
 
 
 def build_metadata(architecture: Mapping[str, Any], classes: ClassTable, *,
@@ -125,7 +131,7 @@ def save_checkpoint(path: str | Path, state_dict: Mapping[str, torch.Tensor],
     from safetensors.torch import save
 
     path = Path(path)
-    _check_metadata(metadata, f"weights '{path}'")
+    check_metadata(metadata, f"weights '{path}'")
     # clone: safetensors refuses tensors that share memory, and views would drag their base along.
     tensors = {k: v.detach().to('cpu').contiguous().clone() for k, v in state_dict.items()}
     checksum = tensor_checksum(tensors)
@@ -152,19 +158,33 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             the message names the file and what was expected.
 
     """
-    from safetensors import safe_open, SafetensorError
+    path = Path(path).expanduser()
+    metadata = read_metadata(path)
+    tensors: dict[str, torch.Tensor] = {}
+    with _open_safetensors(path, 'pt') as file:
+        # safe_open is no mapping: it has keys() but cannot be iterated.
+        for key in file.keys():  # noqa: SIM118
+            tensors[key] = file.get_tensor(key)
+    checksum = tensor_checksum(tensors)
+    if metadata.get('sha256') != checksum:
+        raise CheckpointError(
+            f"weights '{path}': checksum is {checksum[:16]}, expected "
+            f"{str(metadata.get('sha256'))[:16]}: the file was changed after it was written")
+    return Checkpoint(tensors, metadata, path)
 
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """
+    Return the metadata of a weights file without reading its tensors and without torch.
+
+    Raises:
+        CheckpointError: see :func:`load_checkpoint`.
+
+    """
     path = Path(path).expanduser()
     _check_readable(path)
-    try:
-        with safe_open(str(path), framework='pt', device='cpu') as file:
-            header = file.metadata() or {}
-            # safe_open is no mapping: it has keys() but cannot be iterated.
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        reason = ' '.join(str(error).split())
-        raise CheckpointError(
-            f"weights '{path}': truncated or damaged ({reason}), {_EXPECTED}") from None
+    with _open_safetensors(path, 'np') as file:
+        header = file.metadata() or {}
     if METADATA_KEY not in header:
         raise CheckpointError(
             f"weights '{path}': no metadata '{METADATA_KEY}' inside, {_EXPECTED}")
@@ -172,13 +192,21 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         metadata = json.loads(header[METADATA_KEY])
     except ValueError as error:
         raise CheckpointError(f"weights '{path}': metadata is not JSON: {error}") from None
-    _check_metadata(metadata, f"weights '{path}'")
-    checksum = tensor_checksum(tensors)
-    if metadata.get('sha256') != checksum:
+    check_metadata(metadata, f"weights '{path}'")
+    return dict(metadata)
+
+
+@contextmanager
+def _open_safetensors(path: Path, framework: str) -> Iterator[Any]:
+    """Open a file; whatever is wrong with it becomes a CheckpointError."""
+    from safetensors import safe_open, SafetensorError
+    try:
+        with safe_open(str(path), framework=framework, device='cpu') as file:
+            yield file
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = ' '.join(str(error).split())
         raise CheckpointError(
-            f"weights '{path}': checksum is {checksum[:16]}, expected "
-            f"{str(metadata.get('sha256'))[:16]}: the file was changed after it was written")
-    return Checkpoint(tensors, metadata, path)
+            f"weights '{path}': truncated or damaged ({reason}), {_EXPECTED}") from None
 
 
 def load_model(path: str | Path, device: str = 'cpu') -> tuple[MAFS, dict[str, Any]]:
@@ -317,7 +345,7 @@ def tensor_checksum(tensors: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _check_metadata(metadata: Any, where: str) -> None:
+def check_metadata(metadata: Any, where: str) -> None:
     """Raise CheckpointError unless the parts every reader needs are there."""
     if not isinstance(metadata, Mapping):
         raise CheckpointError(

@@ -44,6 +44,10 @@ class DeviceError(MafsError):
     """A compute device or a runtime backend was asked for that is not there or failed."""
 
 
+class OutOfMemoryError(DeviceError):
+    """A device has no memory left for the work asked for."""
+
+
 class BagError(MafsError):
     """A bag cannot be opened, lacks a topic or holds something unexpected."""
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 import re
 
 from mafs_model.errors import ConfigError, DeviceError
 
 _LOGGER = logging.getLogger('mafs_model.runtime')
+# Desktop and server, WSL, Jetson.
+_DRIVER_FILES = ('/dev/nvidiactl', '/dev/dxg', '/dev/nvhost-gpu', '/dev/nvgpu', '/dev/nvmap')
 _PATTERN = re.compile(r'auto|cpu|cuda(:\d+)?')
 
 
@@ -33,8 +36,7 @@ def resolve_device(device: str) -> tuple[str, tuple[str, ...]]:
     check_device_name(device)
     if device == 'cpu':
         return 'cpu', ()
-    import torch  # Imported late: the classical engine on the CPU does without it.
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = _count_gpus()
     if device == 'auto':
         if count:
             return 'cuda:0', ()
@@ -46,3 +48,11 @@ def resolve_device(device: str) -> tuple[str, tuple[str, ...]]:
         present = f'{count} CUDA device(s) found' if count else 'no CUDA device found'
         raise DeviceError(f"device '{device}': {present}; use device auto or cpu")
     return f'cuda:{index}', ()
+
+
+def _count_gpus() -> int:
+    """Return the number of CUDA devices; torch is asked only where a driver's files are."""
+    if not any(Path(name).exists() for name in _DRIVER_FILES):
+        return 0  # Without the import a node on the CPU starts seconds earlier.
+    import torch
+    return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0

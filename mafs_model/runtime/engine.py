@@ -11,6 +11,11 @@ from mafs_model.preprocessing import resize_labels
 from mafs_model.types import Outputs, Size, UInt8Image
 import numpy as np
 
+# Which images are given.
+MODES = ('fusion', 'visible_only', 'thermal_only')
+OUTPUT_NAMES = ('fused', 'labels', 'confidence')
+LABEL_STRIDE = 2  # Deployment graphs give labels and confidence at half resolution.
+
 
 @dataclass(frozen=True)
 class EngineOutput:
@@ -65,7 +70,6 @@ class Engine(Protocol):
         weights_id: short identification of the weights.
         classes: the class table of the labels.
         is_classical: True if no network is behind it.
-        notices: what a user should know about how it was set up, one sentence each.
 
     """
 
@@ -74,7 +78,10 @@ class Engine(Protocol):
     weights_id: str
     classes: ClassTable
     is_classical: bool
-    notices: tuple[str, ...]
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Return what a user should know about how it was set up, one sentence each."""
 
     def infer(self, visible: UInt8Image | None, thermal: UInt8Image | None,
               outputs: Outputs) -> EngineOutput:

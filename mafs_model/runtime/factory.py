@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError
 from mafs_model.runtime.classical import ClassicalEngine
 from mafs_model.runtime.device import check_device_name, resolve_device
 from mafs_model.runtime.engine import Engine
+
+if TYPE_CHECKING:
+    from mafs_model.runtime.graph_files import GraphStore
 
 _LOGGER = logging.getLogger('mafs_model.runtime')
 
@@ -19,6 +24,15 @@ PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16', 'int8')
 DEFAULT_WEIGHTS = Path(__file__).parents[1] / 'data' / 'weights' / 'mafs_t.safetensors'
 CLASSICAL_NOTICE = (
     'no network weights: fusing classically (Laplacian pyramid), labels are empty')
+_BACKENDS_OF_FILES = {
+    '.onnx': ('onnxruntime',), '.xml': ('openvino',), '.engine': ('tensorrt',)}
+# What auto tries, fastest first as a rule; torch-compile is left out: it compiles for minutes.
+_CPU_CANDIDATES = ('openvino', 'onnxruntime', 'torch')
+_CUDA_CANDIDATES = ('tensorrt', 'cuda-graph', 'torch')
+# Packages that a backend cannot do without when it starts from a .safetensors file.
+_PACKAGES = {'openvino': ('openvino',), 'onnxruntime': ('onnxruntime', 'onnx'),
+             'tensorrt': ('tensorrt', 'onnx')}
+GRAPH_FORMATS = {'onnxruntime': 'onnx', 'openvino': 'openvino', 'tensorrt': 'tensorrt'}
 
 
 def create_engine(weights: str | Path | None = None, *, device: str = 'auto',
@@ -28,11 +42,13 @@ def create_engine(weights: str | Path | None = None, *, device: str = 'auto',
     Create an engine.
 
     Args:
-        weights: path of a weights file; None or ``'default'`` for the shipped one, and without
-            that the classical engine; ``'classical'`` for the classical engine in any case.
+        weights: path of a weights file or of an exported graph; None or ``'default'`` for the
+            shipped weights, and without those the classical engine; ``'classical'`` for the
+            classical engine in any case.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         backend: one of ``BACKENDS``; without a network it has no effect.
-        precision: one of ``PRECISIONS``.
+        precision: one of ``PRECISIONS``; ``auto`` takes a calibrated int8 graph that lies beside
+            the weights on the CPU and fp16 on a GPU, else fp32.
         classes: class table that replaces the one of the weights; it must have as many classes.
         threads: CPU threads of the engine's library; None leaves the library's choice.
 
@@ -49,33 +65,140 @@ def create_engine(weights: str | Path | None = None, *, device: str = 'auto',
     check_device_name(device)
     path = _weights_path(weights)
     if path is None:
-        if device not in ('auto', 'cpu'):
+        if device not in {'auto', 'cpu'}:
             resolve_device(device)  # A missing GPU is an error with or without weights.
         _LOGGER.warning(CLASSICAL_NOTICE)
         return ClassicalEngine(classes or ClassTable.load('mfnet'), (CLASSICAL_NOTICE,))
     return _network_engine(path, device, backend, precision, classes, threads)
 
 
+def build_engine(weights: Path, *, backend: str, precision: str, device: str,
+                 classes: ClassTable | None = None, threads: int | None = None,
+                 notices: tuple[str, ...] = ()) -> Engine:
+    """
+    Build the engine of one backend; nothing is chosen here.
+
+    Args:
+        weights: weights file or exported graph.
+        backend: one of ``BACKENDS`` but ``auto``.
+        precision: one of ``PRECISIONS`` that the backend knows; ``auto`` only for torch.
+        device: a resolved device.
+        classes: see :func:`create_engine`.
+        threads: see :func:`create_engine`.
+        notices: what a user should know about the set-up.
+
+    Raises:
+        MafsError: see :func:`create_engine`.
+
+    """
+    if backend in {'torch', 'torch-compile', 'cuda-graph'}:
+        from mafs_model.checkpoint import load_checkpoint
+        from mafs_model.runtime.torch_engine import TorchEngine
+        return TorchEngine(load_checkpoint(weights), device=device, backend=backend,
+                           precision=precision, classes=classes, threads=threads, notices=notices)
+    from mafs_model.runtime.graph_files import GraphStore
+    store = GraphStore(weights)
+    precision = 'fp32' if precision == 'auto' else precision
+    try:
+        if backend == 'onnxruntime':
+            from mafs_model.runtime.onnx_engine import OnnxEngine
+            return OnnxEngine(store, device=device, precision=precision, classes=classes,
+                              threads=threads, notices=notices)
+        if backend == 'openvino':
+            from mafs_model.runtime.openvino_engine import OpenVinoEngine
+            return OpenVinoEngine(store, device=device, precision=precision, classes=classes,
+                                  threads=threads, notices=notices)
+        from mafs_model.runtime.tensorrt_engine import TensorRtEngine
+        return TensorRtEngine(store, device=device, precision=precision, classes=classes,
+                              notices=notices)
+    except BaseException:
+        store.close()
+        raise
+
+
 def _network_engine(path: Path, device: str, backend: str, precision: str,
                     classes: ClassTable | None, threads: int | None) -> Engine:
-    """Return the engine that runs the network of a weights file."""
-    from mafs_model.checkpoint import load_checkpoint
-    from mafs_model.runtime.torch_engine import TorchEngine
+    """Choose and build the engine that runs the network of a weights file."""
+    from mafs_model.runtime.graph_files import GraphStore
+    from mafs_model.runtime.selection import choose
+    store = GraphStore(path)
+    try:
+        if classes is not None and len(classes) != len(store.classes):
+            raise ConfigError(
+                f"classes '{classes.dataset}': {len(classes)} classes, expected "
+                f"{len(store.classes)} as in weights '{path}'")
+        resolved, notices = resolve_device(device)
+        candidates = _candidates(store, resolved, backend, precision)
+    finally:
+        store.close()
+    if len(candidates) > 1:
+        candidates = [choose(path, store.metadata['sha256'], candidates, resolved, threads)]
+    backend, precision = candidates[0]
+    _LOGGER.info('backend %s, precision %s, device %s', backend, precision, resolved)
+    engine = build_engine(path, backend=backend, precision=precision, device=resolved,
+                          classes=classes, threads=threads, notices=notices)
+    if not resolved.startswith('cuda'):
+        return engine
+    from mafs_model.runtime.fallback import FallbackEngine
 
-    checkpoint = load_checkpoint(path)
-    if classes is not None and len(classes) != len(checkpoint.classes):
+    def on_cpu() -> Engine:
+        return build_engine(path, backend='torch', precision='fp32', device='cpu',
+                            classes=classes, threads=threads)
+
+    return FallbackEngine(engine, on_cpu)
+
+
+def _candidates(store: GraphStore, device: str, backend: str,
+                precision: str) -> list[tuple[str, str]]:
+    """Return the (backend, precision) pairs that fit the settings, at least one."""
+    if store.is_export:
+        return [_of_exported_file(store.weights, store.metadata['export']['precision'],
+                                  backend, precision)]
+    cuda = device.startswith('cuda')
+    if backend != 'auto':
+        names: tuple[str, ...] = (backend,)
+    else:
+        names = tuple(n for n in (_CUDA_CANDIDATES if cuda else _CPU_CANDIDATES)
+                      if all(find_spec(p) is not None for p in _PACKAGES.get(n, ())))
+    if precision == 'auto':
+        int8 = [(n, 'int8') for n in names
+                if n in GRAPH_FORMATS and store.has(GRAPH_FORMATS[n], 'int8')]
+        return int8 or [(n, 'fp16' if cuda and n != 'onnxruntime' else 'fp32') for n in names]
+    if backend == 'auto':
+        names = tuple(n for n in names if _knows(n, precision, cuda, store))
+        if not names:
+            raise ConfigError(
+                f"precision '{precision}' on device '{device}': no installed backend computes "
+                'it with these weights')
+    return [(n, precision) for n in names]
+
+
+def _knows(backend: str, precision: str, cuda: bool, store: GraphStore) -> bool:
+    """Return whether a backend can compute in a precision."""
+    if precision == 'int8':
+        return backend in GRAPH_FORMATS and store.has(GRAPH_FORMATS[backend], 'int8')
+    known = {'openvino': ('fp32', 'bf16'), 'onnxruntime': ('fp32',), 'tensorrt': ('fp32', 'fp16')}
+    of_torch = ('fp32', 'fp16', 'bf16') if cuda else ('fp32', 'bf16')
+    return precision in known.get(backend, of_torch)
+
+
+def _of_exported_file(path: Path, exported: str, backend: str,
+                      precision: str) -> tuple[str, str]:
+    """Return (backend, precision) of an exported graph; raises ConfigError if it fits neither."""
+    backends = _BACKENDS_OF_FILES[path.suffix]
+    if backend not in {'auto', *backends}:
         raise ConfigError(
-            f"classes '{classes.dataset}': {len(classes)} classes, expected "
-            f"{len(checkpoint.classes)} as in weights '{path}'")
-    resolved, notices = resolve_device(device)
-    return TorchEngine(checkpoint, device=resolved,
-                       backend='torch' if backend == 'auto' else backend, precision=precision,
-                       classes=classes, threads=threads, notices=notices)
+            f"backend '{backend}' with weights '{path}': expected {' or '.join(backends)}, or a "
+            '.safetensors file')
+    if precision not in {'auto', exported} and not (precision == 'bf16' and exported == 'fp32'):
+        raise ConfigError(
+            f"precision '{precision}' with weights '{path}': the file holds {exported}")
+    return backends[0], exported if precision == 'auto' else precision
 
 
 def _weights_path(weights: str | Path | None) -> Path | None:
     """Return the file to load, None for the classical engine."""
-    if weights is None or str(weights) in ('', 'default'):
+    if weights is None or str(weights) in {'', 'default'}:
         return DEFAULT_WEIGHTS if DEFAULT_WEIGHTS.is_file() else None
     if str(weights) == 'classical':
         return None
@@ -83,3 +206,4 @@ def _weights_path(weights: str | Path | None) -> Path | None:
     if not path.is_file():
         raise CheckpointError(f"weights '{path}': no such file, expected a .safetensors file")
     return path
+

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from mafs_model.preprocessing import PIXEL_SCALE
+from mafs_model.runtime.engine import MODES
 import torch
 from torch import nn, Tensor
-
-# Which images a graph takes; each mode is a graph of its own, without branches inside.
-MODES = ('fusion', 'visible_only', 'thermal_only')
-OUTPUT_NAMES = ('fused', 'labels', 'confidence')
 
 
 class DeploymentGraph(nn.Module):
@@ -22,7 +19,8 @@ class DeploymentGraph(nn.Module):
 
     Args:
         network: a MAFS network.
-        mode: which images are given, one of ``MODES``.
+        mode: which images are given, one of ``MODES``; each is a graph of its own, without
+            branches inside.
         temperature: divisor of the logits in the confidence (calibration), above 0.
 
     """

@@ -9,8 +9,9 @@ from typing import Any
 
 from mafs_model.checkpoint import build_model, Checkpoint
 from mafs_model.classes import ClassTable
-from mafs_model.errors import ConfigError, DeviceError
+from mafs_model.errors import ConfigError, DeviceError, OutOfMemoryError
 from mafs_model.runtime.engine import collect_outputs, EngineOutput
+from mafs_model.runtime.folding import fold_batch_norm
 from mafs_model.runtime.graph import DeploymentGraph
 from mafs_model.types import Outputs, Size, UInt8Image
 import numpy as np
@@ -61,7 +62,7 @@ class TorchEngine:
         if threads is not None:
             torch.set_num_threads(threads)
         self._temperature = float(checkpoint.metadata.get('temperature', 1.0))
-        network = build_model(checkpoint)
+        network = fold_batch_norm(build_model(checkpoint))
         with _device_errors(device):
             self._network: torch.nn.Module | None = network.to(
                 device, _DTYPES[self.precision], memory_format=torch.channels_last)
@@ -223,7 +224,7 @@ class _DeviceErrors:
         """Replace out-of-memory and CUDA errors."""
         if isinstance(error, torch.cuda.OutOfMemoryError):
             torch.cuda.empty_cache()
-            raise DeviceError(f"device '{self._device}': out of memory") from error
+            raise OutOfMemoryError(f"device '{self._device}': out of memory") from error
         if isinstance(error, RuntimeError) and 'CUDA' in str(error):
             reason = str(error).splitlines()[0]
             raise DeviceError(f"device '{self._device}': {reason}") from error

@@ -155,7 +155,8 @@ def test_refused_combinations(weights, arguments, message):
 
 
 def test_cuda_without_gpu_is_refused(weights, monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    from mafs_model.runtime import device
+    monkeypatch.setattr(device, '_count_gpus', lambda: 0)
     with pytest.raises(DeviceError, match="device 'cuda:1': no CUDA device found"):
         Predictor.create(weights, device='cuda:1')
 

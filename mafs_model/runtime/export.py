@@ -1,0 +1,235 @@
+"""Export of the deployment graph to ONNX, OpenVINO and TensorRT files, verified against torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+import inspect
+import json
+import logging
+from pathlib import Path
+import tempfile
+from typing import Any
+import warnings
+
+from mafs_model.checkpoint import build_model, Checkpoint, METADATA_KEY
+from mafs_model.config import MAFSConfig
+from mafs_model.errors import CheckpointError, DeviceError
+from mafs_model.runtime.engine import LABEL_STRIDE, OUTPUT_NAMES
+from mafs_model.runtime.folding import fold_batch_norm
+from mafs_model.runtime.graph import DeploymentGraph
+from mafs_model.runtime.graph_files import GraphFile
+from mafs_model.types import Size, UInt8Image
+import numpy as np
+import torch
+
+_LOGGER = logging.getLogger('mafs_model.runtime')
+
+_OPSET = 17
+_EXAMPLE_SIZE = (96, 128)  # Shapes are dynamic: the size of the example leaves no trace.
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """
+    How far a graph may be from torch fp32.
+
+    Attributes:
+        fused: largest mean difference of the fused image in grey levels.
+        fused_max: largest difference of a single value in grey levels.
+        labels: smallest share of equal labels.
+
+    """
+
+    fused: float
+    fused_max: float
+    labels: float
+
+
+# fp32: other summation orders move values across a rounding border. int8: see docs/performance.md.
+TOLERANCES = {'fp32': Tolerance(0.05, 2, 0.995), 'fp16': Tolerance(0.5, 12, 0.99),
+              'bf16': Tolerance(1.5, 48, 0.97), 'int8': Tolerance(2.0, 96, 0.985)}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """
+    Comparison of a graph with torch fp32 on the same images.
+
+    Attributes:
+        fused_mean: mean difference of the fused image in grey levels.
+        fused_max: largest difference of a single value in grey levels.
+        labels: share of equal labels.
+        confidence_mean: mean difference of the confidence, 255 = 1.
+        images: number of pairs compared.
+
+    """
+
+    fused_mean: float
+    fused_max: int
+    labels: float
+    confidence_mean: float
+    images: int
+
+    def within(self, tolerance: Tolerance) -> bool:
+        """Return whether every figure is within the tolerance."""
+        return (self.fused_mean <= tolerance.fused and self.fused_max <= tolerance.fused_max
+                and self.labels >= tolerance.labels)
+
+    def __str__(self) -> str:
+        return (f'fused mean {self.fused_mean:.3f} max {self.fused_max}, labels equal '
+                f'{100 * self.labels:.2f} %, confidence mean {self.confidence_mean:.3f}, '
+                f'{self.images} pair(s)')
+
+
+def export_graph(checkpoint: Checkpoint, path: Path, file_format: str, mode: str = 'fusion', *,
+                 size: Size | None = None) -> GraphFile:
+    """
+    Write one graph in fp32.
+
+    Args:
+        checkpoint: the weights.
+        path: file to write.
+        file_format: ``onnx`` or ``openvino``.
+        mode: which images the graph takes.
+        size: (height, width) of a graph for one size only; None: any size.
+
+    Raises:
+        CheckpointError: the weights do not fit or the file cannot be written.
+        DeviceError: a package is not installed.
+
+    """
+    graph = deployment_graph(checkpoint, mode)
+    metadata = export_metadata(checkpoint, file_format, mode, 'fp32', size)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix='.mafs-', dir=path.parent) as folder:
+            plain = Path(folder) / 'graph.onnx'
+            _trace_to_onnx(graph, plain, size)
+            if file_format == 'onnx':
+                _write_onnx(plain, path, metadata)
+            else:
+                save_openvino(read_openvino(plain), path, metadata)
+    except OSError as error:
+        raise CheckpointError(f"graph '{path}': cannot be written: {error}") from None
+    return GraphFile(path, metadata)
+
+
+def deployment_graph(checkpoint: Checkpoint, mode: str) -> DeploymentGraph:
+    """Return the module that a graph is exported from and compared with."""
+    temperature = float(checkpoint.metadata.get('temperature', 1.0))
+    return DeploymentGraph(fold_batch_norm(build_model(checkpoint)), mode, temperature).eval()
+
+
+def export_metadata(checkpoint: Checkpoint, file_format: str, mode: str, precision: str,
+                    size: Size | None) -> dict[str, Any]:
+    """Return the metadata of the weights and how the graph was made from them."""
+    config = MAFSConfig.from_dict(checkpoint.architecture)
+    return {**checkpoint.metadata, 'export': {
+        'format': file_format, 'mode': mode, 'precision': precision,
+        'size': None if size is None else list(size), 'multiple': config.max_stride,
+        'label_stride': LABEL_STRIDE,
+        'torch': str(torch.__version__)}}
+
+
+def compare(reference: DeploymentGraph, run: Any,
+            pairs: Sequence[tuple[UInt8Image, UInt8Image]]) -> Agreement:
+    """
+    Compare a graph with torch on the same images.
+
+    Args:
+        reference: the module it was exported from.
+        run: callable from the graph's images (uint8 [1,H,W,3] and [1,H,W], as its mode takes
+            them) to its three arrays.
+        pairs: visible uint8 [H,W,3] and thermal uint8 [H,W] images.
+
+    """
+    rows = []
+    for visible, thermal in pairs:
+        given = {'visible': visible[None], 'thermal': thermal[None]}
+        images = [np.ascontiguousarray(given[name]) for name in reference.input_names]
+        with torch.inference_mode():
+            wanted = [t.numpy().astype(np.int16)
+                      for t in reference(*(torch.from_numpy(i) for i in images))]
+        fused, labels, confidence = (
+            np.abs(w - np.asarray(g)) for w, g in zip(wanted, run(*images), strict=True))
+        rows.append((fused.mean(), fused.max(), (labels == 0).mean(), confidence.mean()))
+    columns = list(zip(*rows, strict=True))
+    return Agreement(float(np.mean(columns[0])), int(np.max(columns[1])),
+                     float(np.mean(columns[2])), float(np.mean(columns[3])), len(pairs))
+
+
+def sample_pairs(size: Size = (192, 256), count: int = 2) -> list[tuple[UInt8Image, UInt8Image]]:
+    """Return smooth random images for a first check where no real ones are given."""
+    import cv2
+    generator = np.random.default_rng(0)
+    pairs = []
+    for _ in range(count):
+        planes = [cv2.resize(generator.integers(0, 256, (size[0] // 16, size[1] // 16),
+                                                dtype=np.uint8), (size[1], size[0]),
+                             interpolation=cv2.INTER_CUBIC) for _ in range(4)]
+        pairs.append((np.dstack(planes[:3]), planes[3]))
+    return pairs
+
+
+def read_openvino(path: Path) -> Any:
+    """Return the OpenVINO model in an ONNX or XML file; raises DeviceError, CheckpointError."""
+    try:
+        import openvino
+    except ImportError:
+        raise DeviceError("backend 'openvino': package 'openvino' is not installed, install "
+                          'mafs_ros[openvino]') from None
+    try:
+        return openvino.Core().read_model(str(path))
+    except RuntimeError as error:
+        reason = ' '.join(str(error).split())[:200]
+        raise CheckpointError(f"graph '{path}': OpenVINO cannot read it: {reason}") from None
+
+
+def _trace_to_onnx(graph: DeploymentGraph, path: Path, size: Size | None) -> None:
+    """Write the plain ONNX file."""
+    height, width = size or _EXAMPLE_SIZE
+    shapes = {'visible': (1, height, width, 3), 'thermal': (1, height, width)}
+    names = list(graph.input_names)
+    example = tuple(torch.zeros(shapes[name], dtype=torch.uint8) for name in names)
+    axes = {name: {1: 'height', 2: 'width'} for name in names}
+    options: dict[str, Any] = {}
+    if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
+        # The tracing exporter needs no further package and keeps the padding dynamic.
+        options['dynamo'] = False
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter('ignore')  # Tracer warnings on shape checks, all intended.
+        torch.onnx.export(
+            graph, example, str(path), input_names=names, output_names=list(OUTPUT_NAMES),
+            dynamic_axes=None if size else axes, opset_version=_OPSET, **options)
+
+
+def _write_onnx(plain: Path, path: Path, metadata: dict[str, Any]) -> None:
+    """Write the ONNX file with its metadata."""
+    try:
+        import onnx
+    except ImportError:
+        raise DeviceError("export to ONNX: package 'onnx' is not installed, install "
+                          'mafs_ros[onnx]') from None
+    save_onnx(onnx.load(str(plain)), path, metadata)
+
+
+def save_onnx(model: Any, path: Path, metadata: dict[str, Any]) -> None:
+    """Write an ONNX model with metadata, replacing the file at once."""
+    import onnx
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+    temporary = path.with_name(f'{path.name}.part')
+    onnx.save(model, str(temporary))
+    temporary.replace(path)
+
+
+def save_openvino(model: Any, path: Path, metadata: dict[str, Any]) -> None:
+    """Write an OpenVINO model with metadata as .xml and .bin."""
+    import openvino
+    model.set_rt_info(json.dumps(metadata, sort_keys=True), [METADATA_KEY])
+    with tempfile.TemporaryDirectory(prefix='.mafs-', dir=path.parent) as folder:
+        written = Path(folder) / path.name
+        openvino.save_model(model, str(written), compress_to_fp16=False)
+        # The weights first: whoever sees the .xml finds a complete pair.
+        written.with_suffix('.bin').replace(path.with_suffix('.bin'))
+        written.replace(path)

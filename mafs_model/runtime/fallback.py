@@ -1,0 +1,96 @@
+"""Going on after a GPU has run out of memory: smaller once, then on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import logging
+
+from mafs_model.classes import ClassTable
+from mafs_model.errors import OutOfMemoryError
+from mafs_model.preprocessing import MIN_SIDE_PX, resize, resize_labels
+from mafs_model.runtime.engine import Engine, EngineOutput
+from mafs_model.types import Outputs, Size, UInt8Image
+
+_LOGGER = logging.getLogger('mafs_model.runtime')
+
+
+class FallbackEngine:
+    """
+    Wraps an engine on a GPU.
+
+    At the first lack of memory images are halved, at the second the CPU takes over; both stay
+    until the engine is closed and are told in ``notices``. Other failures pass through.
+
+    Args:
+        engine: the engine to wrap.
+        make_cpu: makes the engine that takes over.
+
+    """
+
+    def __init__(self, engine: Engine, make_cpu: Callable[[], Engine]) -> None:
+        self._engine = engine
+        self._make_cpu = make_cpu
+        self._halved = False
+        self._on_cpu = False
+        self._extra: tuple[str, ...] = ()
+        self.is_classical = engine.is_classical
+        self.weights_id = engine.weights_id
+        self.classes: ClassTable = engine.classes
+        self.backend = engine.backend
+        self.device = engine.device
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Return what a user should know, what went wrong included."""
+        return (*self._engine.notices, *self._extra)
+
+    def infer(self, visible: UInt8Image | None, thermal: UInt8Image | None,
+              outputs: Outputs) -> EngineOutput:
+        """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
+        while True:
+            try:
+                return self._infer(visible, thermal, outputs)
+            except OutOfMemoryError as error:
+                if self._on_cpu:
+                    raise
+                self._step_down(str(error))
+
+    def close(self) -> None:
+        """Free the engine in use."""
+        self._engine.close()
+
+    def _infer(self, visible: UInt8Image | None, thermal: UInt8Image | None,
+               outputs: Outputs) -> EngineOutput:
+        """Run the engine in use, at half size if need be."""
+        image = visible if visible is not None else thermal
+        assert image is not None
+        size = (int(image.shape[0]), int(image.shape[1]))
+        if not self._halved or self._on_cpu:
+            return self._engine.infer(visible, thermal, outputs)
+        half = (max(MIN_SIDE_PX, size[0] // 2), max(MIN_SIDE_PX, size[1] // 2))
+        result = self._engine.infer(
+            None if visible is None else resize(visible, half),
+            None if thermal is None else resize(thermal, half), outputs)
+        return _enlarge(result, size)
+
+    def _step_down(self, reason: str) -> None:
+        """Halve the images, or move to the CPU."""
+        if not self._halved:
+            self._halved = True
+            notice = f'{reason}: computing at half size'
+        else:
+            notice = f'{reason} at half size, too: computing on the CPU'
+            self._engine.close()
+            self._engine = self._make_cpu()
+            self._on_cpu = True
+            self.backend, self.device = self._engine.backend, self._engine.device
+        self._extra = (notice,)
+        _LOGGER.warning(notice)
+
+
+def _enlarge(result: EngineOutput, size: Size) -> EngineOutput:
+    """Return results at full size."""
+    return EngineOutput(
+        None if result.fused is None else resize(result.fused, size),
+        None if result.labels is None else resize_labels(result.labels, size),
+        None if result.confidence is None else resize_labels(result.confidence, size))

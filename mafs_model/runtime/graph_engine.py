@@ -1,0 +1,113 @@
+"""What engines of exported graphs share: choice of the graph, padding, collection of results."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import cv2
+from mafs_model.classes import ClassTable
+from mafs_model.errors import ImageError
+from mafs_model.preprocessing import format_size
+from mafs_model.runtime.engine import collect_outputs, EngineOutput
+from mafs_model.runtime.graph_files import GraphFile, GraphStore
+from mafs_model.types import Outputs, Size, UInt8Image
+import numpy as np
+
+# images of the graph's mode, each with a batch axis -> fused, labels, confidence
+Runner = Callable[[list[UInt8Image]], list[UInt8Image]]
+_MAX_RUNNERS = 6  # three modes at two sizes
+
+
+class GraphEngine(ABC):
+    """
+    Runs exported graphs, one per mode.
+
+    Args:
+        store: where the graphs come from; closed with the engine.
+        backend: name of the backend.
+        device: where it computes.
+        file_format: format of its graphs.
+        precision: precision of its graphs.
+        classes: table that replaces the one of the weights.
+        notices: what a user should know about the set-up.
+
+    """
+
+    is_classical = False
+    fixed_shapes = False  # True: one compiled graph per image size
+
+    def __init__(self, store: GraphStore, *, backend: str, device: str, file_format: str,
+                 precision: str, classes: ClassTable | None, notices: tuple[str, ...]) -> None:
+        self.backend, self.device, self.precision = backend, device, precision
+        self.classes = classes or store.classes
+        self.weights_id = store.weights_id
+        self.notices = notices
+        self._file_format = file_format
+        self._store = store
+        self._runners: dict[tuple[str, Size | None], Runner] = {}
+        self._graphs: dict[str, GraphFile] = {}
+        self._graph('fusion')  # A missing or damaged file is an error of the set-up.
+
+    def infer(self, visible: UInt8Image | None, thermal: UInt8Image | None,
+              outputs: Outputs) -> EngineOutput:
+        """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
+        mode = ('fusion' if visible is not None and thermal is not None
+                else 'visible_only' if thermal is None else 'thermal_only')
+        images = [image for image in (visible, thermal) if image is not None]
+        size = (int(images[0].shape[0]), int(images[0].shape[1]))
+        padded, work_size = self._pad(images, size, mode)
+        results = self._runner(mode, work_size)([image[None] for image in padded])
+        fused, labels, confidence = (np.asarray(result)[0] for result in results)
+        if work_size != size:
+            half = (-(-size[0] // 2), -(-size[1] // 2))
+            fused = np.ascontiguousarray(fused[:size[0], :size[1]])
+            labels, confidence = (a[:half[0], :half[1]] for a in (labels, confidence))
+        return collect_outputs((fused, labels, confidence), size, outputs)
+
+    def close(self) -> None:
+        """Free the graphs and temporary files."""
+        self._runners.clear()
+        self._store.close()
+
+    @abstractmethod
+    def _compile(self, graph: GraphFile, size: Size | None) -> Runner:
+        """Return what runs a graph; its results belong to the caller."""
+
+    def _pad(self, images: list[UInt8Image], size: Size,
+             mode: str) -> tuple[list[UInt8Image], Size]:
+        """
+        Return contiguous images of the size that the graph computes at, and that size.
+
+        Padding repeats the last row and column, as the network does inside.
+        """
+        export = self._graph(mode).metadata['export']
+        if export['size'] is None:
+            multiple = int(export['multiple'])
+            target = (-(-size[0] // multiple) * multiple, -(-size[1] // multiple) * multiple)
+        else:
+            target = (int(export['size'][0]), int(export['size'][1]))
+        if target == size:
+            return [np.ascontiguousarray(image) for image in images], size
+        if target[0] < size[0] or target[1] < size[1]:
+            raise ImageError(
+                'size', f'image is {format_size(size)}, expected at most {format_size(target)}: '
+                'the graph was exported for this size; set the inference size to it')
+        bottom, right = target[0] - size[0], target[1] - size[1]
+        return [cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+                for image in images], target
+
+    def _graph(self, mode: str) -> GraphFile:
+        """Return the graph of a mode, found or made at its first use."""
+        if mode not in self._graphs:
+            self._graphs[mode] = self._store.get(self._file_format, self.precision, mode)
+        return self._graphs[mode]
+
+    def _runner(self, mode: str, size: Size) -> Runner:
+        """Return what runs a mode at a size, made at its first use."""
+        key = (mode, size if self.fixed_shapes else None)
+        if key not in self._runners:
+            while len(self._runners) >= _MAX_RUNNERS:
+                self._runners.pop(next(iter(self._runners)))
+            self._runners[key] = self._compile(self._graph(mode), key[1])
+        return self._runners[key]

@@ -1,0 +1,150 @@
+"""Choice of the fastest of several backends by measuring them once."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+import json
+import logging
+from pathlib import Path
+import platform
+import statistics
+import time
+
+from mafs_model.errors import DeviceError, MafsError
+from mafs_model.runtime.engine import Engine
+from mafs_model.types import Outputs, Size
+from mafs_model.version import __version__
+import numpy as np
+
+_LOGGER = logging.getLogger('mafs_model.runtime')
+
+MEASURED_SIZE: Size = (480, 640)
+_RUNS = 5
+_BUDGET_S = 2.0  # per candidate: on a busy machine fewer runs have to do
+_FILE_NAME = 'backends.json'
+_MAX_ENTRIES = 100
+
+Candidate = tuple[str, str]  # backend, precision
+
+# Choices of this process: a second configure does not measure again.
+_chosen: dict[str, Candidate] = {}
+
+
+def choose(weights: Path, checksum: str, candidates: list[Candidate], device: str,
+           threads: int | None) -> Candidate:
+    """
+    Return the fastest candidate.
+
+    The choice is remembered in this process and, if ``MAFS_CACHE_DIR`` names a folder, there.
+
+    Args:
+        weights: weights file.
+        checksum: of its tensors.
+        candidates: (backend, precision) pairs, at least one.
+        device: resolved device.
+        threads: CPU threads.
+
+    Raises:
+        DeviceError: no candidate works.
+
+    """
+    key = _key(checksum, candidates, device, threads)
+    known = _chosen.get(key) or _read_choice(key, candidates)
+    if known is None:
+        known = _measure_all(weights, candidates, device, threads)
+        _write_choice(key, known)
+    else:
+        _LOGGER.info('backend %s (%s): fastest when measured before', *known)
+    _chosen[key] = known
+    return known
+
+
+def measure(engine: Engine, size: Size = MEASURED_SIZE, runs: int = _RUNS) -> float:
+    """Return the median wall time of one pair in ms, after one run to warm up."""
+    generator = np.random.default_rng(0)
+    visible = generator.integers(0, 256, (*size, 3), dtype=np.uint8)
+    thermal = generator.integers(0, 256, size, dtype=np.uint8)
+    engine.infer(visible, thermal, Outputs())
+    times: list[float] = []
+    start = time.perf_counter()
+    while len(times) < runs and (not times or time.perf_counter() - start < _BUDGET_S):
+        before = time.perf_counter()
+        engine.infer(visible, thermal, Outputs())
+        times.append(1e3 * (time.perf_counter() - before))
+    return statistics.median(times)
+
+
+def _measure_all(weights: Path, candidates: list[Candidate], device: str,
+                 threads: int | None) -> Candidate:
+    """Build and time every candidate."""
+    from mafs_model.runtime.factory import build_engine
+    results: dict[Candidate, float] = {}
+    for backend, precision in candidates:
+        try:
+            engine = build_engine(weights, backend=backend, precision=precision, device=device,
+                                  threads=threads)
+        except MafsError as error:
+            _LOGGER.warning('backend %s left out: %s', backend, error)
+            continue
+        try:
+            results[backend, precision] = measure(engine)
+        except MafsError as error:
+            _LOGGER.warning('backend %s left out: %s', backend, error)
+        finally:
+            engine.close()
+    if not results:
+        raise DeviceError(
+            f"device '{device}': none of the backends {', '.join(b for b, _ in candidates)} works")
+    best = min(results, key=lambda candidate: results[candidate])
+    figures = ', '.join(f'{b} {p} {ms:.1f} ms' for (b, p), ms in results.items())
+    _LOGGER.info('backend %s (%s) chosen: %s at %dx%d', *best, figures, MEASURED_SIZE[1],
+                 MEASURED_SIZE[0])
+    return best
+
+
+def _key(checksum: str, candidates: list[Candidate], device: str, threads: int | None) -> str:
+    """Return what a measured choice depends on, as text."""
+    versions = []
+    for package in ('torch', 'openvino', 'onnxruntime', 'tensorrt'):
+        try:
+            versions.append(f'{package} {version(package)}')
+        except PackageNotFoundError:
+            continue
+    return json.dumps([checksum, __version__, candidates, device, threads, versions,
+                       platform.node(), platform.machine()])
+
+
+def _read_choice(key: str, candidates: list[Candidate]) -> Candidate | None:
+    """Return the choice that an earlier process wrote down."""
+    entry = _read_file().get(key)
+    found = tuple(entry) if isinstance(entry, list) else None
+    return next((c for c in candidates if c == found), None)
+
+
+def _read_file() -> dict[str, object]:
+    """Return the written choices; an unreadable file counts as empty."""
+    from mafs_model.runtime.graph_files import cache_folder
+    folder = cache_folder()
+    if folder is None:
+        return {}
+    try:
+        content = json.loads((folder / _FILE_NAME).read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _write_choice(key: str, choice: Candidate) -> None:
+    """Write a choice down if there is a folder for it."""
+    from mafs_model.runtime.graph_files import cache_folder
+    folder = cache_folder()
+    if folder is None:
+        return
+    entries = {**_read_file(), key: list(choice)}
+    newest = dict(list(entries.items())[-_MAX_ENTRIES:])
+    temporary = folder / f'{_FILE_NAME}.part'
+    try:
+        temporary.write_text(json.dumps(newest, indent=1), encoding='utf-8')
+        temporary.replace(folder / _FILE_NAME)
+    except OSError as error:
+        _LOGGER.warning("'%s' cannot be written: %s", folder / _FILE_NAME, error.strerror)
