@@ -28,3 +28,23 @@ def shared_data() -> Path:
     if not (folder / 'golden' / 'fusion_metrics.json').is_file():
         pytest.skip('no reference data: set MAFS_SHARED_DATA or place it in ../shared')
     return folder
+
+
+@pytest.fixture(scope='session')
+def weights(tmp_path_factory) -> Path:
+    """Write a network of random weights for MFNet's nine classes."""
+    from mafs_model.checkpoint import build_metadata, save_checkpoint
+    from mafs_model.classes import ClassTable
+    from mafs_model.config import create_config
+    from mafs_model.mafs import MAFS
+    import torch
+
+    torch.manual_seed(5)
+    model = MAFS(create_config('mafs_t', num_classes=9))
+    for name, parameter in model.named_parameters():
+        if 'classify' in name:      # untouched ones give one class everywhere
+            torch.nn.init.normal_(parameter, std=0.5)
+    path = tmp_path_factory.mktemp('weights') / 'random.safetensors'
+    save_checkpoint(path, model.eval().state_dict(), build_metadata(
+        model.config.to_dict(), ClassTable.load('mfnet')))
+    return path
