@@ -32,19 +32,26 @@ def run(create_node: Callable[[], Any], args: list[str] | None = None) -> int:
         The exit code: 0 for every orderly end.
 
     """
+    # The handler of rclpy calls the one that was there before it. That of Python would raise
+    # KeyboardInterrupt at any line, also while everything is being released: Ctrl-C reaches a
+    # child of launch twice. Here the shutdown of the context is the only message.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
     rclpy.init(args=args)
     ended = threading.Event()
     threading.Thread(target=_end_in_time, args=(ended,), name='exit_watch', daemon=True).start()
     node = None
     try:
-        node = create_node()
         executor = SingleThreadedExecutor()
+        node = create_node()
         executor.add_node(node)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # SIGINT arrives as either of the two, SIGTERM as the latter
+        pass
+    except Exception:
+        # What is created in a context that a signal has just shut down fails in many ways.
+        if rclpy.ok():
+            raise
     finally:
-        _ignore_further_signals()
         if node is not None:
             node.destroy_node()
         # Not rclpy.try_shutdown: it would bring the default signal handlers back.
@@ -54,17 +61,6 @@ def run(create_node: Callable[[], Any], args: list[str] | None = None) -> int:
         # A native thread that computes while the interpreter is torn down aborts the process.
         _exit_now()
     return 0
-
-
-def _ignore_further_signals() -> None:
-    """
-    Let nothing interrupt the orderly end: Ctrl-C reaches a child of launch twice.
-
-    Uninstalling the handlers of rclpy instead would race with the one that may still be running,
-    and would let the default handler end the process.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _end_in_time(ended: threading.Event) -> None:
