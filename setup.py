@@ -51,6 +51,9 @@ ONNX = [
 OPENVINO = [
     'openvino>=2024.0',
 ]
+TENSORRT = [
+    'tensorrt>=10.0',  # not in requirements/: it must match the driver and CUDA of the machine
+]
 DEV = [
     'hypothesis>=6.80',
     'mypy>=1.8',
@@ -76,7 +79,13 @@ setup(
     packages=find_packages(include=[f'{name}{tail}' for name in PACKAGES for tail in ('', '.*')]),
     package_data=dict.fromkeys(PACKAGES, DATA),
     install_requires=CORE,
-    extras_require={'train': TRAIN, 'onnx': ONNX, 'openvino': OPENVINO, 'dev': DEV},
+    extras_require={
+        'train': TRAIN,
+        'onnx': ONNX,
+        'openvino': OPENVINO,
+        'tensorrt': TENSORRT,
+        'dev': DEV,
+    },
     entry_points={
         'console_scripts': [
             'mafs = mafs_model.cli:main',

@@ -95,7 +95,7 @@ def test_every_ros_import_is_declared(package_imports, manifest):
 def test_every_python_import_of_node_and_model_is_declared(package_imports, manifest, setup_lists):
     used = third_party(package_imports, 'mafs_ros') | third_party(package_imports, 'mafs_model')
     used = {name for name in used if not is_ros(name)}
-    optional = setup_lists['ONNX'] | setup_lists['OPENVINO']
+    optional = setup_lists['ONNX'] | setup_lists['OPENVINO'] | setup_lists['TENSORRT']
     distributions = {DISTRIBUTION.get(name, name) for name in used}
     undeclared = distributions - setup_lists['CORE'] - optional
     assert not undeclared, f'missing in setup.py: {sorted(undeclared)}'
@@ -104,7 +104,9 @@ def test_every_python_import_of_node_and_model_is_declared(package_imports, mani
     # Whatever has no rosdep key is named in the manifest's comment, so that it is not forgotten.
     text = (Path(__file__).parents[2] / 'package.xml').read_text(encoding='utf-8')
     for name in used - set(ROSDEP):
-        assert DISTRIBUTION.get(name, name) in text, f'{name}: neither a rosdep key nor named in package.xml'
+        assert DISTRIBUTION.get(name, name) in text, (
+            f'{name}: neither a rosdep key nor named in package.xml'
+        )
 
 
 def test_every_import_of_training_is_declared(package_imports, setup_lists):
