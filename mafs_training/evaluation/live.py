@@ -21,6 +21,7 @@ from typing import Any
 from mafs_model.bag import BagImage, BagReader, open_bag
 from mafs_model.errors import BagError, ConfigError, ImageError
 from mafs_model.predictor import Predictor
+from mafs_model.runtime import BACKENDS
 from mafs_training.evaluation.bag_pairs import BagPair, BagPairing, PairingSettings
 import numpy as np
 
@@ -94,7 +95,9 @@ def compare_live(options: Namespace, topics: dict[str, str], settings: PairingSe
     with tempfile.TemporaryDirectory(prefix='mafs-eval-live-') as folder:
         out = Path(folder) / 'run'
         with open_bag(options.bag) as reader:
-            duration_s = play_to_node(options, topics, settings, reader, out)
+            # What 'auto' has become here, the node must not choose anew.
+            backend = predictor.backend if predictor.backend in BACKENDS else options.backend
+            duration_s = play_to_node(options, topics, settings, reader, out, backend)
             with open_bag(out / 'bag') as recording:
                 pairing = BagPairing(reader, topics['visible'], topics['thermal'], settings)
                 comparison = compare_recording(pairing, recording, predictor)
@@ -108,7 +111,7 @@ def compare_live(options: Namespace, topics: dict[str, str], settings: PairingSe
 
 
 def play_to_node(options: Namespace, topics: dict[str, str], settings: PairingSettings,
-                 reader: BagReader, out: Path) -> float:
+                 reader: BagReader, out: Path, backend: str) -> float:
     """
     Run cameras, node and recorder over a bag; what they leave is in `out`.
 
@@ -126,7 +129,7 @@ def play_to_node(options: Namespace, topics: dict[str, str], settings: PairingSe
         'sync.queue_size': settings.queue_size, 'thermal.time_offset': offset,
         'thermal.scaling': options.thermal_scaling,
         'thermal.smoothing': f'{options.thermal_smoothing:.6f}',
-        'backend': options.backend, 'precision': options.precision,
+        'backend': backend, 'precision': options.precision,
         **({'thermal.homography_file': options.homography} if options.homography else {}),
         **({'threads': options.threads} if options.threads else {})}
     command = [
