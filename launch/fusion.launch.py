@@ -45,10 +45,10 @@ def environment():
             for name, value in values.items()}
 
 
-def change_state(node, transition_id):
+def change_state(node, transition_id, **options):
     """Return the action that asks the node for a transition."""
     return EmitEvent(event=ChangeState(
-        lifecycle_node_matcher=matches_action(node), transition_id=transition_id))
+        lifecycle_node_matcher=matches_action(node), transition_id=transition_id), **options)
 
 
 def generate_launch_description():
@@ -70,9 +70,7 @@ def generate_launch_description():
     activate_once_configured = RegisterEventHandler(OnStateTransition(
         target_lifecycle_node=node, start_state='configuring', goal_state='inactive',
         entities=[change_state(node, Transition.TRANSITION_ACTIVATE)]), condition=autostart)
-    configure = EmitEvent(event=ChangeState(
-        lifecycle_node_matcher=matches_action(node),
-        transition_id=Transition.TRANSITION_CONFIGURE), condition=autostart)
+    configure = change_state(node, Transition.TRANSITION_CONFIGURE, condition=autostart)
     arguments = [DeclareLaunchArgument(name, default_value=default, description=text)
                  for name, (default, text) in ARGUMENTS.items()]
     return LaunchDescription([*arguments, activate_once_configured, node, configure])

@@ -1,0 +1,96 @@
+"""Every topic and field named in config/ exists in the real node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+
+pytest.importorskip('rclpy')
+pytest.importorskip('mafs_ros.msg')
+
+from mafs_ros.msg import FusionStatus
+
+pytestmark = pytest.mark.ros
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def topics(make_node: Callable[..., Any]) -> set[str]:
+    """Return all topics of an active node."""
+    node = make_node(weights='classical')
+    node.trigger_configure()
+    node.trigger_activate()
+    return {e.topic_name for e in (*node.publishers, *node.subscriptions)}
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield every text in nested lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+
+
+def test_rviz_shows_topics_of_the_node(topics: set[str]) -> None:
+    content = yaml.safe_load((ROOT / 'config/mafs.rviz').read_text(encoding='utf-8'))
+    displays = content['Visualization Manager']['Displays']
+    shown = {display['Topic']['Value'] for display in displays}
+    assert len(shown) == len(displays) == 4
+    assert shown <= topics
+    for display in displays:
+        # A reliable reader would get nothing from a camera driver with sensor-data QoS.
+        from_camera = not display['Topic']['Value'].startswith('/mafs_fusion/')
+        policy = display['Topic']['Reliability Policy']
+        assert policy == ('Best Effort' if from_camera else 'Reliable')
+
+
+def test_foxglove_shows_topics_and_fields_of_the_node(topics: set[str]) -> None:
+    content = json.loads((ROOT / 'config/foxglove_layout.json').read_text(encoding='utf-8'))
+    names = [text for text in texts(content['configById']) if text.startswith('/')]
+    assert len(names) >= 8
+    fields = FusionStatus.get_fields_and_field_types()
+    for name in names:
+        topic, _, field = name.partition('.')
+        assert topic in topics, name
+        assert not field or field in fields, name
+
+
+def test_foxglove_lays_out_every_panel_once() -> None:
+    content = json.loads((ROOT / 'config/foxglove_layout.json').read_text(encoding='utf-8'))
+
+    def panels(node: Any) -> list[str]:
+        return [node] if isinstance(node, str) else [
+            *panels(node['first']), *panels(node['second'])]
+
+    assert sorted(panels(content['layout'])) == sorted(content['configById'])
+
+
+def test_profile_gives_every_participant_a_segment_that_holds_images() -> None:
+    root = ET.parse(ROOT / 'config/fastdds_shm.xml').getroot()
+    space = {'d': 'http://www.eprosima.com'}
+    (segment,) = root.findall('.//d:segment_size', space)
+    assert int(segment.text or 0) >= 4 * 1280 * 720 * 3
+    used = [e.text for e in root.findall('.//d:userTransports/d:transport_id', space)]
+    defined = [e.text for e in root.findall('.//d:transport_descriptor/d:transport_id', space)]
+    assert used == defined
+    (participant,) = root.findall('.//d:participant', space)
+    assert participant.get('is_default_profile') == 'true'
+
+
+@pytest.mark.parametrize('document', ['docs/node.md'])
+def test_documented_topics_are_those_of_the_node(topics: set[str], document: str) -> None:
+    text = (ROOT / document).read_text(encoding='utf-8')
+    for topic in topics - {'/rosout', '/parameter_events', '/mafs_fusion/transition_event'}:
+        relative = topic.replace('/mafs_fusion/', '~/', 1)
+        relative = relative if relative in ('/diagnostics', '/clock') else relative.lstrip('/')
+        assert f'`{relative}`' in text, f'{document} does not mention {relative}'
