@@ -46,7 +46,8 @@ def child_environment(log_dir: Path) -> dict[str, str]:
     environment.setdefault('MALLOC_TRIM_THRESHOLD_', '134217728')
     environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     # A robot on the default domain must neither see the demo's cameras nor be seen.
-    environment.setdefault('ROS_DOMAIN_ID', str(100 + os.getpid() % 100))
+    # Ids up to 100 keep its ports below those that Linux gives to clients.
+    environment.setdefault('ROS_DOMAIN_ID', str(60 + os.getpid() % 40))
     environment['ROS_LOG_DIR'] = str(log_dir)
     environment['RCUTILS_LOGGING_BUFFERED_STREAM'] = '0'
     environment['PYTHONUNBUFFERED'] = '1'

@@ -250,13 +250,14 @@ def _copy_bag(
     progress: Progress,
 ) -> tuple[list[Event], list[str]]:
     streams: dict[str, Any] = {topic: stream for stream, topic in chosen.items()}
+    images = bag.images(kinds=streams)  # refuses topics that are not there
     total = sum(bag.topics[topic].count for topic in streams)
     counts = dict.fromkeys(STREAMS, 0)
     events: list[Event] = []
     problems: dict[str, int] = {}
     notes: list[str] = []
     first_ns: int | None = None
-    for done, image in enumerate(bag.images(kinds=streams), 1):
+    for done, image in enumerate(images, 1):
         progress('reading', done, total)
         first_ns = image.receive_ns if first_ns is None else first_ns
         if image.receive_ns - first_ns > limit_s * 1e9:
