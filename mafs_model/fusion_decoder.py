@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from mafs_model.config import MAFSConfig
 from mafs_model.layers.convolution import ConvNormAct
 from mafs_model.layers.resampling import CellConv, SmoothCells
@@ -31,8 +33,11 @@ class BlendDecoder(nn.Module):
     last step of the progressive fusion. Large :math:`\kappa` makes w the step that picks the
     brighter source, exactly at full resolution. Detail follows the blend, so a choice of one
     source is that source unaltered, unless :math:`\delta` or the stronger detail say otherwise.
-    k starts high: an untrained network already takes each detail from the source in which it is
-    stronger, the fused image is about as sharp as the sharper one. All detail comes from a source.
+    All detail comes from a source.
+
+    :math:`\kappa` and k start high, the rest near zero: an untrained network leans towards the
+    brighter source and takes each detail from the source in which it is stronger, so its image is
+    about as sharp as the sharper one. Training starts from a good fusion, not from noise.
 
     The arithmetic runs on cells, ``[B, stride^2, H / stride, W / stride]``: the pixels of a cell
     are channels. That is the layout in which the convolutions predict, so no map but the result
@@ -47,7 +52,8 @@ class BlendDecoder(nn.Module):
 
     GUIDANCE_SCALE = 16.0
     TONE_RANGE = 0.75
-    DETAIL_SHARPNESS = 128.0
+    FIRST_GUIDANCE = 2.0
+    FIRST_DETAIL_SHARPNESS = 64.0
     BASE_RADIUS_PX = 4
 
     def __init__(self, channels: int, hidden: int, stride: int) -> None:
@@ -60,8 +66,9 @@ class BlendDecoder(nn.Module):
         self.detail_gain = CellConv(hidden, 1, stride)
         self.gain = CellConv(hidden, 1, 1)
         self.shift = CellConv(hidden, 1, 1)
+        nn.init.constant_(cast(Tensor, self.guidance.bias), self.FIRST_GUIDANCE)
         self.smooth = SmoothCells(stride, self.BASE_RADIUS_PX)
-        self.log_sharpness = nn.Parameter(torch.tensor(self.DETAIL_SHARPNESS).log())
+        self.log_sharpness = nn.Parameter(torch.tensor(self.FIRST_DETAIL_SHARPNESS).log())
 
     def split(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Split cells ``[B, stride^2, h, w]`` into base and detail, whose sum they are."""
