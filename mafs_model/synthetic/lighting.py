@@ -1,0 +1,64 @@
+"""Light that reaches a place: sky, street lamps and the headlights of the own car."""
+
+from __future__ import annotations
+
+import math
+
+from mafs_model.synthetic.config import SceneConfig
+from mafs_model.synthetic.geometry import EGO_X_M, Points
+import numpy as np
+
+LAMP_SPACING_M = 25.0
+LAMP_HEIGHT_M = 6.5
+LAMP_X_M = (-5.2, 6.6)
+LAMP_REACH_M = 1.6  # how far the head hangs over the road
+
+_SODIUM = (1.0, 0.62, 0.28)
+_LED = (0.92, 0.97, 1.0)
+_HEADLIGHT = np.array((1.0, 0.95, 0.84))
+_NIGHT_SKY = np.array((0.010, 0.013, 0.021))
+_DAY_SKY = np.array((0.62, 0.66, 0.72))
+
+
+class Lighting:
+    """
+    Irradiance in units in which 1 exposes a white surface fully.
+
+    Args:
+        config: the scene.
+
+    """
+
+    def __init__(self, config: SceneConfig) -> None:
+        rng = np.random.default_rng([config.seed, 1])
+        self.daylight = config.daylight
+        self.lamp_colour = np.array(_SODIUM if rng.random() < 0.5 else _LED)
+        lit = 1 - min(1.0, 3 * config.daylight)
+        self.lamp_power = 0.62 * config.lamp_power * lit
+        self.headlight_power = 0.9 * (1 - 0.9 * min(1.0, 2 * config.daylight))
+        self.ambient = _NIGHT_SKY + config.daylight * _DAY_SKY
+
+    def lamps(self, s: Points, x: Points) -> Points:
+        """Light of the street lamps on places (s, x), any shape, RGB last."""
+        total = np.zeros(np.broadcast(s, x).shape)
+        for side, lamp_x in enumerate(LAMP_X_M):
+            head = lamp_x + math.copysign(LAMP_REACH_M, -lamp_x)
+            phase = (s - side * LAMP_SPACING_M / 2) / LAMP_SPACING_M
+            away = (phase - np.round(phase)) * LAMP_SPACING_M
+            distance2 = away ** 2 + (x - head) ** 2 + LAMP_HEIGHT_M ** 2
+            total += (LAMP_HEIGHT_M ** 2 / distance2) ** 1.6
+        return self.lamp_power * total[..., None] * self.lamp_colour
+
+    def headlights(self, depth: Points, right: Points) -> Points:
+        """Light of the own headlights at a depth and a way to the right of the axis, RGB last."""
+        depth = np.maximum(depth, 0.5)
+        angle = right / depth
+        beam = np.exp(-(angle / 0.30) ** 2) + 0.25 * np.exp(-(angle / 0.7) ** 2)
+        reach = 150.0 / (depth ** 2 + 90.0) * (1 - np.exp(-(depth / 5.0) ** 2))
+        return self.headlight_power * (beam * reach)[..., None] * _HEADLIGHT
+
+    def at(self, s: float, x: float, camera_s: float) -> Points:
+        """Light on something upright at (s, x), RGB [3]."""
+        place = np.array(s), np.array(x)
+        own = self.headlights(np.array(s - camera_s), np.array(x - EGO_X_M))
+        return self.ambient + 0.8 * self.lamps(*place) + own

@@ -1,0 +1,213 @@
+"""Textures of what stands still: facades, trees, lamps, guardrails, cones and car stops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+from mafs_model.synthetic.canvas import Bytes, Float
+from mafs_model.synthetic.config import CLASS_IDS, SceneConfig
+from mafs_model.synthetic.textures import fractal_noise, stack
+import numpy as np
+
+FACADE_PX_PER_M = 20
+
+
+@dataclass
+class Sprite:
+    """
+    Something flat and upright, at full size and at halves of it.
+
+    Args:
+        albedo: reflectance RGB and temperature, K, [h, w, 4].
+        alpha: coverage [h, w], 0..255.
+        labels: class ids [h, w].
+        width_m: width, m.
+        height_m: height, m.
+        emission: radiance RGB that needs no light, [h, w, 3], or None.
+
+    """
+
+    albedo: Float
+    alpha: Bytes
+    labels: Bytes
+    width_m: float
+    height_m: float
+    emission: Float | None = None
+    _half: Sprite | None = field(default=None, repr=False)
+
+    def lit(self, light: np.ndarray) -> Float:
+        """Radiance and temperature [h, w, 4] under light RGB [3]."""
+        out = self.albedo * np.array([*light, 1.0], np.float32)
+        if self.emission is not None:
+            out[..., :3] += self.emission
+        return out
+
+    def sized(self, width_px: float, height_px: float) -> Sprite:
+        """Return it reduced to between one and two times a size; drawn smaller it flickers."""
+        h, w = self.alpha.shape
+        if w < 2 * width_px or h < 2 * height_px or min(h, w) < 8:
+            return self
+        if self._half is None:
+            self._half = self._halve()
+        return self._half.sized(width_px, height_px)
+
+    def columns(self, start: float, end: float) -> Sprite:
+        """Return the part from start to end of the width, 0..1."""
+        w = self.alpha.shape[1]
+        part = slice(min(round(start * w), w - 2), max(round(start * w) + 2, round(end * w)))
+        return Sprite(self.albedo[:, part], np.ascontiguousarray(self.alpha[:, part]),
+                      self.labels[:, part], self.width_m, self.height_m,
+                      None if self.emission is None else self.emission[:, part])
+
+    def mirrored(self) -> Sprite:
+        """Return it facing the other way."""
+        emission = None if self.emission is None else self.emission[:, ::-1]
+        return Sprite(np.ascontiguousarray(self.albedo[:, ::-1]),
+                      np.ascontiguousarray(self.alpha[:, ::-1]),
+                      np.ascontiguousarray(self.labels[:, ::-1]),
+                      self.width_m, self.height_m, emission)
+
+    def _halve(self) -> Sprite:
+        h, w = self.alpha.shape
+        size = ((w + 1) // 2, (h + 1) // 2)
+        # A transparent pixel has a colour too, with next to no weight.
+        weight = self.alpha.astype(np.float32) / 255 + np.float32(1e-3)
+
+        def mean(image: Float) -> Float:
+            total = cv2.resize(image * weight[..., None], size, interpolation=cv2.INTER_AREA)
+            return total / cv2.resize(weight, size, interpolation=cv2.INTER_AREA)[..., None]
+
+        alpha = cv2.resize(self.alpha, size, interpolation=cv2.INTER_AREA)
+        labels = cv2.resize(self.labels, size, interpolation=cv2.INTER_NEAREST)
+        emission = None if self.emission is None else mean(self.emission)
+        return Sprite(mean(self.albedo), alpha, labels, self.width_m, self.height_m, emission)
+
+
+def facade(rng: np.random.Generator, config: SceneConfig, width_m: float,
+           height_m: float) -> Sprite:
+    """Build a house front with rows of windows, some of them lit."""
+    scale = FACADE_PX_PER_M
+    h, w = round(height_m * scale), round(width_m * scale)
+    base = np.array([(0.36, 0.27, 0.21), (0.42, 0.38, 0.32), (0.27, 0.28, 0.30),
+                     (0.46, 0.33, 0.24), (0.33, 0.36, 0.33)])[rng.integers(5)]
+    dirt = fractal_noise(rng, h, w, 70) * 0.05 + fractal_noise(rng, h, w, 4, 2) * 0.05
+    albedo = base * (1 + dirt[..., None])
+    rows = np.arange(h) % round(0.25 * scale) == 0
+    albedo[rows] *= 0.87  # courses of bricks
+    warm = config.ambient_k + 1.5 + 7 * config.daylight
+    temperature = warm + 0.6 * fractal_noise(rng, h, w, 90) - np.linspace(0.8, 0, h)[:, None]
+    emission = np.zeros((h, w, 3), np.float32)
+    night = 1 - min(1.0, 2.5 * config.daylight)
+    storey, bay = 3.1, float(rng.uniform(2.1, 3.2))
+    pane_w, pane_h = 0.5 * bay, 1.5
+    offset = (width_m % bay) / 2 + (bay - pane_w) / 2
+    lit_share = rng.uniform(0.15, 0.5)
+    for floor in range(int(height_m // storey)):
+        for column in range(int(width_m // bay)):
+            bottom = h - (floor * storey + 0.85) * scale
+            left = (offset + column * bay) * scale
+            box = (slice(int(bottom - pane_h * scale), int(bottom)),
+                   slice(int(left), int(left + pane_w * scale)))
+            frame = (slice(max(0, box[0].start - 2), box[0].stop + 3),
+                     slice(max(0, box[1].start - 2), box[1].stop + 2))
+            albedo[frame] = base * 1.45
+            temperature[frame] += 0.8
+            albedo[box] = (0.06, 0.07, 0.085)
+            temperature[box] = warm - 2.0 + rng.normal(0, 0.7)
+            if rng.random() < lit_share:
+                tone = np.array([(1.0, 0.72, 0.38), (1.0, 0.86, 0.62), (0.72, 0.85, 1.0)])
+                level = night * rng.uniform(0.12, 0.55)
+                room = np.linspace(1.25, 0.65, box[0].stop - box[0].start)[:, None, None]
+                emission[box] = level * room * tone[rng.choice(3, p=[0.5, 0.38, 0.12])]
+                temperature[box] += 3.2
+            middle = (box[1].start + box[1].stop) // 2
+            albedo[box[0], middle:middle + 1] = base * 1.3
+            emission[box[0], middle:middle + 1] = 0
+    albedo[:round(0.25 * scale)] *= 0.6
+    albedo[-round(0.7 * scale):] *= 0.7
+    return Sprite(stack(albedo, temperature), np.full((h, w), 255, np.uint8),
+                  np.zeros((h, w), np.uint8), width_m, height_m, emission)
+
+
+def tree(rng: np.random.Generator, config: SceneConfig) -> Sprite:
+    """Build a street tree with a lumpy crown."""
+    h, w = 240, 168
+    y, x = np.mgrid[0:h, 0:w].astype(np.float32)
+    crown = 1.0 - ((x - w / 2) / (0.46 * w)) ** 2 - ((y - 0.36 * h) / (0.35 * h)) ** 2
+    lumps = fractal_noise(rng, h, w, 44, 5)
+    density = crown + 0.36 * lumps
+    leaves = np.clip(density * 6, 0, 1) * (y < 0.82 * h)
+    trunk = np.clip(5.5 - np.abs(x - w / 2 - 3 * np.sin(y / 35)), 0, 1) * (y > 0.35 * h)
+    shade = 0.55 + 0.45 * np.clip(0.5 + 0.5 * lumps - (y / h - 0.3), 0, 1.2)
+    grain = 1 + 0.25 * fractal_noise(rng, h, w, 5, 2)
+    green = np.array((0.10, 0.15, 0.055)) * (shade * grain)[..., None]
+    bark = np.array((0.10, 0.08, 0.06)) * grain[..., None]
+    albedo = np.where(leaves[..., None] > 0.5, green, bark)
+    temperature = config.ambient_k - 0.6 + 3 * config.daylight + 0.5 * lumps + 0.9 * (leaves < 0.5)
+    alpha = np.round(255 * np.maximum(leaves, trunk)).astype(np.uint8)
+    height = float(rng.uniform(5.5, 8.0))
+    return Sprite(stack(np.clip(albedo, 0.01, 1), temperature), alpha,
+                  np.zeros((h, w), np.uint8), height * w / h, height)
+
+
+def lamp(config: SceneConfig, side: int, colour: np.ndarray, power: float) -> Sprite:
+    """Build a street lamp whose arm reaches over the road; side is -1 (left) or 1."""
+    scale, height, width = 30, 6.8, 4.0
+    h, w = round(height * scale), round(width * scale)
+    mask = np.zeros((h, w), np.uint8)
+    foot, head = w // 2, round(w / 2 - side * 1.6 * scale)
+    cv2.line(mask, (foot, h), (foot, 10), 255, 4, cv2.LINE_AA)
+    cv2.line(mask, (foot, 10), (head, 5), 255, 3, cv2.LINE_AA)
+    cv2.ellipse(mask, (head, 7), (11, 4), 0, 0, 360, 255, -1, cv2.LINE_AA)
+    emission = np.zeros((h, w, 3), np.float32)
+    shine = np.zeros((h, w), np.uint8)
+    cv2.ellipse(shine, (head, 9), (9, 3), 0, 0, 180, 255, -1, cv2.LINE_AA)
+    emission += (shine / 255.0)[..., None] * colour * power * 14
+    temperature = np.full((h, w), config.ambient_k + 0.5) + (shine / 255.0) * 9 * min(1, power * 2)
+    return Sprite(stack(np.full((h, w, 3), 0.2), temperature), mask, np.zeros((h, w), np.uint8),
+                  width, height, emission)
+
+
+def cone(config: SceneConfig) -> Sprite:
+    """Build a traffic cone, orange with a white band."""
+    h, w = 96, 64
+    mask = np.zeros((h, w), np.uint8)
+    body = np.array([(28, 2), (36, 2), (52, 88), (12, 88)])
+    cv2.fillPoly(mask, [body], 255, cv2.LINE_AA)
+    cv2.rectangle(mask, (4, 86), (60, 95), 255, -1)
+    y, x = np.mgrid[0:h, 0:w]
+    band = ((y > 30) & (y < 46)) | ((y > 58) & (y < 70))
+    albedo = np.where(band[..., None], (0.75, 0.75, 0.72), (0.72, 0.19, 0.03))
+    albedo = albedo * (1.05 - 0.5 * np.abs(x / w - 0.42))[..., None]
+    temperature = np.full((h, w), config.ambient_k - 1.6) + 4 * config.daylight
+    labels = np.full((h, w), CLASS_IDS['colour_cone'], np.uint8)
+    return Sprite(stack(albedo, temperature), mask, labels, 0.5, 0.75)
+
+
+def car_stop(config: SceneConfig) -> Sprite:
+    """Build a parking barrier: a low concrete block with yellow stripes."""
+    h, w = 40, 220
+    mask = np.zeros((h, w), np.uint8)
+    cv2.fillPoly(mask, [np.array([(10, 2), (w - 10, 2), (w, h), (0, h)])], 255, cv2.LINE_AA)
+    y, x = np.mgrid[0:h, 0:w]
+    stripe = ((x + y) % 56) < 24
+    albedo = np.where(stripe[..., None], (0.62, 0.5, 0.08), (0.33, 0.33, 0.32))
+    albedo = albedo * (1.1 - 0.5 * y / h)[..., None]
+    temperature = config.ambient_k + 3.2 + 6 * config.daylight - 1.2 * y / h
+    labels = np.full((h, w), CLASS_IDS['car_stop'], np.uint8)
+    return Sprite(stack(albedo, temperature), mask, labels, 1.8, 0.34)
+
+
+def guardrail(config: SceneConfig) -> Sprite:
+    """Build four metres of steel rail on posts."""
+    h, w = 48, 240
+    y, x = np.mgrid[0:h, 0:w]
+    rail = (y > 4) & (y < 27)
+    post = (np.abs((x % 120) - 60) < 5) & (y >= 4)
+    wave = np.abs(np.sin((y - 4) / 23 * np.pi * 2))
+    albedo = np.where(rail, 0.30 + 0.22 * wave, 0.22)[..., None] * np.array((0.96, 1.0, 1.03))
+    temperature = config.ambient_k - 3.4 + 5 * config.daylight + 0.8 * wave * rail
+    mask = np.where(rail | post, 255, 0).astype(np.uint8)
+    labels = np.full((h, w), CLASS_IDS['guardrail'], np.uint8)
+    return Sprite(stack(albedo, temperature), mask, labels, 4.0, 0.8)

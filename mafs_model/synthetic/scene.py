@@ -1,0 +1,211 @@
+"""A night drive: the frame of two cameras and its labels at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from mafs_model.synthetic.canvas import Canvas, Float
+from mafs_model.synthetic.config import SceneConfig
+from mafs_model.synthetic.geometry import Camera, FAR_M, NEAR_M
+from mafs_model.synthetic.ground import Ground, LOOP_M
+from mafs_model.synthetic.layout import House, Layout, RAIL_X_M
+from mafs_model.synthetic.lighting import Lighting
+from mafs_model.synthetic.props import Sprite
+from mafs_model.synthetic.sensors import ThermalCamera, VisibleCamera
+from mafs_model.synthetic.sky import sky
+from mafs_model.synthetic.vehicles import paint_car
+import numpy as np
+from numpy.typing import NDArray
+
+_NOISE_HZ = 240.0  # frames closer than this share their noise
+_Item = tuple[float, Callable[[], None]]
+
+
+@dataclass(frozen=True)
+class SceneFrame:
+    """
+    What the cameras see at one time, registered pixel by pixel.
+
+    Args:
+        visible: RGB, uint8 [H, W, 3].
+        thermal: counts, uint16 [H, W], centikelvin.
+        labels: MFNet class ids, uint8 [H, W].
+
+    """
+
+    visible: NDArray[np.uint8]
+    thermal: NDArray[np.uint16]
+    labels: NDArray[np.uint8]
+
+
+class NightDrive:
+    """
+    A drive along a street with cars, people and cyclists.
+
+    Frames depend on the configuration and the time alone: any time can be asked for in any
+    order, on any machine.
+
+    Args:
+        config: what the scene contains.
+
+    """
+
+    def __init__(self, config: SceneConfig | None = None) -> None:
+        self.config = config or SceneConfig()
+        self._lighting = Lighting(self.config)
+        self._layout = Layout(self.config, self._lighting)
+        self._ground = Ground(self.config, self._lighting)
+        self._visible = VisibleCamera(self.config)
+        self._thermal = ThermalCamera(self.config)
+        self._sky = sky(self.config)
+
+    def frame(self, t_s: float) -> SceneFrame:
+        """
+        Render the frame at a time.
+
+        Args:
+            t_s: seconds since the start, 0 or more.
+
+        Raises:
+            ValueError: t_s is negative or not finite.
+
+        """
+        if not (np.isfinite(t_s) and t_s >= 0):
+            raise ValueError(f't_s is {t_s}, expected seconds of 0 or more')
+        config = self.config
+        camera = Camera(config.width, config.height, self._layout.road, config.speed_mps * t_s)
+        canvas = Canvas(config.width, config.height)
+        canvas.pixels[:] = self._sky
+        self._ground.paint(canvas, camera)
+        self._haze(canvas, camera)
+        for _, paint in sorted(self._items(canvas, camera, t_s), key=lambda item: -item[0]):
+            paint()
+        number = round(t_s * _NOISE_HZ)
+        visible = self._visible.expose(canvas.pixels[..., :3], number)
+        thermal = self._thermal.expose(np.ascontiguousarray(canvas.pixels[..., 3]), number)
+        return SceneFrame(visible, thermal, canvas.labels)
+
+    def _haze(self, canvas: Canvas, camera: Camera) -> None:
+        """Let the street fade towards the horizon."""
+        top = int(np.floor(camera.horizon)) + 1
+        rows = np.arange(top, canvas.height) + 0.5 - camera.horizon
+        depth = np.minimum(camera.focal * 1.5 / rows, 400.0)
+        clear = np.exp(-depth / self._visibility())[:, None, None].astype(np.float32)
+        veil = self._sky[top:top + 1, :1, :3]
+        region = canvas.pixels[top:]
+        region[..., :3] = veil + (region[..., :3] - veil) * clear
+
+    def _visibility(self) -> float:
+        """Distance at which contrast falls to 1/e, m."""
+        return 400.0 * (1 - self.config.haze) ** 2 + 35.0
+
+    def _items(self, canvas: Canvas, camera: Camera, t: float) -> Iterator[_Item]:
+        """Everything upright in view, as (distance, painter)."""
+        yield from self._static_items(canvas, camera)
+        layout, config, lighting = self._layout, self.config, self._lighting
+        night = config.daylight < 0.35
+        for mover, model, heading in (*layout.parked, *layout.cars):
+            depth = mover.along(t, config.speed_mps)
+            if NEAR_M + model.length / 2 < depth < FAR_M:
+                s = camera.s + depth
+                light = lighting.at(s, mover.x, camera.s)
+                yield depth, partial(paint_car, canvas, camera, model, s, mover.x, heading, light,
+                                     night)
+                if night and model.running:
+                    yield depth - 0.01, partial(self._lights, canvas, camera, s, mover.x, heading,
+                                                model.length)
+        for person in layout.people:
+            depth = person.mover.along(t, config.speed_mps)
+            if NEAR_M < depth < FAR_M:
+                x, direction = person.mover.across(t)
+                yield depth, partial(self._sprite, canvas, camera, person.pose(t),
+                                     camera.s + depth, x, direction < 0)
+
+    def _static_items(self, canvas: Canvas, camera: Camera) -> Iterator[_Item]:
+        """Houses, trees, lamps, rails, cones and car stops; all repeat every LOOP_M."""
+        layout = self._layout
+        sprite = partial(self._sprite, canvas, camera)
+        for house in layout.houses:
+            for s in _repeats(house.s, camera.s, house.front.width_m):
+                depth = max(NEAR_M, s - camera.s)
+                yield depth + 4.0, partial(self._house, canvas, camera, house, s)
+        for place in layout.rail_places:
+            for s in _repeats(place, camera.s, layout.rail.width_m):
+                yield max(NEAR_M, s - camera.s), partial(self._rail, canvas, camera, s)
+        for thing, place, x in layout.things:
+            for s in _repeats(place, camera.s):
+                yield s - camera.s, partial(sprite, thing, s, x)
+
+    def _sprite(self, canvas: Canvas, camera: Camera, sprite: Sprite, s: float, x: float,
+                mirrored: bool = False) -> None:
+        """Paint something that faces the camera, its foot at (s, x)."""
+        depth = s - camera.s
+        (u, v), = camera.project(np.array([[s, x, 0.0]]))
+        scale = camera.scale(depth)
+        half, high = sprite.width_m * scale / 2, sprite.height_m * scale
+        if u + half < 0 or u - half > canvas.width or high < 1:
+            return
+        sprite = sprite.sized(2 * half, high)
+        if mirrored:
+            sprite = sprite.mirrored()
+        texture = self._through_haze(sprite.lit(self._lighting.at(s, x, camera.s)), depth)
+        canvas.sprite(u - half, v - high, u + half, v, texture, sprite.alpha, sprite.labels)
+
+    def _through_haze(self, texture: Float, depth: float) -> Float:
+        """Fade a texture with its distance, in place."""
+        clear = float(np.exp(-depth / self._visibility()))
+        texture[..., :3] *= clear
+        texture[..., :3] += self._sky[int(0.44 * self.config.height), 0, :3] * (1 - clear)
+        return texture
+
+    def _house(self, canvas: Canvas, camera: Camera, house: House, s: float) -> None:
+        """Paint a front, in pieces short enough for one light and a bent road."""
+        front = house.front
+        pieces = 3
+        for k in reversed(range(pieces)):
+            self._wall(canvas, camera, front, house.x, s, k / pieces, (k + 1) / pieces)
+
+    def _rail(self, canvas: Canvas, camera: Camera, s: float) -> None:
+        self._wall(canvas, camera, self._layout.rail, RAIL_X_M, s, 0.0, 1.0)
+
+    def _wall(self, canvas: Canvas, camera: Camera, wall: Sprite, x: float, s: float,
+              start: float, end: float) -> None:
+        """Paint the part start..end (of its width) of something along the road at x."""
+        near = (camera.s + NEAR_M - s) / wall.width_m
+        start = max(start, near)
+        if start >= end or s + start * wall.width_m > camera.s + FAR_M:
+            return
+        s0, s1 = s + start * wall.width_m, s + end * wall.width_m
+        road = np.array([(s0, x, wall.height_m), (s1, x, wall.height_m), (s1, x, 0), (s0, x, 0)])
+        corners = camera.project(road)
+        if np.ptp(corners[:, 0]) < 0.3:
+            return
+        middle = (s0 + s1) / 2
+        size = np.ptp(corners, axis=0)
+        part = wall.sized(size[0] / (end - start), size[1]).columns(start, end)
+        light = self._lighting.at(middle, x - np.sign(x) * 1.5, camera.s)
+        texture = self._through_haze(part.lit(light), middle - camera.s)
+        canvas.quad(corners, texture, part.alpha, int(wall.labels[0, 0]))
+
+    def _lights(self, canvas: Canvas, camera: Camera, s: float, x: float, heading: int,
+                length: float) -> None:
+        """Add the glare of a driving car's lights that point at the camera."""
+        end = s - length / 2
+        depth = max(end - camera.s, 1.0)
+        strength = min(1.0, 18.0 / depth)
+        colour = (1.6, 0.06, 0.04) if heading > 0 else (22.0, 21.0, 18.5)
+        reach = (0.5 if heading > 0 else 1.5) * camera.scale(depth)
+        for side in (-1, 1):
+            (u, v), = camera.project(np.array([[end, x + side * 0.65, 0.7]]))
+            canvas.glow(u, v, reach, tuple(strength * c for c in colour))  # type: ignore[arg-type]
+
+
+def _repeats(place: float, camera_s: float, length: float = 0.0) -> Iterator[float]:
+    """Places within view of something that stands every LOOP_M."""
+    s = place + np.ceil((camera_s + NEAR_M - length - place) / LOOP_M) * LOOP_M
+    while s < camera_s + FAR_M:
+        yield float(s)
+        s += LOOP_M
+

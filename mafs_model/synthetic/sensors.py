@@ -1,0 +1,99 @@
+"""The two cameras: what they make of radiance and temperature."""
+
+from __future__ import annotations
+
+import cv2
+from mafs_model.synthetic.canvas import Float
+from mafs_model.synthetic.config import SceneConfig
+import numpy as np
+from numpy.typing import NDArray
+
+# Thermal counts are centikelvin, the linear radiometric format of common cameras.
+COUNTS_PER_KELVIN = 100.0
+_NETD_K = 0.05
+_MARGIN_PX = 64
+
+
+class VisibleCamera:
+    """
+    Exposure, bloom, vignetting, shot and read noise.
+
+    Args:
+        config: the scene.
+
+    """
+
+    def __init__(self, config: SceneConfig) -> None:
+        rng = np.random.default_rng([config.seed, 3])
+        size = (config.height + _MARGIN_PX, config.width + _MARGIN_PX, 3)
+        grain = rng.standard_normal(size, np.float32)
+        self._noise = 0.8 * grain + 0.35 * cv2.GaussianBlur(grain, (0, 0), 0.9) * 2
+        y, x = np.mgrid[-1:1:config.height * 1j, -1:1:config.width * 1j]
+        self._vignette = (1 - 0.22 * (x ** 2 + y ** 2) / 2).astype(np.float32)[..., None]
+        self._gain = np.float32(1.45 if config.daylight < 0.2 else 1.0)
+        self._night = config.daylight < 0.2
+        self._scale = config.noise
+        self._width = config.width
+        self._seed = config.seed
+
+    def expose(self, radiance: Float, frame: int) -> NDArray[np.uint8]:
+        """Radiance RGB [H, W, 3] to an image uint8 [H, W, 3]."""
+        light = radiance * (self._vignette * self._gain)
+        light = self._bloom(light)
+        light += np.float32(0.004) * light.mean()  # stray light in the lens
+        signal = 1 - np.exp(-1.25 * light)
+        sigma = np.sqrt(signal * np.float32(0.0006) + np.float32(0.00007 if self._night else 2e-5))
+        signal += sigma * (self._scale * _window(self._noise, frame, self._seed, signal.shape))
+        np.clip(signal, 0, 1, out=signal)
+        encoded = np.sqrt(signal) * 0.35 + signal * 0.15 + np.sqrt(np.sqrt(signal)) * signal * 0.5
+        return np.round(encoded * 255).clip(0, 255).astype(np.uint8)
+
+    def _bloom(self, light: Float) -> Float:
+        """Spread strong lights as lens and sensor do."""
+        h, w = light.shape[:2]
+        small = cv2.resize(light, (max(8, w // 4), max(8, h // 4)), interpolation=cv2.INTER_AREA)
+        strong = np.minimum(np.maximum(small - 1.0, 0), 14.0)
+        if not strong.any():
+            return light
+        near = cv2.GaussianBlur(strong, (0, 0), max(1.0, self._width / 260))
+        tiny = cv2.resize(strong, (max(4, w // 16), max(4, h // 16)), interpolation=cv2.INTER_AREA)
+        far = cv2.GaussianBlur(tiny, (0, 0), max(1.0, self._width / 170))
+        halo = 0.30 * near + 0.22 * cv2.resize(far, (near.shape[1], near.shape[0]))
+        return light + cv2.resize(halo, (w, h), interpolation=cv2.INTER_LINEAR)
+
+
+class ThermalCamera:
+    """
+    Softness, temporal noise, column and pixel pattern, counts.
+
+    Args:
+        config: the scene.
+
+    """
+
+    def __init__(self, config: SceneConfig) -> None:
+        rng = np.random.default_rng([config.seed, 4])
+        h, w = config.height, config.width
+        self._noise = rng.standard_normal((h + _MARGIN_PX, w + _MARGIN_PX), np.float32)
+        pattern = 0.5 * rng.standard_normal((1, w)) + 0.35 * rng.standard_normal((h, w))
+        y, x = np.mgrid[-1:1:h * 1j, -1:1:w * 1j]
+        drift = 0.5 * (x ** 2 + y ** 2) * rng.uniform(-0.5, 0.5)
+        self._pattern = (config.noise * _NETD_K * pattern + drift).astype(np.float32)
+        self._sigma = config.noise * _NETD_K
+        self._blur = max(0.55, w / 900)
+        self._seed = config.seed
+
+    def expose(self, temperature: Float, frame: int) -> NDArray[np.uint16]:
+        """Temperature [H, W], K, to counts uint16 [H, W] in centikelvin."""
+        soft = cv2.GaussianBlur(temperature, (0, 0), self._blur)
+        soft += self._pattern
+        soft += self._sigma * _window(self._noise, frame, self._seed + 1, soft.shape)
+        return np.clip(np.round(soft * COUNTS_PER_KELVIN), 0, 65535).astype(np.uint16)
+
+
+def _window(noise: Float, frame: int, seed: int, shape: tuple[int, ...]) -> Float:
+    """Return a part of a noise field, another one in every frame."""
+    mixed = (frame * 2654435761 + seed * 40503) & 0xFFFFFFFF
+    mixed ^= mixed >> 15
+    top, left = mixed % _MARGIN_PX, (mixed >> 8) % _MARGIN_PX
+    return noise[top:top + shape[0], left:left + shape[1]]
