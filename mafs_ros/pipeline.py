@@ -183,9 +183,10 @@ class Pipeline:
             confidence=prediction.confidence,
             overlay=painted,
             mode=prediction.mode,
-            preprocess_ms=timings.get('preprocess', 0.0),
-            inference_ms=timings.get('inference', 0.0),
-            postprocess_ms=timings.get('postprocess', 0.0) + drawing_ms)
+            # Generated message code ends the process if a float field gets a whole number.
+            preprocess_ms=float(timings.get('preprocess', 0.0)),
+            inference_ms=float(timings.get('inference', 0.0)),
+            postprocess_ms=float(timings.get('postprocess', 0.0)) + drawing_ms)
 
     def _take_settings(self) -> Settings:
         """Apply what changed since the last pair and return the settings in force."""

@@ -67,7 +67,7 @@ class NearestSynchronizer:
         """Return how many frames of a stream wait for a partner."""
         statistics = self._pairer.statistics
         left = statistics.pairs + sum(statistics.dropped[stream].values())
-        return statistics.received[stream] - left
+        return max(0, statistics.received[stream] - left)
 
     def dropped(self) -> dict[str, int]:
         """Return how many frames left without partner, by reason."""
