@@ -106,6 +106,10 @@ class OutputPublishers:
         if self._has_reader('camera_info'):
             self._publishers['camera_info'].publish(scale_camera_info(info, size, header))
 
+    def status_wanted(self) -> bool:
+        """Return whether somebody listens to the status."""
+        return self._has_reader('status')
+
     def publish_status(self, status: FusionStatus) -> None:
         """Publish the status of one pair."""
         self._publishers['status'].publish(status)

@@ -124,7 +124,9 @@ class PairProcessor:
 
     def _publish_status(self, job: Job, header: Header, results: Results, *, converted_ms: float,
                         latency_ms: float, wait_ms: float, publish_ms: float) -> None:
-        """Publish the account of one pair."""
+        """Publish the account of one pair, if somebody listens."""
+        if not self._outputs.status_wanted():
+            return
         status = make_status(job, header, results, self._statistics.counters())
         status.wait_ms = wait_ms
         status.preprocess_ms += converted_ms

@@ -90,8 +90,10 @@ class Rig:
             self.executor.spin()
 
     def close(self) -> None:
-        """End everything in the order that leaves no thread behind."""
+        """End everything in the order that leaves no thread behind; may be repeated."""
         import rclpy
+        if not self._thread.is_alive():
+            return
         self.executor.shutdown(timeout_sec=5.0)
         self._thread.join(5.0)
         self.node.destroy_node()
