@@ -1,0 +1,64 @@
+"""
+The fusion node with an engine that computes nothing: what is left is the cost of the node.
+
+Everything else is the node as it is installed; arguments are those of `fusion_node`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from mafs_model import predictor
+from mafs_model.classes import ClassTable
+from mafs_model.runtime.engine import EngineOutput
+from mafs_model.types import Outputs, UInt8Image
+from mafs_ros.node import main
+import numpy as np
+
+
+class NullEngine:
+    """Hands out the same arrays for every pair of a size."""
+
+    backend = 'null'
+    device = 'cpu'
+    weights_id = 'none (benchmark)'
+    is_classical = False
+    notices: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.classes = ClassTable.load('mfnet')
+        self._output = EngineOutput()
+
+    def infer(
+        self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
+    ) -> EngineOutput:
+        """Return blank results, made once."""
+        image = visible if visible is not None else thermal
+        assert image is not None
+        size = image.shape[:2]
+        if self._output.fused is None or self._output.fused.shape[:2] != size:
+            # Labels in blocks: colouring and legend must have something to do.
+            labels = np.arange(size[0] * size[1]).reshape(size) // 97 % len(self.classes)
+            self._output = EngineOutput(
+                fused=np.full((*size, 3), 90, np.uint8),
+                labels=labels.astype(np.uint8),
+                confidence=np.full(size, 200, np.uint8),
+            )
+        return EngineOutput(
+            fused=self._output.fused if outputs.fused else None,
+            labels=self._output.labels if outputs.labels else None,
+            confidence=self._output.confidence if outputs.confidence else None,
+        )
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _create_engine(weights: Any = None, **unused: Any) -> NullEngine:
+    return NullEngine()
+
+
+if __name__ == '__main__':
+    predictor.create_engine = _create_engine
+    sys.exit(main())
