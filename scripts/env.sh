@@ -39,6 +39,8 @@ _mafs_environment() {
     export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
     if [ -f "$_mafs_root/config/fastdds_shm.xml" ]; then
         export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$_mafs_root/config/fastdds_shm.xml}"
+        # The name of the same variable from Fast DDS 3 (Kilted) on.
+        export FASTDDS_DEFAULT_PROFILES_FILE="${FASTDDS_DEFAULT_PROFILES_FILE:-$FASTRTPS_DEFAULT_PROFILES_FILE}"
     fi
     # Image-sized buffers are reused instead of being returned to the kernel after every message.
     export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-67108864}"
