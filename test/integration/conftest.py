@@ -98,8 +98,13 @@ class Rig:
         self._thread.join(5.0)
         self.node.destroy_node()
         self.tester.destroy_node()
-        rclpy.try_shutdown(context=self.context)
+        # A node is a cycle. While one lives, another of its name in this process cannot publish
+        # its log, so it has to be gone before the next rig starts.
+        self._subscriptions.clear()
+        self._publishers.clear()
+        del self.node, self.tester, self.executor
         gc.collect()
+        rclpy.try_shutdown(context=self.context)
 
     # -- out of the node ------------------------------------------------------------------------
 
