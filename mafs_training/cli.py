@@ -47,7 +47,7 @@ def parse_stage(stage: str, arguments: Sequence[str]) -> StageConfig:
     arguments = ['--trainer.dry_run=true' if a == '--dry-run' else a for a in arguments]
     try:
         values = parser.parse_args(list(arguments))
-        made = parser.instantiate_classes(values)
+        made = parser.instantiate(values)
         fields = {name: made[name] for name in CONFIGS[stage].__dataclass_fields__}
         return CONFIGS[stage](**fields)
     except (ArgumentError, ValueError, TypeError, OSError) as error:

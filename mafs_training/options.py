@@ -179,6 +179,9 @@ class FusionOptions:
         gradient: weight of the distance to the stronger gradient.
         structure: weight of the lost structural similarity to both sources.
         signed: gradients are compared with their sign.
+        information: weight of the visual information that is lost (VIF).
+        edges: weight of the edges that are lost (Qabf).
+        complement: weight of the complementary contrast that is lost (SCD).
 
     """
 
@@ -186,6 +189,9 @@ class FusionOptions:
     gradient: float = 20.0
     structure: float = 1.0
     signed: bool = True
+    information: float = 0.0
+    edges: float = 0.0
+    complement: float = 0.0
 
 
 @dataclass

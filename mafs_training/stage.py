@@ -125,7 +125,9 @@ def fusion_terms(fused: Tensor, sources: tuple[Tensor, Tensor],
     """Fusion loss in single precision, whatever the precision of the network."""
     return fusion_loss(fused.float(), sources[0].float(), sources[1].float(),
                        intensity=options.intensity, gradient=options.gradient,
-                       structure=options.structure, signed=options.signed)
+                       structure=options.structure, signed=options.signed,
+                       information=options.information, edges=options.edges,
+                       complement=options.complement)
 
 
 def columns(*images: Tensor) -> Tensor:

@@ -264,7 +264,9 @@ def create_trainer(config: StageConfig, stage: Stage, epochs: int, samples: Pair
     callbacks.append(ShortProgressBar(options.log_every) if bar else EpochLines())
     if options.stop_epochs:
         callbacks.append(EpochLimit(options.stop_epochs))
-    loggers: list[Logger] = [CSVLogger(out, name='', version='csv')]
+    # a resumed run writes beside the curves of the part before it, not over them
+    parts = len(list(out.glob('csv*')))
+    loggers: list[Logger] = [CSVLogger(out, name='', version=f'csv_{parts}' if parts else 'csv')]
     loggers += _tensorboard(out)
     return Trainer(
         accelerator=options.accelerator, devices=options.devices,

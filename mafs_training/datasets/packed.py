@@ -30,7 +30,7 @@ def write_pack(path: Path, pairs: Sequence[RawPair]) -> None:
             if image is not None:
                 arrays[f'{key}{index}'] = _difference(image)
     with path.open('wb') as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def _difference(image: np.ndarray) -> np.ndarray:
@@ -62,7 +62,7 @@ def read_pack(path: Path, spec: SourceSpec, num_classes: int | None = None,
     try:
         with np.load(path, allow_pickle=False) as data:
             names = [str(name) for name in data['names']]
-            keep = range(len(names))
+            keep = list(range(len(names)))
             if 0 < spec.limit < len(names):
                 keep = [int(i) for i in np.linspace(0, len(names) - 1, spec.limit).round()]
             for index in keep:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mafs_training.losses.check import check_image, check_same_shape
 from mafs_training.losses.ssim import ssim_loss
 import torch
@@ -100,10 +102,11 @@ def structure_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
 
 
 def fusion_loss(fused: Tensor, visible: Tensor, thermal: Tensor, *, intensity: float = 10.0,
-                gradient: float = 20.0, structure: float = 1.0,
-                signed: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
+                gradient: float = 20.0, structure: float = 1.0, signed: bool = True,
+                information: float = 0.0, edges: float = 0.0,
+                complement: float = 0.0) -> tuple[Tensor, dict[str, Tensor]]:
     """
-    Weighted sum of intensity, gradient and structure loss.
+    Weighted sum of intensity, gradient and structure loss, and of preservation losses.
 
     Args:
         fused: fused luminance [B,1,H,W], 0..1.
@@ -113,6 +116,9 @@ def fusion_loss(fused: Tensor, visible: Tensor, thermal: Tensor, *, intensity: f
         gradient: weight of `gradient_loss`.
         structure: weight of `structure_loss`; 0 skips its computation.
         signed: see `gradient_loss`.
+        information: weight of `preservation.information_loss`; 0 skips it, as the next two.
+        edges: weight of `preservation.edge_loss`.
+        complement: weight of `preservation.complement_loss`.
 
     Returns:
         The scalar loss, and its terms before weighting, detached.
@@ -124,20 +130,30 @@ def fusion_loss(fused: Tensor, visible: Tensor, thermal: Tensor, *, intensity: f
     if structure > 0:
         terms['structure'] = structure_loss(fused, visible, thermal)
         total = total + structure * terms['structure']
+    for name, weight in (('information', information), ('edges', edges),
+                         ('complement', complement)):
+        if weight > 0:
+            terms[name] = _preservation(name)(fused, visible, thermal)
+            total = total + weight * terms[name]
     return total, {name: value.detach() for name, value in terms.items()}
 
 
-class FusionLoss(nn.Module):
-    """Module form of `fusion_loss`; stores its weights."""
+def _preservation(name: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Look up a preservation loss; imported here because that module needs `sobel`."""
+    from mafs_training.losses import preservation
 
-    def __init__(self, intensity: float = 10.0, gradient: float = 20.0, structure: float = 1.0,
-                 signed: bool = True) -> None:
+    return {'information': preservation.information_loss, 'edges': preservation.edge_loss,
+            'complement': preservation.complement_loss}[name]
+
+
+class FusionLoss(nn.Module):
+    """Module form of `fusion_loss`; stores its keyword arguments."""
+
+    def __init__(self, **weights: float) -> None:
         super().__init__()
-        self.intensity, self.gradient, self.structure = intensity, gradient, structure
-        self.signed = signed
+        self.weights = weights
 
     def forward(self, fused: Tensor, visible: Tensor,
                 thermal: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """See `fusion_loss`."""
-        return fusion_loss(fused, visible, thermal, intensity=self.intensity,
-                           gradient=self.gradient, structure=self.structure, signed=self.signed)
+        return fusion_loss(fused, visible, thermal, **self.weights)  # type: ignore[arg-type]

@@ -6,10 +6,9 @@ import math
 
 from mafs_training.losses.check import check_image, check_same_shape
 from mafs_training.losses.fusion import sobel
-from mafs_training.losses.ssim import gaussian_window
+from mafs_training.losses.ssim import GaussianBlur
 import torch
 from torch import Tensor
-import torch.nn.functional as F
 
 # Gray levels: the published constants are for images of 0..255.
 _LEVELS = 255.0
@@ -27,9 +26,7 @@ _EPSILON = 1e-8
 
 def _gaussian_valid(image: Tensor, size: int) -> Tensor:
     """Gaussian mean of sigma size / 5 over whole windows: [N,1,H,W] -> [N,1,H-size+1,W-size+1]."""
-    window = gaussian_window(size, size / 5, image)
-    image = F.conv2d(image, window.view(1, 1, -1, 1))
-    return F.conv2d(image, window.view(1, 1, 1, -1))
+    return GaussianBlur(image, size, size / 5)(image)
 
 
 def _fidelity(reference: Tensor, fused: Tensor) -> Tensor:

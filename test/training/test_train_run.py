@@ -1,0 +1,188 @@
+"""Whole runs: dry runs, resuming, stopping, exports and the command line."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import time
+
+from mafs_model.checkpoint import load_checkpoint, load_model
+from mafs_model.errors import ConfigError, DatasetError
+from mafs_training.cli import main_train, parse_stage
+from mafs_training.lightning_module import NonFiniteLossError
+from mafs_training.options import CONFIGS
+from mafs_training.trainer import run
+import pytest
+import torch
+import yaml
+
+
+def values_of(folder, column):
+    with (folder / 'csv' / 'metrics.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    return {int(row['step']): float(row[column]) for row in rows if row.get(column)}
+
+
+@pytest.mark.parametrize('stage', list(CONFIGS))
+@pytest.mark.usefixtures('needs_scenes')
+def test_dry_run(stage, capsys):
+    begin = time.process_time()  # of this process: other load on the machine does not count
+    assert main_train([stage, '--dry-run']) == 0
+    assert time.process_time() - begin < 60
+    assert f'dry run of {stage}: 4 steps, loss ' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('stage', ['mae', 'joint', 'ssvif', 'prototypes'])
+def test_run_writes_everything(stage, tiny_arguments, tmp_path, capsys):
+    extra = ['--trainer.panels_every', '2', '--trainer.panels', '2']
+    if stage in ('ssvif', 'prototypes'):
+        extra += ['--ssvif.stage1_steps', '2', '--ssvif.ramp_steps', '2']
+    if stage == 'prototypes':
+        extra += ['--ssvif.mode', 'prototypes']
+    name = 'ssvif' if stage == 'prototypes' else stage
+    out = tmp_path / 'run'
+    assert main_train([name, *tiny_arguments, *extra, '--trainer.out', str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert f'6 steps; weights: {out / "final.safetensors"}' in printed
+    assert sorted(p.name for p in (out / 'panels').iterdir()) == [
+        'step_0000002.png', 'step_0000004.png', 'step_0000006.png']
+    assert list((out / 'tensorboard').glob('events*'))
+    assert (out / 'checkpoints' / 'best.ckpt').is_file()
+    losses = values_of(out, 'train/loss')
+    assert len(losses) == 6
+    assert yaml.safe_load((out / 'config.yaml').read_text())['data']['crop'] == 64
+    for file in ('final.safetensors', 'best.safetensors'):
+        network, metadata = load_model(out / file)
+        assert metadata['stage'] == name
+        assert metadata['command'].startswith(f'mafs-train {name} ')
+        assert metadata['data'] == ['generic:train train: 8 pairs, 4 labelled']
+        assert not network.training
+    metrics = load_checkpoint(out / 'final.safetensors').metadata['metrics']
+    expected = {'mae': 'val/psnr_thermal', 'prototypes': 'val/fusion'}.get(stage, 'val/miou')
+    assert expected in metrics
+
+
+def test_resumed_run_gives_the_same_numbers(tiny_arguments, tmp_path):
+    """Three epochs at once equal one, and then two more from its checkpoint."""
+    def go(name, *extra):
+        config = parse_stage('joint', [*tiny_arguments, '--trainer.out', str(tmp_path / name),
+                                       *extra])
+        return run(config)
+
+    whole = go('whole')
+    part = go('parts', '--trainer.stop_epochs', '1')
+    assert (part.steps, part.weights) == (2, None)
+    rest = go('parts', '--trainer.resume', 'auto')
+    assert (rest.steps, whole.steps) == (6, 6)
+    first, second = (load_checkpoint(r.weights).state_dict for r in (whole, rest))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    for name in ('val/miou', 'val/fusion', 'train/loss', 'train/weight_fusion'):
+        assert whole.metrics[name] == rest.metrics[name]
+
+
+def test_seed_decides(tiny_arguments, tmp_path):
+    losses = []
+    for index, seed in enumerate((1, 1, 2)):
+        config = parse_stage('mae', [*tiny_arguments, '--trainer.out',
+                                     str(tmp_path / str(index)), '--trainer.steps', '2',
+                                     '--trainer.seed', str(seed)])
+        losses.append(run(config).metrics['train/loss'])
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
+
+
+def test_accumulation_counts_optimiser_steps(tiny_arguments, tmp_path):
+    config = parse_stage('mae', [*tiny_arguments, '--trainer.out', str(tmp_path / 'a'),
+                                 '--trainer.accumulate', '2'])
+    assert run(config).steps == 6
+
+
+def test_non_finite_loss_stops_and_keeps_the_batch(tiny_arguments, tmp_path):
+    out = tmp_path / 'run'
+    config = parse_stage('joint', [*tiny_arguments, '--trainer.out', str(out)])
+    config.fusion.intensity = float('inf')
+    with pytest.raises(NonFiniteLossError, match='step 0: the loss is not finite') as caught:
+        run(config)
+    saved = torch.load(out / 'nonfinite_step0_rank0.pt', weights_only=True)
+    assert saved['batch']['visible'].shape == (2, 3, 64, 64)
+    assert len(saved['names']) == 2
+    assert str(out / 'nonfinite_step0_rank0.pt') in str(caught.value)
+
+
+def test_stage_two_starts_from_stage_one(tiny_arguments, tmp_path):
+    first = run(parse_stage('mae', [*tiny_arguments, '--trainer.out', str(tmp_path / 'one')]))
+    second = parse_stage('joint', [*tiny_arguments, '--trainer.out', str(tmp_path / 'two'),
+                                   '--model.init', str(first.weights), '--trainer.steps', '2'])
+    assert run(second).steps == 2
+
+
+class TestErrors:
+    def test_second_run_in_one_folder(self, tiny_arguments, tmp_path):
+        arguments = [*tiny_arguments, '--trainer.out', str(tmp_path / 'run'),
+                     '--trainer.steps', '2']
+        run(parse_stage('mae', arguments))
+        with pytest.raises(ConfigError, match='holds a run already'):
+            run(parse_stage('mae', arguments))
+
+    def test_same_data_for_both(self, tiny_arguments, tmp_path):
+        source = tiny_arguments[1]
+        with pytest.raises(DatasetError, match=r'is both in data\.train and data\.val'):
+            run(parse_stage('mae', [*tiny_arguments, '--data.val', source, '--trainer.out',
+                                    str(tmp_path / 'x')]))
+
+    @pytest.mark.parametrize(('arguments', 'message'), [
+        (['--trainer.steps', '0'], 'trainer.steps is 0, expected at least 1'),
+        (['--data.crop', '100'], 'data.crop is 100, expected a multiple of 32'),
+        (['--trainer.precision', '8'], "trainer.precision is '8', expected one of 32, bf16, 16"),
+        (['--trainer.resume', 'none.ckpt'], 'none.ckpt: no such checkpoint'),
+        (['--model.init', 'none.ckpt'], 'none.ckpt: no such file'),
+        (['--optim.speed', '1'], 'optim.speed'),
+        (['--trainer.steps', 'many'], 'trainer.steps'),
+        (['--mask.ratio', '[0.9, 0.2]'], 'ratio: expected 0 < low <= high < 1'),
+    ])
+    def test_one_line(self, tiny_arguments, tmp_path, capsys, arguments, message):
+        code = main_train(['mae', *tiny_arguments, '--trainer.out', str(tmp_path / 'run'),
+                           *arguments])
+        error = capsys.readouterr().err
+        assert code == 2
+        assert error.startswith('error: ')
+        assert message in error
+        assert 'Traceback' not in error
+        assert error.count('\n') == 1
+
+    def test_no_data(self, tmp_path, capsys):
+        assert main_train(['mae', '--trainer.out', str(tmp_path)]) == 2
+        assert 'data.train is empty' in capsys.readouterr().err
+
+    def test_unknown_stage(self, capsys):
+        assert main_train(['magic']) == 2
+        assert "unknown stage 'magic', expected one of mae, joint, ssvif" in \
+            capsys.readouterr().err
+
+
+def test_file_and_command_line(tmp_path):
+    path = tmp_path / 'options.yaml'
+    path.write_text('optim:\n  lr: 0.5\ndata:\n  train: [a, b]\n  scale: [0.5, 1.0]\n')
+    config = parse_stage('joint', ['--config', str(path), '--optim.lr', '0.25'])
+    assert (config.optim.lr, config.data.train) == (0.25, ['a', 'b'])
+    assert tuple(config.data.scale) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize('stage', list(CONFIGS))
+def test_recipes_are_readable(stage):
+    """Recipes name only options that exist, and no path of one machine."""
+    from pathlib import Path
+
+    import mafs_training
+
+    path = Path(mafs_training.__file__).parent / 'configs' / f'{stage}.yaml'
+    config = parse_stage(stage, ['--config', str(path)])
+    assert config.data.train == []
+    assert config.trainer.steps > 100
+
+
+def test_help_needs_no_torch():
+    code = ("import sys; from mafs_training.cli import main_train; main_train(['--help']); "
+            "assert 'torch' not in sys.modules and 'cv2' not in sys.modules")
+    subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, timeout=60)
