@@ -9,6 +9,8 @@ import math
 from statistics import median
 
 _RECENT = 64
+# A full window changes little from frame to frame: it is evaluated again after this many.
+_EVALUATE_EVERY = 8
 
 
 class OffsetEstimator:
@@ -38,6 +40,7 @@ class OffsetEstimator:
         self._visible: list[int] = []
         self._waiting: list[int] = []
         self._cached: tuple[int, int] | None = None
+        self._fresh = 0  # offsets that the cached estimate does not know
 
     def reset(self) -> None:
         """Forget everything, as after a clock jump."""
@@ -86,7 +89,7 @@ class OffsetEstimator:
                 continue  # nothing before it: the nearest one may be missing
             before, after = self._visible[index - 1] - stamp_ns, self._visible[index] - stamp_ns
             self._offsets.append(after if after < -before else before)
-            self._cached = None
+            self._fresh += 1
 
     @property
     def samples(self) -> int:
@@ -108,7 +111,9 @@ class OffsetEstimator:
     def _estimate(self) -> tuple[int, int] | None:
         if len(self._offsets) < self._minimum or not self._intervals:
             return None
-        if self._cached is None:
+        outdated = self._fresh >= min(_EVALUATE_EVERY, 1 + len(self._offsets) // 16)
+        if self._cached is None or outdated:
+            self._fresh = 0
             period = median(self._intervals)
             turns = [offset / period for offset in self._offsets]
             total = sum(cmath.exp(2j * math.pi * turn) for turn in turns)

@@ -119,6 +119,11 @@ class Child:
                     self._events(self.name, event)
         self._events(self.name, {'event': 'ended', 'code': self._process.wait()})
 
+    @property
+    def last_line(self) -> str:
+        """Return the last line of the log, '' if there is none."""
+        return self._tail[-1] if self._tail else ''
+
     def tell(self, command: str) -> None:
         """Write a command to the child; one that is gone is not told."""
         assert self._process.stdin is not None

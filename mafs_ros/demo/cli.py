@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
 import json
 import math
 from pathlib import Path
@@ -15,40 +14,16 @@ import sys
 import time
 from typing import Any
 
-from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError, MafsError
 from mafs_model.version import __version__
 from mafs_ros.demo import sources
-from mafs_ros.demo.session import NodeOptions, Recording, require_ros, Session
+from mafs_ros.demo.report import ReportJob, write_report
+from mafs_ros.demo.session import NodeOptions, require_ros, Session
 from mafs_ros.demo.sources import Sequence, SequenceOptions
-from mafs_ros.demo.store import FrameStore
-from mafs_ros.demo.workers import worker_pool
 from tqdm import tqdm
 
 _DEFAULT_SLOP_S = 0.03
-
-
-@dataclass(frozen=True)
-class ReportJob:
-    """
-    What a report is made of; travels to worker processes.
-
-    Args:
-        out: folder for the results.
-        recording: what the run left behind.
-        store: folder of the frames that were played.
-        table: the classes, as `ClassTable.to_dict` gives them.
-        summary: the figures.
-        raw: whether the bag keeps images uncompressed.
-
-    """
-
-    out: Path
-    recording: Recording
-    store: Path
-    table: dict[str, Any]
-    summary: dict[str, Any]
-    raw: bool
+_SHOWN_NOTES = 5
 
 
 class Bars:
@@ -173,88 +148,44 @@ def prepare(options: argparse.Namespace, bars: Bars) -> Sequence:
     return sources.synthetic(wanted, cache, bars)
 
 
-def _write_movie(job: ReportJob) -> str:
+def play(options: argparse.Namespace, sequence: Sequence, bars: Bars) -> tuple[
+        dict[str, Any], bool]:
+    """Run the three processes and report; return the figures and whether there is a film."""
     from mafs_ros.demo import movie
-    from mafs_ros.demo.playback import Playback
+    from mafs_ros.demo.summary import summarize
 
-    playback = Playback(job.recording, FrameStore(job.store))
-    movie.write_movie(job.out / 'demo.mp4', playback, ClassTable.from_dict(job.table),
-                      job.summary['mode'] == 'classical', lambda done, total: None)
-    return 'demo.mp4'
-
-
-def _write_bag(job: ReportJob) -> str:
-    from mafs_ros.demo import export
-    from mafs_ros.demo.playback import Playback
-
-    store = FrameStore(job.store)
-    export.write_bag(job.out / 'bag', job.recording, store, Playback(job.recording, store),
-                     job.raw, lambda done, total: None)
-    return 'bag/'
-
-
-def _write_sheet(job: ReportJob) -> str:
-    from mafs_ros.demo.contact_sheet import SheetText, write_contact_sheet
-    from mafs_ros.demo.playback import Playback
-
-    figures = job.summary
-    facts = (f'{figures["pairs_fused"]} pairs, {figures["pairs_per_s"]:.1f} per second, latency '
-             f'p50 {figures["latency_ms"]["p50"]:.0f} ms, {figures["device"]}')
-    text = SheetText(figures['source'], facts, figures['mode'] == 'classical')
-    write_contact_sheet(job.out / 'contact_sheet.png',
-                        Playback(job.recording, FrameStore(job.store)),
-                        ClassTable.from_dict(job.table), text)
-    return 'contact_sheet.png'
-
-
-def report(job: ReportJob, with_movie: bool, bars: Bars) -> list[str]:
-    """Write pictures and bag, each in a process of its own; return the names of the files."""
-    steps = [_write_bag, _write_sheet]
-    if with_movie:
-        steps.insert(0, _write_movie)
-    done: list[str] = []
-    with worker_pool(len(steps)) as pool:
-        bars('writing', 0, len(steps))
-        for name in pool.imap_unordered(_call, [(step, job) for step in steps]):
-            done.append(name)
-            bars('writing', len(done), len(steps), ', '.join(done))
-    return done
-
-
-def _call(step_and_job: tuple[Callable[[ReportJob], str], ReportJob]) -> str:
-    step, job = step_and_job
-    return step(job)
+    for note in sequence.notes[:_SHOWN_NOTES]:
+        bars.close()
+        print(f'note: {note}')
+    node = NodeOptions(options.weights, options.device,
+                       {'sync.slop': f'{options.slop:.6f}', **dict(options.param)})
+    recording = Session(sequence, node, options.out / 'work', bars).run()
+    if not recording.statuses:
+        raise MafsError(f'the node fused no pair; its log is '
+                        f'{options.out / "work" / "fusion_node.log"}')
+    summary = summarize(recording, sequence.schedule, round(options.slop * 1e9), sequence.name)
+    with_movie = not options.no_movie and movie.is_available()
+    write_report(ReportJob(options.out, recording, sequence.store, recording.classes, summary,
+                     options.raw), with_movie, bars)
+    return summary, with_movie
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the demo; return the exit code."""
-    from mafs_ros.demo import movie
-    from mafs_ros.demo.summary import summarize, table
+    from mafs_ros.demo.summary import table
 
     started = time.monotonic()
     require_ros()
     _prepare_out(options.out)
     bars = Bars()
+    sequence = None
     try:
         sequence = prepare(options, bars)
-        for note in sequence.notes[:5]:
-            bars.close()
-            print(f'note: {note}')
-        node = NodeOptions(options.weights, options.device,
-                           {'sync.slop': f'{options.slop:.6f}', **dict(options.param)})
-        session = Session(sequence, node, options.out / 'work', bars)
-        recording = session.run()
-        summary = summarize(recording, sequence.schedule, round(options.slop * 1e9),
-                            sequence.name)
-        if not recording.statuses:
-            raise MafsError(f'the node fused no pair; its log is '
-                            f'{options.out / "work" / "fusion_node.log"}')
-        job = ReportJob(options.out, recording, sequence.store, recording.classes, summary,
-                        options.raw)
-        with_movie = not options.no_movie and movie.is_available()
-        report(job, with_movie, bars)
+        summary, with_movie = play(options, sequence, bars)
     finally:
         bars.close()
+        if sequence is not None and not sequence.keep:
+            shutil.rmtree(sequence.store, ignore_errors=True)
     summary['wall_s'] = round(time.monotonic() - started, 1)
     (options.out / 'summary.json').write_text(
         json.dumps(summary, indent=2) + '\n', encoding='utf-8')

@@ -80,9 +80,10 @@ class Canvas:
         return int(self._draw.textlength(text, font(size)))
 
     def box(self, left: float, top: float, width: float, height: float,
-            color: tuple[int, int, int]) -> None:
+            color: tuple[int, int, int], outline: tuple[int, int, int] | None = None) -> None:
         """Draw a filled box with slightly round corners."""
-        self._draw.rounded_rectangle((left, top, left + width, top + height), 3, color)
+        self._draw.rounded_rectangle(
+            (left, top, left + width, top + height), 3, color, outline)
 
     def array(self) -> UInt8Image:
         """Return uint8 [H,W,3] RGB."""
@@ -113,7 +114,8 @@ def draw_legend(canvas: Canvas, table: ClassTable, left: int, top: int, width: i
     for number, row in enumerate(rows):
         for entry, offset in row:
             y = top + number * pitch
-            canvas.box(left + offset, y, size, size, entry.color)
+            # Dark classes would vanish on the dark background without a frame.
+            canvas.box(left + offset, y, size, size, entry.color, MUTED)
             canvas.text(left + offset + round(1.5 * size), y + size / 2, entry.name, size, TEXT,
                         'lm')
     return len(rows) * pitch

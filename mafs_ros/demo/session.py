@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import json
 from pathlib import Path
 import queue
+import re
 import shutil
 import sys
 import time
@@ -15,9 +16,12 @@ from typing import Any
 from mafs_model.errors import ConfigError
 from mafs_ros.demo.children import Child, child_environment, DemoError
 from mafs_ros.demo.sources import Sequence
+from mafs_ros.demo.store import FrameStore
 
-# torch alone takes seconds to import where the disk is cold; networks warm up on configure.
-_READY_TIMEOUT_S = 120.0
+# A new network is exported and measured on every backend when it is configured for the first time.
+_READY_TIMEOUT_S = 300.0
+_LOG_PREFIX = re.compile(r'^(\[[^]]*\] *)*:? *')
+_SHOWN_CHARACTERS = 60
 # After the last frame the run goes on until nothing more arrives for this long; once a second
 # the node also emits pairs that would wait for frames which never come.
 _SILENCE_S = 1.5
@@ -128,10 +132,11 @@ class Session:
 
     def _check_disk(self) -> None:
         """Refuse to start what would fill the disk."""
-        frames = self._sequence.schedule.count('visible')
-        size = (self._sequence.store / 'visible.bin').stat().st_size
+        store = FrameStore(self._sequence.store)
+        published = sum(store.frame('visible', event.index).nbytes
+                        for event in self._sequence.schedule.events if event.stream == 'visible')
         # Four output images, eight bytes a pixel together, where the visible frame has three.
-        needed = 3 * size + frames * 100_000
+        needed = 3 * published + 100_000_000
         free = shutil.disk_usage(self._work).free
         if free < needed:
             raise ConfigError(f'{free / 1e9:.1f} GB of disk space left for {self._work}, '
@@ -163,13 +168,18 @@ class Session:
             if rest_s <= 0:
                 name = 'fusion_node' if missing == {'cameras', 'recorder'} else missing.pop()
                 raise self._children[name].failure(f'was not ready in {_READY_TIMEOUT_S:g} s')
-            self._progress('starting', 2 - len(missing), 2, '')
+            self._progress('starting', 2 - len(missing), 2, self._node_says())
             event = self._next(min(rest_s, 0.5))
             if event == ('recorder', 'node_error'):
                 text = self._latest[event]['text']
                 raise DemoError(f'fusion_node: {text}')
             if event is not None and event[1] == 'ready':
                 missing.discard(event[0])
+
+    def _node_says(self) -> str:
+        """Return the start of the node's last log line: it may be busy for a while."""
+        text = _LOG_PREFIX.sub('', self._children['fusion_node'].last_line)
+        return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS - 3] + '...'
 
     def _play(self) -> None:
         self._children['cameras'].tell('go')

@@ -35,6 +35,7 @@ class Sequence:
         store: folder of the prepared frames.
         schedule: what is published when.
         notes: lines the user should read.
+        keep: whether the prepared frames are kept for the next run.
 
     """
 
@@ -42,6 +43,7 @@ class Sequence:
     store: Path
     schedule: Schedule
     notes: tuple[str, ...] = ()
+    keep: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def synthetic(options: SequenceOptions, cache: Path, progress: Progress) -> Sequ
         _remove_old_renderings(cache)
         _render_all(path, options, count, progress)
     name = f'synthetic night drive, {width}x{height}, seed {options.seed}'
-    return Sequence(name, path, _simulated(options, count))
+    return Sequence(name, path, _simulated(options, count), keep=True)
 
 
 def _remove_old_renderings(cache: Path) -> None:

@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _INDEX = 'index.json'
+# Left free on the disk; looked at whenever this many more bytes have been written.
+_RESERVE_BYTES = 1_000_000_000
+_LOOK_EVERY_BYTES = 64_000_000
 
 
 class FrameWriter:
@@ -33,17 +36,35 @@ class FrameWriter:
         self._files = {s: (self._partial / f'{s}.bin').open('wb') for s in STREAMS}
         self._frames: dict[str, list[Any]] = {stream: [] for stream in STREAMS}
         self._previous: dict[str, Any] = {}
+        self._unchecked = _LOOK_EVERY_BYTES
 
     def add(self, stream: str, image: NDArray[Any]) -> None:
-        """Append a frame; the same array object again is stored once."""
+        """
+        Append a frame; the same array object again is stored once.
+
+        Raises:
+            ConfigError: the disk is nearly full.
+
+        """
         if self._previous.get(stream) is not image:
+            self._check_disk(image.nbytes)
             self._previous[stream] = image
             at = self._files[stream].tell()
             np.ascontiguousarray(image).tofile(self._files[stream])
-            self._entry = [at, list(image.shape), image.dtype.str]
-            self._frames[stream].append(self._entry)
+            self._frames[stream].append([at, list(image.shape), image.dtype.str])
         else:
             self._frames[stream].append(self._frames[stream][-1])
+
+    def _check_disk(self, size: int) -> None:
+        self._unchecked += size
+        if self._unchecked < _LOOK_EVERY_BYTES:
+            return
+        self._unchecked = 0
+        free = shutil.disk_usage(self._partial).free
+        if free < _RESERVE_BYTES:
+            raise ConfigError(f'{free / 1e9:.1f} GB of disk space left for {self._path.parent}, '
+                              f'expected at least {_RESERVE_BYTES / 1e9:g} GB; try a shorter '
+                              '--duration')
 
     def close(self, **notes: Any) -> None:
         """Complete the store; `notes` are kept with it."""

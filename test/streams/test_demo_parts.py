@@ -102,6 +102,16 @@ def test_interrupted_store_leaves_nothing(tmp_path):
         FrameStore(tmp_path / 'store')
 
 
+def test_full_disk_is_said_before_it_happens(tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    monkeypatch.setattr('shutil.disk_usage', lambda _: SimpleNamespace(free=200_000_000))
+    writer = FrameWriter(tmp_path / 'store')
+    with pytest.raises(ConfigError, match=r'0\.2 GB of disk space left .* try a shorter'):
+        writer.add('visible', np.zeros((4, 4, 3), np.uint8))
+    writer.abort()
+
+
 # -- sources -------------------------------------------------------------------------------------
 
 def write_folders(root: Path, count: int = 5) -> Path:

@@ -1,0 +1,89 @@
+"""The results of a run: film, bag and contact sheet, each made in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mafs_model.classes import ClassTable
+from mafs_ros.demo.session import Recording
+from mafs_ros.demo.store import FrameStore
+from mafs_ros.demo.workers import worker_pool
+
+
+@dataclass(frozen=True)
+class ReportJob:
+    """
+    What a report is made of; travels to worker processes.
+
+    Args:
+        out: folder for the results.
+        recording: what the run left behind.
+        store: folder of the frames that were played.
+        table: the classes, as `ClassTable.to_dict` gives them.
+        summary: the figures.
+        raw: whether the bag keeps images uncompressed.
+
+    """
+
+    out: Path
+    recording: Recording
+    store: Path
+    table: dict[str, Any]
+    summary: dict[str, Any]
+    raw: bool
+
+
+def _write_movie(job: ReportJob) -> str:
+    from mafs_ros.demo import movie
+    from mafs_ros.demo.playback import Playback
+
+    playback = Playback(job.recording, FrameStore(job.store))
+    movie.write_movie(job.out / 'demo.mp4', playback, ClassTable.from_dict(job.table),
+                      job.summary['mode'] == 'classical', lambda done, total: None)
+    return 'demo.mp4'
+
+
+def _write_bag(job: ReportJob) -> str:
+    from mafs_ros.demo import export
+    from mafs_ros.demo.playback import Playback
+
+    store = FrameStore(job.store)
+    export.write_bag(job.out / 'bag', job.recording, store, Playback(job.recording, store),
+                     job.raw, lambda done, total: None)
+    return 'bag/'
+
+
+def _write_sheet(job: ReportJob) -> str:
+    from mafs_ros.demo.contact_sheet import SheetText, write_contact_sheet
+    from mafs_ros.demo.playback import Playback
+
+    figures = job.summary
+    facts = (f'{figures["pairs_fused"]} pairs, {figures["pairs_per_s"]:.1f} per second, latency '
+             f'p50 {figures["latency_ms"]["p50"]:.0f} ms, {figures["device"]}')
+    text = SheetText(figures['source'], facts, figures['mode'] == 'classical')
+    write_contact_sheet(job.out / 'contact_sheet.png',
+                        Playback(job.recording, FrameStore(job.store)),
+                        ClassTable.from_dict(job.table), text)
+    return 'contact_sheet.png'
+
+
+def write_report(job: ReportJob, with_movie: bool, progress: Callable[..., None]) -> list[str]:
+    """Write pictures and bag, each in a process of its own; return the names of the files."""
+    steps = [_write_bag, _write_sheet]
+    if with_movie:
+        steps.insert(0, _write_movie)
+    done: list[str] = []
+    with worker_pool(len(steps)) as pool:
+        progress('writing', 0, len(steps))
+        for name in pool.imap_unordered(_call, [(step, job) for step in steps]):
+            done.append(name)
+            progress('writing', len(done), len(steps), ', '.join(done))
+    return done
+
+
+def _call(step_and_job: tuple[Callable[[ReportJob], str], ReportJob]) -> str:
+    step, job = step_and_job
+    return step(job)
