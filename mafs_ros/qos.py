@@ -11,6 +11,11 @@ from rclpy.qos import (
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
+try:
+    from rclpy.event_handler import PublisherEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks
+
 _OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
 
 
@@ -51,3 +56,8 @@ def latched() -> QoSProfile:
 def overridable() -> QoSOverridingOptions:
     """Return options that declare `qos_overrides.<topic>...` parameters."""
     return QoSOverridingOptions(_OVERRIDABLE)
+
+
+def no_publisher_events() -> PublisherEventCallbacks:
+    """Return options of a publisher without event callbacks, the default ones included."""
+    return PublisherEventCallbacks(use_default_callbacks=False)
