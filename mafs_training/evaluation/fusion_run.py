@@ -97,6 +97,27 @@ def evaluate_fusion(
 
     """
     check_method_names(fused)
+    tasks, problems = _plan(thermal, visible, fused, common=common, variants=variants)
+    outcomes = list(map_tasks(measure_pair, tasks, jobs=jobs, title='fusion', quiet=quiet))
+    problems += [problem for outcome in outcomes for problem in outcome.problems]
+    metrics = FUSION_METRICS + (VARIANTS if variants else ())
+    methods = collect(outcomes, (*fused, *BASELINES), metrics)
+    if not any(table['EN']['n'] for table in methods.values()):
+        raise DatasetError(problems[0] if problems else 'no pair is common to all methods')
+    measured = [outcome.name for outcome in outcomes if outcome.values]
+    groups = group_names(measured, dict(patterns or {}))
+    document = new_document('fusion', {
+        'thermal': thermal, 'visible': visible, 'fused': dict(fused)})
+    document.update({
+        'metrics': list(metrics), 'baselines': list(BASELINES), 'names': measured,
+        'methods': methods, 'groups': groups,
+        'group_means': group_means(methods, groups, metrics), 'problems': problems})
+    return document
+
+
+def _plan(thermal: Path, visible: Path, fused: Mapping[str, Path], *, common: bool,
+          variants: bool) -> tuple[list[PairTask], list[str]]:
+    """Return what is to be measured, and the images that lack a partner, a line each kind."""
     matched = match_folders({'thermal': thermal, 'visible': visible})
     problems = list(matched.problems)
     images = {method: list_images(folder, f'fused ({method})')
@@ -113,24 +134,9 @@ def evaluate_fusion(
         if orphans:
             problems.append(f'method {method} has fused images without sources: '
                             f'{listing(orphans)}')
-    tasks = [PairTask(name, matched.files['thermal'][name], matched.files['visible'][name],
-                      {m: found[name] for m, found in images.items() if name in found},
-                      variants=variants) for name in names]
-    outcomes = list(map_tasks(measure_pair, tasks, jobs=jobs, title='fusion', quiet=quiet))
-    problems += [problem for outcome in outcomes for problem in outcome.problems]
-    metrics = FUSION_METRICS + (VARIANTS if variants else ())
-    methods = collect(outcomes, (*fused, *BASELINES), metrics)
-    if not any(table['EN']['n'] for table in methods.values()):
-        raise DatasetError(problems[0] if problems else 'no pair is common to all methods')
-    measured = [outcome.name for outcome in outcomes if outcome.values]
-    groups = group_names(measured, dict(patterns or {}))
-    document = new_document('fusion', {
-        'thermal': thermal, 'visible': visible, 'fused': dict(fused)})
-    document.update({
-        'metrics': list(metrics), 'baselines': list(BASELINES), 'names': measured,
-        'methods': methods, 'groups': groups,
-        'group_means': group_means(methods, groups, metrics), 'problems': problems})
-    return document
+    return [PairTask(name, matched.files['thermal'][name], matched.files['visible'][name],
+                     {m: found[name] for m, found in images.items() if name in found},
+                     variants=variants) for name in names], problems
 
 
 def collect(outcomes: Sequence[PairOutcome], methods: Sequence[str],

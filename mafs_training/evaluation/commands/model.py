@@ -23,7 +23,7 @@ from mafs_training.evaluation.robustness import robustness
 from mafs_training.evaluation.speed import measure_speed
 from mafs_training.evaluation.tables import number, text_table
 
-_ROBUSTNESS_PAIRS = 8
+_ROBUSTNESS_PAIRS = {'full': 8, 'quick': 3}
 
 
 def run(options: Namespace) -> int:
@@ -42,7 +42,8 @@ def run(options: Namespace) -> int:
     document['robustness'] = None
     if options.robustness != 'off':
         document['robustness'] = robustness(
-            predictor, spread(files), method=method, quick=options.robustness == 'quick',
+            predictor, spread(files, _ROBUSTNESS_PAIRS[options.robustness]),
+            method=method, quick=options.robustness == 'quick',
             quiet=options.quiet)
     document['speed'] = measure_speed(predictor, _first(files))
     say(render(document))
@@ -88,7 +89,7 @@ def describe(predictor: Predictor, method: str) -> dict[str, Any]:
             'notices': list(predictor.notices), 'classes': predictor.classes.to_dict()}
 
 
-def spread(files: Sequence[PairFiles], count: int = _ROBUSTNESS_PAIRS) -> list[RawPair]:
+def spread(files: Sequence[PairFiles], count: int) -> list[RawPair]:
     """Return pairs evenly spread over all, and as many with labels."""
     chosen = {one.name: one for one in (
         *thin(list(files), count), *thin([f for f in files if f.label is not None], count))}
