@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import cv2
+from mafs_model.synthetic.sprite import Bytes, Float, Shade, Sprite
 import numpy as np
 from numpy.typing import NDArray
-
-Float = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
 
 
 class Canvas:
@@ -54,61 +56,62 @@ class Canvas:
         region = self.labels[area]
         region[covered] = label if isinstance(label, int) else label[covered]
 
-    def quad(self, corners: NDArray[np.float64], texture: Float, alpha: Bytes, label: int) -> None:
+    def quad(self, corners: NDArray[np.float64], sprite: Sprite, shade: Shade) -> None:
         """
-        Paint a texture onto a quadrilateral in perspective.
+        Paint a sprite onto a quadrilateral in perspective; its first label counts for all of it.
 
         Args:
-            corners: pixels (u, v) of the texture's top left, top right, bottom right and bottom
+            corners: pixels (u, v) of the sprite's top left, top right, bottom right and bottom
                 left corner, [4, 2].
-            texture: radiance and temperature [h, w, 4].
-            alpha: coverage [h, w], 0..255.
-            label: class id.
+            sprite: texture.
+            shade: light on it and air before it.
 
         """
         box = self.clip(*corners.min(axis=0), *(corners.max(axis=0) + 1))
         if box is None:
             return
         left, top, right, bottom = box
-        h, w = alpha.shape
+        h, w = sprite.alpha.shape
         source = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32) - 0.5
         target = (corners - 0.5 - (left, top)).astype(np.float32)
         matrix = cv2.getPerspectiveTransform(source, target)
-        size = (right - left, bottom - top)
-        patch = cv2.warpPerspective(texture, matrix, size, flags=cv2.INTER_LINEAR,
-                                    borderMode=cv2.BORDER_REPLICATE)
-        cover = cv2.warpPerspective(alpha, matrix, size, flags=cv2.INTER_LINEAR)
-        self.blend(left, top, patch, cover.astype(np.float32) / 255, label)
+        warp = partial(cv2.warpPerspective, M=matrix, dsize=(right - left, bottom - top))
+        self._paint(left, top, sprite, shade, warp, int(sprite.labels[0, 0]))
 
-    def sprite(self, u0: float, v0: float, u1: float, v1: float, texture: Float, alpha: Bytes,
-               labels: Bytes) -> None:
+    def upright(self, u0: float, v0: float, u1: float, v1: float, sprite: Sprite,
+                shade: Shade) -> None:
         """
-        Paint a texture onto an upright box (u0, v0)..(u1, v1), px, anti-aliased.
+        Paint a sprite into an upright box.
 
         Args:
-            u0: left edge.
-            v0: top edge.
-            u1: right edge.
-            v1: bottom edge.
-            texture: radiance and temperature [h, w, 4].
-            alpha: coverage [h, w], 0..255.
-            labels: class ids [h, w].
+            u0: left edge, px.
+            v0: top edge, px.
+            u1: right edge, px.
+            v1: bottom edge, px.
+            sprite: texture.
+            shade: light on it and air before it.
 
         """
         box = self.clip(u0, v0, u1, v1)
         if box is None or u1 - u0 < 0.5 or v1 - v0 < 0.5:
             return
         left, top, right, bottom = box
-        h, w = alpha.shape
-        affine = np.array([[(u1 - u0) / w, 0, u0 - left + 0.5 * (u1 - u0) / w - 0.5],
-                           [0, (v1 - v0) / h, v0 - top + 0.5 * (v1 - v0) / h - 0.5]])
-        size = (right - left, bottom - top)
-        patch = cv2.warpAffine(texture, affine, size, flags=cv2.INTER_LINEAR,
-                               borderMode=cv2.BORDER_REPLICATE)
-        cover = cv2.warpAffine(alpha, affine, size, flags=cv2.INTER_LINEAR)
-        ids = cv2.warpAffine(labels, affine, size, flags=cv2.INTER_NEAREST,
-                             borderMode=cv2.BORDER_REPLICATE)
-        self.blend(left, top, patch, cover.astype(np.float32) / 255, ids)
+        h, w = sprite.alpha.shape
+        fx, fy = (u1 - u0) / w, (v1 - v0) / h
+        affine = np.array([[fx, 0, u0 - left + 0.5 * fx - 0.5],
+                           [0, fy, v0 - top + 0.5 * fy - 0.5]])
+        warp = partial(cv2.warpAffine, M=affine, dsize=(right - left, bottom - top))
+        labels = warp(sprite.labels, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+        self._paint(left, top, sprite, shade, warp, labels)
+
+    def _paint(self, left: int, top: int, sprite: Sprite, shade: Shade,
+               warp: Callable[..., NDArray[Any]], label: int | Bytes) -> None:
+        """Bring a sprite into the picture, then light what is in view of it."""
+        patch = warp(sprite.albedo, borderMode=cv2.BORDER_REPLICATE)
+        emission = None if sprite.emission is None else warp(sprite.emission)
+        cover = warp(sprite.alpha).astype(np.float32)
+        cover *= np.float32(1 / 255)
+        self.blend(left, top, shade.apply(patch, emission), cover, label)
 
     def glow(self, u: float, v: float, radius: float, colour: tuple[float, float, float]) -> None:
         """Add a soft round light of the given radius, px."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import cv2
-from mafs_model.synthetic.canvas import Bytes, Float
 from mafs_model.synthetic.config import CLASS_IDS, SceneConfig
-from mafs_model.synthetic.props import Sprite
+from mafs_model.synthetic.sprite import Bytes, Float, Sprite
 from mafs_model.synthetic.textures import fractal_noise
 import numpy as np
 
@@ -239,7 +238,8 @@ class _Pen:
         """Add creases and make a sprite."""
         h, w = self._cover.shape
         folds = 1 + 0.09 * fractal_noise(rng, h, w, 14, 3)
-        body = self._pixels / np.maximum(self._cover, np.float32(1e-6))[..., None]
+        body = self._pixels
+        body /= np.maximum(self._cover, 1e-6)[..., None]
         bare = self._cover < 0.02
         body[bare] = body[~bare].mean(axis=0)
         body[..., :3] *= folds[..., None]

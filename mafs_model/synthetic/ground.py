@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import cv2
-from mafs_model.synthetic.canvas import Canvas, Float
+from mafs_model.synthetic.canvas import Canvas
 from mafs_model.synthetic.config import CLASS_IDS, SceneConfig
 from mafs_model.synthetic.geometry import Camera, CAMERA_HEIGHT_M, EGO_X_M, FAR_M
 from mafs_model.synthetic.lighting import Lighting
+from mafs_model.synthetic.sprite import Float
 from mafs_model.synthetic.textures import fractal_noise
 import numpy as np
 

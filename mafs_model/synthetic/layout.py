@@ -10,7 +10,8 @@ from mafs_model.synthetic.figures import Figure, POSES
 from mafs_model.synthetic.geometry import FAR_M, Road
 from mafs_model.synthetic.ground import LOOP_M
 from mafs_model.synthetic.lighting import LAMP_SPACING_M, LAMP_X_M, Lighting
-from mafs_model.synthetic.props import car_stop, cone, facade, guardrail, lamp, Sprite, tree
+from mafs_model.synthetic.props import car_stop, cone, facade, guardrail, lamp, tree
+from mafs_model.synthetic.sprite import Sprite
 from mafs_model.synthetic.vehicles import CarModel
 import numpy as np
 

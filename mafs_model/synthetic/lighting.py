@@ -17,7 +17,7 @@ _SODIUM = (1.0, 0.62, 0.28)
 _LED = (0.92, 0.97, 1.0)
 _HEADLIGHT = np.array((1.0, 0.95, 0.84))
 _NIGHT_SKY = np.array((0.010, 0.013, 0.021))
-_DAY_SKY = np.array((0.62, 0.66, 0.72))
+_DAY_SKY = np.array((1.75, 1.70, 1.62))
 
 
 class Lighting:

@@ -2,86 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import cv2
-from mafs_model.synthetic.canvas import Bytes, Float
 from mafs_model.synthetic.config import CLASS_IDS, SceneConfig
+from mafs_model.synthetic.sprite import Sprite
 from mafs_model.synthetic.textures import fractal_noise, stack
 import numpy as np
 
 FACADE_PX_PER_M = 20
-
-
-@dataclass
-class Sprite:
-    """
-    Something flat and upright, at full size and at halves of it.
-
-    Args:
-        albedo: reflectance RGB and temperature, K, [h, w, 4].
-        alpha: coverage [h, w], 0..255.
-        labels: class ids [h, w].
-        width_m: width, m.
-        height_m: height, m.
-        emission: radiance RGB that needs no light, [h, w, 3], or None.
-
-    """
-
-    albedo: Float
-    alpha: Bytes
-    labels: Bytes
-    width_m: float
-    height_m: float
-    emission: Float | None = None
-    _half: Sprite | None = field(default=None, repr=False)
-
-    def lit(self, light: np.ndarray) -> Float:
-        """Radiance and temperature [h, w, 4] under light RGB [3]."""
-        out = self.albedo * np.array([*light, 1.0], np.float32)
-        if self.emission is not None:
-            out[..., :3] += self.emission
-        return out
-
-    def sized(self, width_px: float, height_px: float) -> Sprite:
-        """Return it reduced to between one and two times a size; drawn smaller it flickers."""
-        h, w = self.alpha.shape
-        if w < 2 * width_px or h < 2 * height_px or min(h, w) < 8:
-            return self
-        if self._half is None:
-            self._half = self._halve()
-        return self._half.sized(width_px, height_px)
-
-    def columns(self, start: float, end: float) -> Sprite:
-        """Return the part from start to end of the width, 0..1."""
-        w = self.alpha.shape[1]
-        part = slice(min(round(start * w), w - 2), max(round(start * w) + 2, round(end * w)))
-        return Sprite(self.albedo[:, part], np.ascontiguousarray(self.alpha[:, part]),
-                      self.labels[:, part], self.width_m, self.height_m,
-                      None if self.emission is None else self.emission[:, part])
-
-    def mirrored(self) -> Sprite:
-        """Return it facing the other way."""
-        emission = None if self.emission is None else self.emission[:, ::-1]
-        return Sprite(np.ascontiguousarray(self.albedo[:, ::-1]),
-                      np.ascontiguousarray(self.alpha[:, ::-1]),
-                      np.ascontiguousarray(self.labels[:, ::-1]),
-                      self.width_m, self.height_m, emission)
-
-    def _halve(self) -> Sprite:
-        h, w = self.alpha.shape
-        size = ((w + 1) // 2, (h + 1) // 2)
-        # A transparent pixel has a colour too, with next to no weight.
-        weight = self.alpha.astype(np.float32) / 255 + np.float32(1e-3)
-
-        def mean(image: Float) -> Float:
-            total = cv2.resize(image * weight[..., None], size, interpolation=cv2.INTER_AREA)
-            return total / cv2.resize(weight, size, interpolation=cv2.INTER_AREA)[..., None]
-
-        alpha = cv2.resize(self.alpha, size, interpolation=cv2.INTER_AREA)
-        labels = cv2.resize(self.labels, size, interpolation=cv2.INTER_NEAREST)
-        emission = None if self.emission is None else mean(self.emission)
-        return Sprite(mean(self.albedo), alpha, labels, self.width_m, self.height_m, emission)
 
 
 def facade(rng: np.random.Generator, config: SceneConfig, width_m: float,

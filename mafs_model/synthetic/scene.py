@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from mafs_model.synthetic.canvas import Canvas, Float
+from mafs_model.synthetic.canvas import Canvas
 from mafs_model.synthetic.config import SceneConfig
 from mafs_model.synthetic.geometry import Camera, FAR_M, NEAR_M
 from mafs_model.synthetic.ground import Ground, LOOP_M
 from mafs_model.synthetic.layout import House, Layout, RAIL_X_M
 from mafs_model.synthetic.lighting import Lighting
-from mafs_model.synthetic.props import Sprite
 from mafs_model.synthetic.sensors import ThermalCamera, VisibleCamera
 from mafs_model.synthetic.sky import sky
+from mafs_model.synthetic.sprite import Shade, Sprite
 from mafs_model.synthetic.vehicles import paint_car
 import numpy as np
 from numpy.typing import NDArray
@@ -129,8 +129,8 @@ class NightDrive:
         sprite = partial(self._sprite, canvas, camera)
         for house in layout.houses:
             for s in _repeats(house.s, camera.s, house.front.width_m):
-                depth = max(NEAR_M, s - camera.s)
-                yield depth + 4.0, partial(self._house, canvas, camera, house, s)
+                # Fronts stand beyond all else: painted first, however long they are.
+                yield FAR_M + s - camera.s, partial(self._house, canvas, camera, house, s)
         for place in layout.rail_places:
             for s in _repeats(place, camera.s, layout.rail.width_m):
                 yield max(NEAR_M, s - camera.s), partial(self._rail, canvas, camera, s)
@@ -150,20 +150,19 @@ class NightDrive:
         sprite = sprite.sized(2 * half, high)
         if mirrored:
             sprite = sprite.mirrored()
-        texture = self._through_haze(sprite.lit(self._lighting.at(s, x, camera.s)), depth)
-        canvas.sprite(u - half, v - high, u + half, v, texture, sprite.alpha, sprite.labels)
+        canvas.upright(u - half, v - high, u + half, v, sprite,
+                       self._shade(camera, s, x, depth))
 
-    def _through_haze(self, texture: Float, depth: float) -> Float:
-        """Fade a texture with its distance, in place."""
+    def _shade(self, camera: Camera, s: float, x: float, depth: float) -> Shade:
+        """Light at (s, x) and the air in between."""
         clear = float(np.exp(-depth / self._visibility()))
-        texture[..., :3] *= clear
-        texture[..., :3] += self._sky[int(0.44 * self.config.height), 0, :3] * (1 - clear)
-        return texture
+        veil = self._sky[int(camera.horizon), 0, :3] * (1 - clear)
+        return Shade(self._lighting.at(s, x, camera.s), clear, veil)
 
     def _house(self, canvas: Canvas, camera: Camera, house: House, s: float) -> None:
         """Paint a front, in pieces short enough for one light and a bent road."""
         front = house.front
-        pieces = 3
+        pieces = 3 if s - camera.s < 40 else 1
         for k in reversed(range(pieces)):
             self._wall(canvas, camera, front, house.x, s, k / pieces, (k + 1) / pieces)
 
@@ -180,14 +179,14 @@ class NightDrive:
         s0, s1 = s + start * wall.width_m, s + end * wall.width_m
         road = np.array([(s0, x, wall.height_m), (s1, x, wall.height_m), (s1, x, 0), (s0, x, 0)])
         corners = camera.project(road)
-        if np.ptp(corners[:, 0]) < 0.3:
+        left, right = corners[:, 0].min(), corners[:, 0].max()
+        if right - left < 0.3 or right < 0 or left > canvas.width:
             return
         middle = (s0 + s1) / 2
         size = np.ptp(corners, axis=0)
         part = wall.sized(size[0] / (end - start), size[1]).columns(start, end)
-        light = self._lighting.at(middle, x - np.sign(x) * 1.5, camera.s)
-        texture = self._through_haze(part.lit(light), middle - camera.s)
-        canvas.quad(corners, texture, part.alpha, int(wall.labels[0, 0]))
+        canvas.quad(corners, part, self._shade(camera, middle, x - np.sign(x) * 1.5,
+                                               middle - camera.s))
 
     def _lights(self, canvas: Canvas, camera: Camera, s: float, x: float, heading: int,
                 length: float) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import cv2
-from mafs_model.synthetic.canvas import Float
 from mafs_model.synthetic.config import SceneConfig
+from mafs_model.synthetic.sprite import Float
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +30,7 @@ class VisibleCamera:
         self._noise = 0.8 * grain + 0.35 * cv2.GaussianBlur(grain, (0, 0), 0.9) * 2
         y, x = np.mgrid[-1:1:config.height * 1j, -1:1:config.width * 1j]
         self._vignette = (1 - 0.22 * (x ** 2 + y ** 2) / 2).astype(np.float32)[..., None]
-        self._gain = np.float32(1.45 if config.daylight < 0.2 else 1.0)
+        self._gain = np.float32(1.45)
         self._night = config.daylight < 0.2
         self._scale = config.noise
         self._width = config.width

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import cv2
-from mafs_model.synthetic.canvas import Float
 from mafs_model.synthetic.config import SceneConfig
 from mafs_model.synthetic.geometry import Camera
+from mafs_model.synthetic.sprite import Float
 import numpy as np
 
 _NIGHT, _NIGHT_GLOW = np.array((0.012, 0.015, 0.028)), np.array((0.05, 0.036, 0.024))
