@@ -49,7 +49,7 @@ def fusion_page(document: Mapping[str, Any], *, rank: str = 'Qabf', labels: Path
     groups = document['groups']
     facts = {
         'pairs': str(len(document['names'])),
-        'methods': f'{len(own)} + {len(document["baselines"])} baselines',
+        'methods': (f'{len(own)} + ' if own else '') + f'{len(document["baselines"])} baselines',
         **{group: f'{len(names)} pairs' for group, names in groups.items()}}
     return page(
         'Fusion metrics', lead_of(document, own), facts,
@@ -61,7 +61,7 @@ def fusion_page(document: Mapping[str, Any], *, rank: str = 'Qabf', labels: Path
 
 def lead_of(document: Mapping[str, Any], own: Sequence[str]) -> str:
     """Return the sentence below the title."""
-    what = ', '.join(own) if own else 'the trivial baselines alone'
+    what = ', '.join(own) if own else 'The trivial baselines alone'
     return (f'{what}, measured on the pairs of {document["inputs"]["thermal"]} (thermal) and '
             f'{document["inputs"]["visible"]} (visible).')
 

@@ -45,7 +45,7 @@ td.name{font-weight:600}
 tr.base td.name{font-weight:400;color:var(--soft)}
 tr:last-child td{border-bottom:0}
 td.best{background:var(--best);color:var(--best-ink);font-weight:650}
-td.second{text-decoration:underline;text-underline-offset:3px}
+td.second span{text-decoration:underline;text-underline-offset:3px}
 td.up{color:var(--best-ink);font-weight:650}
 td.down{color:var(--s1);font-weight:650}
 td small,th small{color:var(--soft);font-weight:400}
@@ -144,6 +144,10 @@ def problems_note(problems: Sequence[str], most: int = 30) -> str:
 
 def cell(text: str, mark: str = '') -> str:
     """Return a table cell; mark is '', 'best', 'second', 'up', 'down' or 'name'."""
+    if mark == 'second':
+        # The underline is for the value, not for the small print below it.
+        value, separator, rest = text.partition('<small>')
+        text = f'<span>{value}</span>{separator}{rest}'
     kind = f' class="{mark}"' if mark else ''
     return f'<td{kind}>{text}</td>'
 
