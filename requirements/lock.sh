@@ -8,7 +8,7 @@ skip=(nvidia cuda triton)  # torch pins its own CUDA parts
 uv pip compile --universal --python-version 3.10 --no-header --no-annotate --no-strip-extras \
     --constraint <(echo 'torch==2.13.0') "$@" torch.txt core.txt train.txt onnx.txt openvino.txt \
     dev.txt ros.txt \
-    | grep -vE "^($(IFS='|'; echo "${skip[*]}"))|sys_platform == 'win32'" \
+    | grep -vE "^($(IFS='|'; echo "${skip[*]}"))|; sys_platform == 'win32'$" \
     | sed -E "s/ ; sys_platform (==|!=) '(linux|win32)'$//; s/\[[^]]*\]//" > constraints.tmp
 { echo "$header"; cat constraints.tmp; } > constraints.txt
 rm constraints.tmp

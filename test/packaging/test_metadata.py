@@ -159,3 +159,19 @@ def test_every_message_field_is_explained(root):
         for number, line in enumerate(lines, 1):
             if line and not line.startswith((' ', '#')):
                 assert '#' in line, f'{path.name}:{number}: no meaning and unit beside {line!r}'
+
+
+def test_pip_installs_every_data_file_of_the_packages(root, setup_lists):
+    # A wheel without its class tables would only be noticed by whoever installs it.
+    text = (root / 'setup.py').read_text(encoding='utf-8')
+    patterns = ast.literal_eval(re.search(r'^DATA = (\[.*?\])', text, re.M | re.S).group(1))
+    missed = []
+    for package in sorted(PROJECT):
+        folder = root / package
+        shipped = {path for pattern in patterns for path in folder.glob(pattern)}
+        missed += [
+            str(path.relative_to(root))
+            for path in folder.rglob('*')
+            if path.is_file() and path.suffix not in {'.py', '.pyc'} and path not in shipped
+        ]
+    assert not missed, f'not in package_data of setup.py: {missed}'
