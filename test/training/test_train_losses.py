@@ -144,7 +144,8 @@ class TestFusion:
         expected = (2 * intensity_loss(f, v, t) + 3 * gradient_loss(f, v, t)
                     + 5 * structure_loss(f, v, t))
         assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
-        assert FusionLoss(intensity=2, gradient=3, structure=5)(f, v, t)[0].item() == pytest.approx(loss.item())
+        module = FusionLoss(intensity=2, gradient=3, structure=5)
+        assert module(f, v, t)[0].item() == pytest.approx(loss.item())
         assert all(not term.requires_grad for term in terms.values())
         assert 'structure' not in fusion_loss(f, v, t, structure=0)[1]
 
@@ -152,7 +153,8 @@ class TestFusion:
         f, v, t = (images(rng, 1, 1, 40, 40) for _ in range(3))
         plain, _ = fusion_loss(f, v, t)
         more, terms = fusion_loss(f, v, t, information=2, edges=3, complement=4)
-        expected = plain + 2 * terms['information'] + 3 * terms['edges'] + 4 * terms['complement']
+        extra = 2 * terms['information'] + 3 * terms['edges'] + 4 * terms['complement']
+        expected = plain + extra
         assert more.item() == pytest.approx(expected.item(), rel=1e-6)
 
     def test_gradcheck(self, rng):
