@@ -164,9 +164,7 @@ def test_every_message_field_is_explained(root):
 def test_pip_installs_every_data_file_of_the_packages(root, setup_lists):
     # A wheel without its class tables would only be noticed by whoever installs it.
     text = (root / 'setup.py').read_text(encoding='utf-8')
-    patterns = ast.literal_eval(
-        re.search(r'^DATA = (\[.*?\])', text, re.MULTILINE | re.DOTALL).group(1)
-    )
+    patterns = ast.literal_eval(re.search(r'(?ms)^DATA = (\[.*?\])', text).group(1))
     missed = []
     for package in sorted(PROJECT):
         folder = root / package
