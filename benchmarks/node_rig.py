@@ -20,6 +20,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 IMAGE_TOPICS = ('fused/image', 'semantic/labels', 'semantic/confidence', 'semantic/overlay')
 PERIOD_NS = 33_333_333
+THERMAL_DELAY_NS = 3_000_000
 START_WITHIN_S = 60.0
 LEVEL_ERROR = 40  # rcl_interfaces/Log
 _BEGIN_NS = 1_700_000_000 * 10**9
@@ -162,7 +163,7 @@ class NodeRig:
         )
 
     def publish(self, index: int) -> int:
-        """Publish exposure number `index` of both cameras; return its stamp in ns."""
+        """Publish exposure number `index` of both cameras; return the visible stamp in ns."""
         from rclpy.time import Time
         from rosgraph_msgs.msg import Clock
 
@@ -177,7 +178,8 @@ class NodeRig:
             ('rgb/image_raw', visible[index % len(visible)]),
             ('thermal/image_raw', thermal[index % len(thermal)]),
         ):
-            message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
+            delay_ns = THERMAL_DELAY_NS if topic.startswith('thermal') else 0
+            message.header.stamp = Time(nanoseconds=stamp_ns + delay_ns).to_msg()
             self._cameras[topic].publish(message)
         return stamp_ns
 
@@ -199,6 +201,16 @@ class NodeRig:
             return 0
         stamp = self.statuses[-1].visible_stamp
         return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+    def wait_for_pair(self, stamp_ns: int, patience_s: float) -> bool:
+        """Execute callbacks until this pair or a later one is processed, or patience ends."""
+        deadline = time.monotonic() + patience_s
+        while self.newest_stamp_ns() < stamp_ns:
+            left = deadline - time.monotonic()
+            if left < 0 or self.process.poll() is not None:
+                return False
+            self._executor.spin_once(timeout_sec=left)
+        return True
 
     def endpoints(self) -> dict[str, int]:
         """Return how many subscriptions and publishers the node has in the graph."""

@@ -1,0 +1,98 @@
+"""The benchmarks of the node: short runs of the real thing, and that their bounds can break."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / 'benchmarks'))
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture
+def domain(ros_domain: int) -> str:
+    """Return the ROS domain of this session as an argument."""
+    return str(ros_domain)
+
+
+def _fake_rig(**changes):
+    status = {'pairs': 1000, 'processed': 1000, 'drop_reasons': [], 'drop_counts': []}
+    status |= changes
+    log = SimpleNamespace(read_text=lambda errors: changes.get('log', ''))
+    errors = changes.get('errors', [])
+    return SimpleNamespace(
+        statuses=[SimpleNamespace(**status)], errors=errors, log=log, received={}
+    )
+
+
+def _samples(**columns):
+    base = {'rss_mb': 100.0, 'threads': 9, 'files': 20, 'subscriptions': 4, 'publishers': 9}
+    count = 40
+    return [
+        {'pair': k, **base, **{name: values(k) for name, values in columns.items()}}
+        for k in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ('columns', 'status', 'expected'),
+    [
+        ({}, {}, None),
+        ({'rss_mb': lambda k: 100 + 0.2 * k}, {}, 'memory grew by 7'),
+        ({'rss_mb': lambda k: 100 + 0.1 * k}, {}, None),
+        ({'threads': lambda k: 9 + (k > 30)}, {}, 'threads went from 9 to 10'),
+        ({'subscriptions': lambda k: 4 - (k == 3)}, {}, 'subscriptions went from 3 to 4'),
+        ({}, {'log': 'Traceback (most recent call last)'}, '1 exceptions'),
+        ({}, {'drop_reasons': ['internal'], 'drop_counts': [2]}, '2 exceptions'),
+        ({}, {'errors': ['it broke']}, 'it broke'),
+        ({}, {'pairs': 900}, '10.0% of the pairs'),
+        ({}, {'processed': 500}, '50.0% of the pairs'),
+    ],
+)
+def test_every_bound_of_the_soak_can_break(ros_domain, columns, status, expected):
+    import soak
+
+    broken = soak.judge(_fake_rig(**status), _samples(**columns), 1000)['broken']
+    assert len(broken) == (0 if expected is None else 1)
+    assert expected is None or expected in broken[0]
+
+
+def test_short_soak(domain, tmp_path):
+    import soak
+
+    target = tmp_path / 'soak.json'
+    arguments = ['--pairs', '150', '--warm-up', '60', '--size', '320x240', '--domain', domain]
+    code = soak.main([*arguments, '--engine', 'classical', '--json', str(target)])
+    result = json.loads(target.read_text())
+    assert code == 0, result['broken']
+    assert result['pairs'] >= 0.98 * 210
+    assert all(count >= 0.9 * result['processed'] for count in result['received'].values())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.skipif(not os.environ.get('MAFS_LONG_TESTS'), reason='MAFS_LONG_TESTS is not set')
+def test_long_soak(domain):
+    import soak
+
+    assert soak.main(['--pairs', '10000', '--domain', domain]) == 0
+
+
+def test_overhead_is_measured(domain, tmp_path):
+    import node_overhead
+
+    target = tmp_path / 'overhead.json'
+    arguments = ['--pairs', '45', '--size', '320x240', '--only-bound', '--domain', domain]
+    node_overhead.main([*arguments, '--json', str(target)])
+    (row,) = json.loads(target.read_text())['cases'].values()
+    assert row['pairs'] >= 30
+    # The whole process does more than what its worker reports, and less than a core at 30 Hz.
+    assert 0.3 < row['cpu_median_ms'] < 33
+    assert row['inference_ms'] < 0.5
