@@ -14,12 +14,12 @@ from mafs_ros.demo.protocol import Commands, emit
 from mafs_ros.demo.schedule import Schedule, STREAMS
 from mafs_ros.demo.sources import thermal_encoding
 from mafs_ros.demo.store import FrameStore
-from mafs_ros.demo.topics import INPUT_FRAMES, INPUT_INFO_TOPIC, INPUT_TOPICS
+from mafs_ros.demo.topics import INPUT_DEPTH, INPUT_FRAMES, INPUT_INFO_TOPIC, INPUT_TOPICS
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 _SECOND_NS = 1_000_000_000
@@ -43,8 +43,9 @@ class Player(Node):
         super().__init__('mafs_demo_cameras')
         self._store = store
         self._schedule = schedule
+        profile = QoSProfile(depth=INPUT_DEPTH, reliability=QoSReliabilityPolicy.BEST_EFFORT)
         self._images = {
-            stream: self.create_publisher(Image, topic, qos_profile_sensor_data)
+            stream: self.create_publisher(Image, topic, profile)
             for stream, topic in INPUT_TOPICS.items()}
         self._info_publisher = self.create_publisher(
             CameraInfo, INPUT_INFO_TOPIC, qos_profile_sensor_data)

@@ -17,6 +17,7 @@ from mafs_model.errors import ConfigError
 from mafs_ros.demo.children import Child, child_environment, DemoError
 from mafs_ros.demo.sources import Sequence
 from mafs_ros.demo.store import FrameStore
+from mafs_ros.demo.topics import INPUT_DEPTH, INPUT_TOPICS
 
 # A new network is exported and measured on every backend when it is configured for the first time.
 _READY_TIMEOUT_S = 300.0
@@ -45,8 +46,12 @@ class NodeOptions:
 
     def command(self) -> list[str]:
         """Return the arguments of the node's process."""
+        # A core that is busy elsewhere for a moment must not cost frames: a longer queue than
+        # the default of live cameras, where old frames are worth nothing.
+        depths = {f'qos_overrides.{topic}.subscription.depth': str(INPUT_DEPTH)
+                  for topic in INPUT_TOPICS.values()}
         values = {'autostart': 'true', 'weights': self.weights, 'device': self.device,
-                  **self.parameters}
+                  **depths, **self.parameters}
         arguments = [part for name, value in values.items()
                      for part in ('-p', f'{name}:={value}')]
         return ['-m', 'mafs_ros.node', '--ros-args', *arguments]

@@ -12,5 +12,6 @@ CLASSES_TOPIC = f'{NODE}/semantic/classes'
 INFO_TOPIC = f'{NODE}/fused/camera_info'
 DIAGNOSTICS_TOPIC = '/diagnostics'
 INPUT_TOPICS = {'visible': '/rgb/image_raw', 'thermal': '/thermal/image_raw'}
+INPUT_DEPTH = 15  # frames; as many 640x480 images fit into the shared-memory segment
 INPUT_FRAMES = {'visible': 'rgb_optical_frame', 'thermal': 'thermal_optical_frame'}
 INPUT_INFO_TOPIC = '/rgb/camera_info'
