@@ -53,7 +53,7 @@ class BlendDecoder(nn.Module):
     GUIDANCE_SCALE = 16.0
     TONE_RANGE = 0.75
     FIRST_GUIDANCE = 2.0
-    FIRST_DETAIL_SHARPNESS = 64.0
+    FIRST_DETAIL_SHARPNESS = 256.0
     BASE_RADIUS_PX = 4
 
     def __init__(self, channels: int, hidden: int, stride: int) -> None:

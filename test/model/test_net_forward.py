@@ -177,7 +177,7 @@ def test_auxiliary_outputs_exist_in_training_only(variant):
     visible, thermal = images(40, 70, batch=2)
     assert model.eval()(visible, thermal).aux is None
     output = model.train()(visible, thermal)
-    assert [logits.shape for logits in output.aux.stage_logits][0][:2] == (2, 9)
+    assert output.aux.stage_logits[0].shape[:2] == (2, 9)
     sizes = [tuple(logits.shape[2:]) for logits in output.aux.stage_logits]
     assert sizes == [(64 // s, 96 // s) for s in reversed(model.config.strides[-len(sizes):])]
     assert output.aux.binary_logits.shape == (2, 1, 16, 24)
