@@ -123,6 +123,23 @@ def foreign_weights(folder: Path) -> Path:
     return path
 
 
+def weights_of_another_architecture(folder: Path) -> Path:
+    torch = pytest.importorskip('torch')
+    from mafs_model.checkpoint import build_metadata, save_checkpoint
+    from mafs_model.classes import ClassTable
+    from mafs_model.config import create_config
+    from mafs_model.mafs import MAFS
+    model = MAFS(create_config('mafs_t', num_classes=9))
+    state = dict(model.state_dict())
+    del state[min(state)]
+    state[max(state)] = torch.zeros(1, 2, 3)
+    state['foreign.weight'] = torch.zeros(3)
+    path = folder / 'other.safetensors'
+    save_checkpoint(path, state, build_metadata(
+        model.config.to_dict(), ClassTable.load('mfnet')))
+    return path
+
+
 def pickled_weights(folder: Path) -> Path:
     path = folder / 'weights.pth'
     path.write_bytes(pickle.dumps({'state_dict': {}}))
@@ -146,10 +163,11 @@ def malformed_homography(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(('name', 'make', 'words', 'correct'), [
-    ('weights', missing_weights, 'missing.safetensors', 'default'),
-    ('weights', truncated_weights, 'truncated.safetensors', 'default'),
-    ('weights', foreign_weights, 'foreign.safetensors', 'default'),
-    ('weights', pickled_weights, 'weights.pth', 'default'),
+    ('weights', missing_weights, 'missing.safetensors', 'classical'),
+    ('weights', truncated_weights, 'truncated.safetensors', 'classical'),
+    ('weights', foreign_weights, 'foreign.safetensors', 'classical'),
+    ('weights', weights_of_another_architecture, 'other.safetensors', 'classical'),
+    ('weights', pickled_weights, 'weights.pth', 'classical'),
     ('classes', lambda folder: 'cityscapes', "'cityscapes'", 'mfnet'),
     ('classes', malformed_classes, 'classes.yaml', ''),
     ('thermal.homography_file', malformed_homography, 'homography.yaml', ''),
@@ -158,7 +176,8 @@ def malformed_homography(folder: Path) -> Path:
 def test_bad_file_is_logged_and_can_be_corrected(
         make_node: MakeNode, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str,
         make: Callable[[Path], Any], words: str, correct: str) -> None:
-    node = make_node(**{name.replace('.', '__'): str(make(tmp_path))})
+    # Libraries of other backends keep threads of their own from their import on.
+    node = make_node(backend='torch', **{name.replace('.', '__'): str(make(tmp_path))})
     start = resources(node)
     assert node.trigger_configure() == FAILURE
     assert state(node) == 'unconfigured'
