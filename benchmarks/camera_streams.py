@@ -26,8 +26,15 @@ class Message:
 
 
 def simulate(
-    count: int, *, rate_hz: float = 30.0, jitter_ms: float = 2.0, uniform: bool = False,
-    drop: float = 0.02, phase_ms: float = 4.0, latency_ms: float = 8.0, seed: int = 0,
+    count: int,
+    *,
+    rate_hz: float = 30.0,
+    jitter_ms: float = 2.0,
+    uniform: bool = False,
+    drop: float = 0.02,
+    phase_ms: float = 4.0,
+    latency_ms: float = 8.0,
+    seed: int = 0,
 ) -> list[Message]:
     """
     Return two streams of the same exposures in the order of arrival.

@@ -63,9 +63,11 @@ def approximate(messages: list[Message], slop_s: float) -> Result:
     filters = {'visible': _Filter(), 'thermal': _Filter()}
     pairs: list[tuple[int, int]] = []
     synchronizer = message_filters.ApproximateTimeSynchronizer(
-        list(filters.values()), QUEUE_SIZE, slop_s)
+        list(filters.values()), QUEUE_SIZE, slop_s
+    )
     synchronizer.registerCallback(
-        lambda visible, thermal: pairs.append((visible.width, thermal.width)))
+        lambda visible, thermal: pairs.append((visible.width, thermal.width))
+    )
     prepared = []
     for message in messages:
         image = Image(width=message.index)
@@ -100,9 +102,13 @@ def measure(count: int, seed: int) -> list[dict[str, Any]]:
                 if method is not None:
                     pairs, seconds = method(messages, slop_s)
                     true = sum(visible == thermal for visible, thermal in pairs)
-                    row |= {'pairs': len(pairs), 'possible': possible,
-                            'true_share': true / len(pairs), 'found_share': true / possible,
-                            'us_per_message': 1e6 * seconds / len(messages)}
+                    row |= {
+                        'pairs': len(pairs),
+                        'possible': possible,
+                        'true_share': true / len(pairs),
+                        'found_share': true / possible,
+                        'us_per_message': 1e6 * seconds / len(messages),
+                    }
                 rows.append(row)
     return rows
 
@@ -115,13 +121,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the rows as JSON')
     options = parser.parse_args(arguments)
     rows = measure(options.count, options.seed)
-    print(f'{"jitter":<13} {"slop":>6}  {"method":<28} {"true":>7} {"found":>7} '
-          f'{"us/message":>11}')
+    print(
+        f'{"jitter":<13} {"slop":>6}  {"method":<28} {"true":>7} {"found":>7} {"us/message":>11}'
+    )
     for row in rows:
         figures = 'not installed'
         if 'pairs' in row:
-            figures = (f'{100 * row["true_share"]:6.1f}% {100 * row["found_share"]:6.1f}% '
-                       f'{row["us_per_message"]:11.1f}')
+            figures = (
+                f'{100 * row["true_share"]:6.1f}% {100 * row["found_share"]:6.1f}% '
+                f'{row["us_per_message"]:11.1f}'
+            )
         print(f'{row["jitter"]:<13} {row["slop_s"]:>5g}s  {row["method"]:<28} {figures}')
     if options.json is not None:
         options.json.write_text(json.dumps(rows, indent=2) + '\n', encoding='utf-8')

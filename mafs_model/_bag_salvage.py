@@ -62,8 +62,8 @@ def _take(stream: BinaryIO, size: int) -> bytes:
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:
-    size, = struct.unpack_from('<I', data, at)
-    return data[at + 4:at + 4 + size].decode('utf-8', 'replace'), at + 4 + size
+    (size,) = struct.unpack_from('<I', data, at)
+    return data[at + 4 : at + 4 + size].decode('utf-8', 'replace'), at + 4 + size
 
 
 class _McapState:
@@ -114,11 +114,11 @@ def _records(kind: int, body: bytes, complete: bool) -> Iterator[tuple[int, byte
     """Yield the record itself, or those inside a chunk as far as it goes."""
     if kind == _CHUNK:
         compression, at = _text(body, 28)
-        data = _decompress(compression, body[at + 8:])
+        data = _decompress(compression, body[at + 8 :])
         at = 0
         while at < len(data):
             inner_kind, length = struct.unpack_from('<BQ', data, at)
-            inner = data[at + 9:at + 9 + length]
+            inner = data[at + 9 : at + 9 + length]
             if len(inner) < length:
                 raise _EarlyEndError
             yield inner_kind, inner
@@ -139,8 +139,9 @@ def _decompress(compression: str, data: bytes) -> bytes:
         if compression == 'zstd':
             return bytes(_zstd().ZstdDecompressor().decompress(data))
     except ImportError as error:
-        raise BagError(f'a chunk is compressed with {compression}, which needs the package '
-                       f'{error.name}') from error
+        raise BagError(
+            f'a chunk is compressed with {compression}, which needs the package {error.name}'
+        ) from error
     except Exception as error:  # each library has its own error type
         raise _EarlyEndError from error
     raise BagError(f'a chunk is compressed with {compression!r}, expected zstd or lz4')

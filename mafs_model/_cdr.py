@@ -48,9 +48,10 @@ class _Reader:
     def take(self, size: int) -> memoryview:
         end = self._at + size
         if end > len(self._data):
-            raise ImageError('data', f'message ends after {len(self._data)} bytes, '
-                             f'expected at least {end}')
-        taken = self._data[self._at:end]
+            raise ImageError(
+                'data', f'message ends after {len(self._data)} bytes, expected at least {end}'
+            )
+        taken = self._data[self._at : end]
         self._at = end
         return taken
 
@@ -61,11 +62,11 @@ class _Reader:
         return layout.unpack(self.take(layout.size))
 
     def string(self) -> str:
-        size, = self.integers('I')
+        (size,) = self.integers('I')
         return bytes(self.take(size)).rstrip(b'\x00').decode('utf-8', 'replace')
 
     def octets(self) -> memoryview:
-        size, = self.integers('I')
+        (size,) = self.integers('I')
         return self.take(size)
 
 
@@ -94,7 +95,7 @@ def parse_image(message_type: str, data: bytes) -> ImageMessage:
     height, width = reader.integers('II')
     encoding = reader.string()
     is_bigendian = bool(reader.take(1)[0])
-    step, = reader.integers('I')
+    (step,) = reader.integers('I')
     buffer = ImageBuffer(height, width, encoding, is_bigendian, step, reader.octets())
     return ImageMessage(stamp_ns, frame_id, buffer)
 

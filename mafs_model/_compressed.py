@@ -67,12 +67,12 @@ def _read_png(data: bytes) -> CompressedHeader:
         end = position + 12 + length
         if end > len(data):
             break
-        checksum, = struct.unpack_from('>I', data, end - 4)
-        if zlib.crc32(view[position + 4:end - 4]) != checksum:
+        (checksum,) = struct.unpack_from('>I', data, end - 4)
+        if zlib.crc32(view[position + 4 : end - 4]) != checksum:
             name = kind.decode('ascii', 'replace')
             raise ImageError('decode', f'PNG is corrupt: checksum of chunk {name!r} is wrong')
         if header is None:
-            header = _png_header(kind, bytes(view[position + 8:end - 4]))
+            header = _png_header(kind, bytes(view[position + 8 : end - 4]))
         if kind == b'IEND':
             return header
         position = end
@@ -101,8 +101,8 @@ def _read_jpeg(data: bytes) -> CompressedHeader:
             continue
         if marker == 0xD9:
             break
-        length, = struct.unpack_from('>H', data, position + 2)
-        body = data[position + 4:position + 2 + length]
+        (length,) = struct.unpack_from('>H', data, position + 2)
+        body = data[position + 4 : position + 2 + length]
         if length < 2 or len(body) < length - 2:
             break
         position += 2 + length
@@ -110,8 +110,9 @@ def _read_jpeg(data: bytes) -> CompressedHeader:
             if len(body) < 6:
                 raise ImageError('decode', 'JPEG is corrupt: its frame header is too short')
             bit_depth, height, width, components = struct.unpack_from('>BHHB', body)
-            header = CompressedHeader('jpeg', height, width, 1 if components == 1 else 3,
-                                      bit_depth)
+            header = CompressedHeader(
+                'jpeg', height, width, 1 if components == 1 else 3, bit_depth
+            )
         elif marker == 0xDA:
             scan_end = _JPEG_SCAN_END.search(data, position)
             if scan_end is None:

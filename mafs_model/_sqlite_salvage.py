@@ -35,7 +35,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, int, bytes]]:
         header = stream.read(100)
         if len(header) < 100:
             return
-        page_size, = struct.unpack_from('>H', header, 16)
+        (page_size,) = struct.unpack_from('>H', header, 16)
         page_size = 65536 if page_size == 1 else page_size
         usable = page_size - header[20]
         if page_size < 512:
@@ -49,7 +49,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, int, bytes]]:
             rows.clear()
             for cell in range(struct.unpack_from('>H', page, 3)[0]):
                 try:
-                    start, = struct.unpack_from('>H', page, 8 + 2 * cell)
+                    (start,) = struct.unpack_from('>H', page, 8 + 2 * cell)
                     rows.append(_row(stream, page, start, page_size, usable))
                 except (_IncompleteError, struct.error, IndexError):
                     continue
@@ -70,7 +70,11 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _row(
-    stream: BinaryIO, page: bytes, start: int, page_size: int, usable: int,
+    stream: BinaryIO,
+    page: bytes,
+    start: int,
+    page_size: int,
+    usable: int,
 ) -> tuple[int, int, int, bytes]:
     """Return (row id, topic id, timestamp, data) of the cell at `start`."""
     payload_size, at = _varint(page, start)
@@ -87,30 +91,35 @@ def _row(
     for kind in kinds[:3]:
         size = _INTEGER_SIZES.get(kind, 0)
         constant = kind - 8 if kind in (8, 9) else 0
-        numbers.append(int.from_bytes(payload[at:at + size], 'big', signed=True) or constant)
+        numbers.append(int.from_bytes(payload[at : at + size], 'big', signed=True) or constant)
         at += size
-    data = payload[at:at + (kinds[3] - 12) // 2]
+    data = payload[at : at + (kinds[3] - 12) // 2]
     return row_id, numbers[1], numbers[2], data
 
 
 def _payload(
-    stream: BinaryIO, page: bytes, at: int, size: int, page_size: int, usable: int,
+    stream: BinaryIO,
+    page: bytes,
+    at: int,
+    size: int,
+    page_size: int,
+    usable: int,
 ) -> bytes:
     """Return the bytes of a row, those on overflow pages included."""
     if size <= usable - 35:
-        return page[at:at + size]
+        return page[at : at + size]
     least = (usable - 12) * 32 // 255 - 23
     local = least + (size - least) % (usable - 4)
     local = local if local <= usable - 35 else least
-    parts = [page[at:at + local]]
-    following, = struct.unpack_from('>I', page, at + local)
+    parts = [page[at : at + local]]
+    (following,) = struct.unpack_from('>I', page, at + local)
     missing = size - local
     while missing > 0:
         stream.seek((following - 1) * page_size)
         overflow = stream.read(page_size)
         if not following or len(overflow) < page_size:
             raise _IncompleteError
-        following, = struct.unpack_from('>I', overflow)
-        parts.append(overflow[4:4 + min(missing, usable - 4)])
+        (following,) = struct.unpack_from('>I', overflow)
+        parts.append(overflow[4 : 4 + min(missing, usable - 4)])
         missing -= usable - 4
     return b''.join(parts)

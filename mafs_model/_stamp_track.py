@@ -148,7 +148,7 @@ class StampTrack:
     def neighbours(self, stamp_ns: int) -> list[Entry]:
         """Return the entries just before and at or after a stamp (0 to 2 of them)."""
         index = bisect_left(self._stamps, stamp_ns)
-        return self._entries[max(index - 1, 0):index + 1]
+        return self._entries[max(index - 1, 0) : index + 1]
 
     def earliest_next_ns(self) -> int | None:
         """Return the smallest stamp that may still come; None while nothing is known."""

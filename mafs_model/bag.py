@@ -31,8 +31,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
-    'BagImage', 'BagReader', 'BagTopic', 'BagWriter', 'COMPRESSED_TYPE', 'IMAGE_TYPE',
-    'RawMessage', 'open_bag',
+    'BagImage',
+    'BagReader',
+    'BagTopic',
+    'BagWriter',
+    'COMPRESSED_TYPE',
+    'IMAGE_TYPE',
+    'RawMessage',
+    'open_bag',
 ]
 
 Kind = Literal['visible', 'thermal']
@@ -132,19 +138,22 @@ class BagReader:
         counts: dict[str, int] = {}
         for connection in reader.connections:
             counts[connection.topic] = counts.get(connection.topic, 0) + connection.msgcount
-            self.topics[connection.topic] = BagTopic(
-                connection.msgtype, counts[connection.topic])
+            self.topics[connection.topic] = BagTopic(connection.msgtype, counts[connection.topic])
 
     def _open_damaged(self, reason: str) -> None:
         """Fall back to reading the storage files front to back."""
         files = sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]
         if any(name.suffixes[-2:] in (['.mcap', '.zstd'], ['.db3', '.zstd']) for name in files):
-            raise BagError(f'bag {self.path} is damaged and compressed as a file: decompress it '
-                           f'with zstd -d first ({reason})')
+            raise BagError(
+                f'bag {self.path} is damaged and compressed as a file: decompress it '
+                f'with zstd -d first ({reason})'
+            )
         storages = [name for name in files if name.suffix in _STORAGE_SUFFIXES]
         if not storages:
-            raise BagError(f'{self.path} is not a rosbag2 bag: expected a folder with '
-                           f'metadata.yaml, or an .mcap or .db3 file ({reason})')
+            raise BagError(
+                f'{self.path} is not a rosbag2 bag: expected a folder with '
+                f'metadata.yaml, or an .mcap or .db3 file ({reason})'
+            )
         metadata = self.path / 'metadata.yaml'
         if self.path.is_dir() and metadata.is_file():
             text = metadata.read_text(encoding='utf-8', errors='replace')
@@ -180,19 +189,25 @@ class BagReader:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self.close()
 
     def image_topics(self) -> list[str]:
         """Return the topics that carry images, raw or compressed."""
-        return [name for name, topic in self.topics.items()
-                if topic.type in (IMAGE_TYPE, COMPRESSED_TYPE)]
+        return [
+            name
+            for name, topic in self.topics.items()
+            if topic.type in (IMAGE_TYPE, COMPRESSED_TYPE)
+        ]
 
     def _describe(self) -> str:
         listed = ', '.join(
-            f'{name} ({topic.type}, {topic.count})' for name, topic in sorted(self.topics.items()))
+            f'{name} ({topic.type}, {topic.count})' for name, topic in sorted(self.topics.items())
+        )
         return f'topics there: {listed or "none"}'
 
     def messages(self, *topics: str) -> Iterator[RawMessage]:
@@ -227,7 +242,9 @@ class BagReader:
                     yield RawMessage(topic, kind, receive_ns, plain)
 
     def images(
-        self, *topics: str, kinds: Mapping[str, Kind] | None = None,
+        self,
+        *topics: str,
+        kinds: Mapping[str, Kind] | None = None,
     ) -> Iterator[BagImage]:
         """
         Yield the images of some topics, of all image topics if none is named, by receive time.
@@ -247,8 +264,10 @@ class BagReader:
         for topic in wanted:
             found = self.topics.get(topic)
             if found is not None and found.type not in (IMAGE_TYPE, COMPRESSED_TYPE):
-                raise BagError(f'topic {topic} of bag {self.path} has type {found.type}, expected '
-                               f'{IMAGE_TYPE} or {COMPRESSED_TYPE}; {self._describe()}')
+                raise BagError(
+                    f'topic {topic} of bag {self.path} has type {found.type}, expected '
+                    f'{IMAGE_TYPE} or {COMPRESSED_TYPE}; {self._describe()}'
+                )
         if not wanted:
             raise BagError(f'bag {self.path} has no image topics; {self._describe()}')
         messages = self.messages(*wanted)

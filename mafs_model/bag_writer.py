@@ -25,7 +25,8 @@ def import_rosbags() -> Any:
         import rosbags.typesys
     except ImportError as error:
         raise BagError(
-            f'bags need the Python package rosbags ({error}): pip install rosbags') from error
+            f'bags need the Python package rosbags ({error}): pip install rosbags'
+        ) from error
     return rosbags
 
 
@@ -48,7 +49,11 @@ class BagWriter:
     """
 
     def __init__(
-        self, path: str | Path, *, overwrite: bool = False, compress: bool = False,
+        self,
+        path: str | Path,
+        *,
+        overwrite: bool = False,
+        compress: bool = False,
     ) -> None:
         self.path = Path(path)
         rosbags = import_rosbags()
@@ -61,10 +66,12 @@ class BagWriter:
         module = rosbags.rosbag2
         # Version 8 spells QoS the way every distribution from Humble on can read.
         self._writer = module.Writer(
-            self.path, version=8, storage_plugin=module.StoragePlugin.MCAP)
+            self.path, version=8, storage_plugin=module.StoragePlugin.MCAP
+        )
         if compress:
             self._writer.set_compression(
-                module.CompressionMode.STORAGE, module.CompressionFormat.ZSTD)
+                module.CompressionMode.STORAGE, module.CompressionFormat.ZSTD
+            )
         self._types = rosbags.typesys.get_typestore(rosbags.typesys.Stores.ROS2_JAZZY)
         self._parse_definition = rosbags.typesys.get_types_from_msg
         self._unknown_type = rosbags.typesys.TypesysError
@@ -75,7 +82,9 @@ class BagWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
@@ -119,8 +128,8 @@ class BagWriter:
             return
         try:
             self._connections[topic] = self._writer.add_connection(
-                topic, message_type, typestore=self._types,
-                offered_qos_profiles=_qos(latched))
+                topic, message_type, typestore=self._types, offered_qos_profiles=_qos(latched)
+            )
         except self._unknown_type as error:
             raise BagError(f'message type {message_type} of topic {topic} is not known') from error
 
@@ -130,7 +139,12 @@ class BagWriter:
         self._writer.write(self._connections[topic], receive_ns, data)
 
     def write_image(
-        self, topic: str, stamp_ns: int, frame_id: str, image: NDArray[Any], encoding: str,
+        self,
+        topic: str,
+        stamp_ns: int,
+        frame_id: str,
+        image: NDArray[Any],
+        encoding: str,
         receive_ns: int | None = None,
     ) -> None:
         """
@@ -148,16 +162,29 @@ class BagWriter:
         image = np.ascontiguousarray(image, image.dtype.newbyteorder('<'))
         height, width = image.shape[:2]
         buffer = ImageBuffer(height, width, encoding, False, image[0].nbytes, image.data)
-        self.write(topic, IMAGE_TYPE, stamp_ns if receive_ns is None else receive_ns,
-                   serialize_image(stamp_ns, frame_id, buffer))
+        self.write(
+            topic,
+            IMAGE_TYPE,
+            stamp_ns if receive_ns is None else receive_ns,
+            serialize_image(stamp_ns, frame_id, buffer),
+        )
 
     def write_compressed(
-        self, topic: str, stamp_ns: int, frame_id: str, image_format: str, data: Any,
+        self,
+        topic: str,
+        stamp_ns: int,
+        frame_id: str,
+        image_format: str,
+        data: Any,
         receive_ns: int | None = None,
     ) -> None:
         """Write a JPEG or PNG stream as sensor_msgs/CompressedImage."""
-        self.write(topic, COMPRESSED_TYPE, stamp_ns if receive_ns is None else receive_ns,
-                   serialize_compressed(stamp_ns, frame_id, image_format, data))
+        self.write(
+            topic,
+            COMPRESSED_TYPE,
+            stamp_ns if receive_ns is None else receive_ns,
+            serialize_compressed(stamp_ns, frame_id, image_format, data),
+        )
 
 
 def _qos(latched: bool) -> Sequence[Any]:
@@ -173,5 +200,16 @@ def _qos(latched: bool) -> Sequence[Any]:
 
     forever = QosTime(2147483647, 4294967295)
     durability = QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE
-    return [Qos(QosHistory.KEEP_LAST, 1 if latched else 10, QosReliability.RELIABLE, durability,
-                forever, forever, QosLiveliness.AUTOMATIC, forever, False)]
+    return [
+        Qos(
+            QosHistory.KEEP_LAST,
+            1 if latched else 10,
+            QosReliability.RELIABLE,
+            durability,
+            forever,
+            forever,
+            QosLiveliness.AUTOMATIC,
+            forever,
+            False,
+        )
+    ]

@@ -19,8 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    'CompressedHeader', 'ImageBuffer', 'MAX_SIDE_PX', 'SUPPORTED_ENCODINGS', 'check_size',
-    'decode_compressed', 'is_colour', 'probe_compressed', 'to_thermal', 'to_visible', 'view',
+    'CompressedHeader',
+    'ImageBuffer',
+    'MAX_SIDE_PX',
+    'SUPPORTED_ENCODINGS',
+    'check_size',
+    'decode_compressed',
+    'is_colour',
+    'probe_compressed',
+    'to_thermal',
+    'to_visible',
+    'view',
 ]
 
 # No camera of this kind is larger; a damaged header easily claims more, and an image of
@@ -29,10 +38,20 @@ MAX_SIDE_PX = 16384
 MAX_PIXELS = 64 * 1024 * 1024
 
 _NAMED: dict[str, tuple[str, int]] = {
-    'rgb8': ('u1', 3), 'bgr8': ('u1', 3), 'rgba8': ('u1', 4), 'bgra8': ('u1', 4),
-    'rgb16': ('u2', 3), 'bgr16': ('u2', 3), 'rgba16': ('u2', 4), 'bgra16': ('u2', 4),
-    'mono8': ('u1', 1), 'mono16': ('u2', 1),
-    'yuv422': ('u1', 2), 'uyvy': ('u1', 2), 'yuv422_yuy2': ('u1', 2), 'yuyv': ('u1', 2),
+    'rgb8': ('u1', 3),
+    'bgr8': ('u1', 3),
+    'rgba8': ('u1', 4),
+    'bgra8': ('u1', 4),
+    'rgb16': ('u2', 3),
+    'bgr16': ('u2', 3),
+    'rgba16': ('u2', 4),
+    'bgra16': ('u2', 4),
+    'mono8': ('u1', 1),
+    'mono16': ('u2', 1),
+    'yuv422': ('u1', 2),
+    'uyvy': ('u1', 2),
+    'yuv422_yuy2': ('u1', 2),
+    'yuyv': ('u1', 2),
     **{f'bayer_{phase}8': ('u1', 1) for phase in ('rggb', 'bggr', 'gbrg', 'grbg')},
     **{f'bayer_{phase}16': ('u2', 1) for phase in ('rggb', 'bggr', 'gbrg', 'grbg')},
 }
@@ -43,18 +62,29 @@ SUPPORTED_ENCODINGS = (*_NAMED, '8UC1..4', '16UC1..4', '32FC1..4')
 
 # OpenCV names a mosaic by the 2x2 block one pixel in from the corner, ROS by the corner itself.
 _BAYER_TO_RGB = {
-    'rggb': cv2.COLOR_BayerBG2RGB, 'bggr': cv2.COLOR_BayerRG2RGB,
-    'gbrg': cv2.COLOR_BayerGR2RGB, 'grbg': cv2.COLOR_BayerGB2RGB,
+    'rggb': cv2.COLOR_BayerBG2RGB,
+    'bggr': cv2.COLOR_BayerRG2RGB,
+    'gbrg': cv2.COLOR_BayerGR2RGB,
+    'grbg': cv2.COLOR_BayerGB2RGB,
 }
 _TO_RGB = {
-    'bgr8': cv2.COLOR_BGR2RGB, 'rgba8': cv2.COLOR_RGBA2RGB, 'bgra8': cv2.COLOR_BGRA2RGB,
-    'mono8': cv2.COLOR_GRAY2RGB, '8UC1': cv2.COLOR_GRAY2RGB,
+    'bgr8': cv2.COLOR_BGR2RGB,
+    'rgba8': cv2.COLOR_RGBA2RGB,
+    'bgra8': cv2.COLOR_BGRA2RGB,
+    'mono8': cv2.COLOR_GRAY2RGB,
+    '8UC1': cv2.COLOR_GRAY2RGB,
     # Unnamed channels are in OpenCV's order.
-    '8UC3': cv2.COLOR_BGR2RGB, '8UC4': cv2.COLOR_BGRA2RGB,
-    'bgr16': cv2.COLOR_BGR2RGB, 'rgba16': cv2.COLOR_RGBA2RGB, 'bgra16': cv2.COLOR_BGRA2RGB,
-    '16UC3': cv2.COLOR_BGR2RGB, '16UC4': cv2.COLOR_BGRA2RGB,
-    'yuv422': cv2.COLOR_YUV2RGB_UYVY, 'uyvy': cv2.COLOR_YUV2RGB_UYVY,
-    'yuv422_yuy2': cv2.COLOR_YUV2RGB_YUY2, 'yuyv': cv2.COLOR_YUV2RGB_YUY2,
+    '8UC3': cv2.COLOR_BGR2RGB,
+    '8UC4': cv2.COLOR_BGRA2RGB,
+    'bgr16': cv2.COLOR_BGR2RGB,
+    'rgba16': cv2.COLOR_RGBA2RGB,
+    'bgra16': cv2.COLOR_BGRA2RGB,
+    '16UC3': cv2.COLOR_BGR2RGB,
+    '16UC4': cv2.COLOR_BGRA2RGB,
+    'yuv422': cv2.COLOR_YUV2RGB_UYVY,
+    'uyvy': cv2.COLOR_YUV2RGB_UYVY,
+    'yuv422_yuy2': cv2.COLOR_YUV2RGB_YUY2,
+    'yuyv': cv2.COLOR_YUV2RGB_YUY2,
 }
 _RGB = ('rgb8', 'rgb16')
 _LUMA_CHANNEL = {'yuv422': 1, 'uyvy': 1, 'yuv422_yuy2': 0, 'yuyv': 0}
@@ -96,8 +126,10 @@ def check_size(height: int, width: int) -> None:
     sides = 1 <= height <= MAX_SIDE_PX and 1 <= width <= MAX_SIDE_PX
     if not sides or height * width > MAX_PIXELS:
         raise ImageError(
-            'size', f'image is {width}x{height}, expected 1x1 to {MAX_SIDE_PX} a side and '
-            f'{MAX_PIXELS // 2**20} Mpixel')
+            'size',
+            f'image is {width}x{height}, expected 1x1 to {MAX_SIDE_PX} a side and '
+            f'{MAX_PIXELS // 2**20} Mpixel',
+        )
 
 
 def _layout(encoding: str) -> tuple[str, int]:
@@ -109,7 +141,8 @@ def _layout(encoding: str) -> tuple[str, int]:
     if match is None:
         shown = encoding if len(encoding) <= 40 else encoding[:40] + '...'
         raise ImageError(
-            'encoding', f'encoding is {shown!r}, expected one of {", ".join(SUPPORTED_ENCODINGS)}')
+            'encoding', f'encoding is {shown!r}, expected one of {", ".join(SUPPORTED_ENCODINGS)}'
+        )
     return _GENERIC_DTYPE[match[1]], int(match[2])
 
 
@@ -136,13 +169,17 @@ def view(buffer: ImageBuffer) -> NDArray[Any]:
     pixel = dtype.itemsize * channels
     if buffer.step < buffer.width * pixel:
         raise ImageError(
-            'step', f'step is {buffer.step} bytes, expected at least {buffer.width * pixel} '
-            f'({buffer.width} columns of {buffer.encoding})')
+            'step',
+            f'step is {buffer.step} bytes, expected at least {buffer.width * pixel} '
+            f'({buffer.width} columns of {buffer.encoding})',
+        )
     size = memoryview(buffer.data).nbytes
     if size != buffer.step * buffer.height:
         raise ImageError(
-            'data', f'data has {size} bytes, expected {buffer.step * buffer.height} '
-            f'(step {buffer.step} x height {buffer.height})')
+            'data',
+            f'data has {size} bytes, expected {buffer.step * buffer.height} '
+            f'(step {buffer.step} x height {buffer.height})',
+        )
     shape: tuple[int, ...] = (buffer.height, buffer.width)
     strides: tuple[int, ...] = (buffer.step, pixel)
     if channels > 1:
@@ -184,16 +221,19 @@ def to_visible(buffer: ImageBuffer) -> NDArray[np.uint8]:
         return _to_8_bit(image)
     if encoding.startswith('bayer_'):
         if min(image.shape) < 2:
-            raise ImageError('size', f'mosaic is {buffer.width}x{buffer.height}, '
-                             'expected at least 2x2')
+            raise ImageError(
+                'size', f'mosaic is {buffer.width}x{buffer.height}, expected at least 2x2'
+            )
         code = _BAYER_TO_RGB[encoding[6:10]]
         return _to_8_bit(cv2.cvtColor(_for_opencv(image), code))
     if encoding in _LUMA_CHANNEL and buffer.width % 2:
         raise ImageError('size', f'width is {buffer.width}, expected an even one for {encoding}')
     if encoding in _THERMAL_ONLY:
         raise ImageError(
-            'encoding', f'encoding of the visible image is {encoding!r}, which thermal cameras '
-            'send: are the two topics swapped?')
+            'encoding',
+            f'encoding of the visible image is {encoding!r}, which thermal cameras '
+            'send: are the two topics swapped?',
+        )
     conversion = _TO_RGB.get(encoding)
     if conversion is None:
         raise ImageError('encoding', f'encoding {encoding!r} does not say how to make RGB of it')
@@ -225,8 +265,10 @@ def to_thermal(buffer: ImageBuffer) -> NDArray[Any]:
     if encoding.startswith('bayer_') or (encoding not in _TO_RGB and encoding not in _RGB):
         _layout(encoding)
         raise ImageError(
-            'encoding', f'encoding of the thermal image is {encoding!r}, expected one of '
-            f'{", ".join(_THERMAL)} or colour-mapped rgb8, bgr8, rgba8, bgra8')
+            'encoding',
+            f'encoding of the thermal image is {encoding!r}, expected one of '
+            f'{", ".join(_THERMAL)} or colour-mapped rgb8, bgr8, rgba8, bgra8',
+        )
     return _luminance(to_visible(buffer))
 
 
@@ -244,7 +286,9 @@ def probe_compressed(data: Any) -> CompressedHeader:
 
 
 def decode_compressed(
-    format: str, data: Any, kind: Literal['visible', 'thermal'] = 'visible',  # noqa: A002
+    format: str,
+    data: Any,
+    kind: Literal['visible', 'thermal'] = 'visible',
 ) -> NDArray[Any]:
     """
     Decode sensor_msgs/CompressedImage.
@@ -267,22 +311,27 @@ def decode_compressed(
     stream = _as_bytes(data)
     if 'compressedDepth' in format:
         if '32FC1' in format:
-            raise ImageError('encoding', f'format is {format!r}: quantised float depth is not '
-                             'a thermal image')
+            raise ImageError(
+                'encoding', f'format is {format!r}: quantised float depth is not a thermal image'
+            )
         stream = stream[12:]
     header = read_header(stream)
     check_size(header.height, header.width)
     if kind == 'visible' and header.channels == 1 and header.bit_depth == 16:
-        raise ImageError('encoding', 'compressed visible image is 16-bit grey, which thermal '
-                         'cameras send: are the two topics swapped?')
+        raise ImageError(
+            'encoding',
+            'compressed visible image is 16-bit grey, which thermal '
+            'cameras send: are the two topics swapped?',
+        )
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     if kind == 'thermal':
         flags = cv2.IMREAD_UNCHANGED
     try:
         image = cv2.imdecode(np.frombuffer(stream, np.uint8), flags)
     except cv2.error as error:
-        raise ImageError('decode', f'{header.codec.upper()} cannot be decoded: '
-                         f'{str(error).splitlines()[0]}') from error
+        raise ImageError(
+            'decode', f'{header.codec.upper()} cannot be decoded: {str(error).splitlines()[0]}'
+        ) from error
     if image is None or image.shape[:2] != (header.height, header.width):
         raise ImageError('decode', f'{header.codec.upper()} is corrupt: the decoder refused it')
     if kind == 'visible':
@@ -303,8 +352,10 @@ def _to_8_bit(image: NDArray[Any]) -> NDArray[np.uint8]:
 def _for_opencv(image: NDArray[Any]) -> NDArray[Any]:
     """Copy what OpenCV cannot read in place: foreign byte order, rows at odd addresses."""
     if image.dtype.itemsize > 1 and (
-            not image.dtype.isnative or image.strides[0] % image.dtype.itemsize
-            or not image.flags.aligned):
+        not image.dtype.isnative
+        or image.strides[0] % image.dtype.itemsize
+        or not image.flags.aligned
+    ):
         return image.astype(image.dtype.newbyteorder('='), order='C')
     return image
 

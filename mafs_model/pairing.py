@@ -33,8 +33,14 @@ from mafs_model.pairing_statistics import DROP_REASONS, Pair, PairingStatistics,
 from mafs_model.time_offset import OffsetEstimator
 
 __all__ = [
-    'DROP_REASONS', 'STREAMS', 'NearestPairer', 'OffsetEstimator', 'Pair', 'PairingStatistics',
-    'Stamped', 'stamp_cost',
+    'DROP_REASONS',
+    'STREAMS',
+    'NearestPairer',
+    'OffsetEstimator',
+    'Pair',
+    'PairingStatistics',
+    'Stamped',
+    'stamp_cost',
 ]
 
 _SECOND_NS = 1_000_000_000
@@ -105,16 +111,27 @@ class NearestPairer:
     """
 
     def __init__(
-        self, slop_ns: int, queue_size: int = 30, *, max_wait_ns: int | None = None,
-        min_interval_ns: int | None = None, reorder_ns: int = 0,
-        jump_back_ns: int | None = None, jump_ahead_ns: int = 60 * _SECOND_NS,
+        self,
+        slop_ns: int,
+        queue_size: int = 30,
+        *,
+        max_wait_ns: int | None = None,
+        min_interval_ns: int | None = None,
+        reorder_ns: int = 0,
+        jump_back_ns: int | None = None,
+        jump_ahead_ns: int = 60 * _SECOND_NS,
     ) -> None:
         """Create a pairer without frames."""
         if queue_size < 2:
             raise ValueError(f'queue_size is {queue_size}, expected at least 2')
-        durations = {'slop_ns': slop_ns, 'max_wait_ns': max_wait_ns, 'reorder_ns': reorder_ns,
-                     'min_interval_ns': min_interval_ns, 'jump_back_ns': jump_back_ns,
-                     'jump_ahead_ns': jump_ahead_ns}
+        durations = {
+            'slop_ns': slop_ns,
+            'max_wait_ns': max_wait_ns,
+            'reorder_ns': reorder_ns,
+            'min_interval_ns': min_interval_ns,
+            'jump_back_ns': jump_back_ns,
+            'jump_ahead_ns': jump_ahead_ns,
+        }
         for name, value in durations.items():
             if value is not None and value < 0:
                 raise ValueError(f'{name} is {value}, expected 0 or more')
@@ -124,12 +141,15 @@ class NearestPairer:
         self.max_wait_ns = 2 * slop_ns + _SECOND_NS // 10 if max_wait_ns is None else max_wait_ns
         self.jump_back_ns = (
             max(_SECOND_NS // 2, 4 * slop_ns, 4 * reorder_ns)
-            if jump_back_ns is None else jump_back_ns)
+            if jump_back_ns is None
+            else jump_back_ns
+        )
         self.jump_ahead_ns = jump_ahead_ns
         capacity = 4 * queue_size + 16
         self._streams = {
             name: _Stream(name, StampTrack(capacity, reorder_ns, min_interval_ns))
-            for name in STREAMS}
+            for name in STREAMS
+        }
         self._visible, self._thermal = self._streams.values()
         self._visible.other, self._thermal.other = self._thermal, self._visible
         self._last_pair_ns: int | None = None
@@ -338,8 +358,7 @@ class NearestPairer:
         would also hold a constant latency between the streams, or a hole of the other stream.
         """
         now_ns, then_ns = stream.other.track.newest_ns, stream.silent_since_ns
-        return (now_ns is not None and then_ns is not None
-                and now_ns - then_ns >= self.max_wait_ns)
+        return now_ns is not None and then_ns is not None and now_ns - then_ns >= self.max_wait_ns
 
     def _cost(self, own: _Stream, stamp_ns: int, partner_ns: int) -> int:
         if own is self._visible:
@@ -349,11 +368,18 @@ class NearestPairer:
     def _nearest(self, stream: _Stream, stamp_ns: int) -> Entry | None:
         """Return the frame of `stream` nearest to a stamp of the other stream, decided or not."""
         return min(
-            stream.track.neighbours(stamp_ns), default=None,
-            key=lambda entry: self._cost(stream, entry.stamp_ns, stamp_ns))
+            stream.track.neighbours(stamp_ns),
+            default=None,
+            key=lambda entry: self._cost(stream, entry.stamp_ns, stamp_ns),
+        )
 
     def _emit(
-        self, own: _Stream, entry: Entry, partner: Entry, cost: int, proven: bool,
+        self,
+        own: _Stream,
+        entry: Entry,
+        partner: Entry,
+        cost: int,
+        proven: bool,
     ) -> Pair:
         first, second = entry.frame, partner.frame
         assert first is not None

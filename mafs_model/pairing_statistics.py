@@ -59,7 +59,8 @@ class PairingStatistics:
 
     received: Counter[str] = field(default_factory=Counter)
     dropped: dict[str, Counter[str]] = field(
-        default_factory=lambda: {stream: Counter() for stream in STREAMS})
+        default_factory=lambda: {stream: Counter() for stream in STREAMS}
+    )
     pairs: int = 0
     sum_abs_offset_ns: int = 0
     max_abs_offset_ns: int = 0

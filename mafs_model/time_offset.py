@@ -119,7 +119,8 @@ class OffsetEstimator:
             total = sum(cmath.exp(2j * math.pi * turn) for turn in turns)
             pivot = cmath.phase(total) / (2 * math.pi) * period
             unwrapped = [
-                offset - round((offset - pivot) / period) * period for offset in self._offsets]
+                offset - round((offset - pivot) / period) * period for offset in self._offsets
+            ]
             middle = median(unwrapped)
             spread = median(abs(value - middle) for value in unwrapped)
             middle -= round(middle / period) * period

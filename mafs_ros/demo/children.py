@@ -40,8 +40,9 @@ def child_environment(log_dir: Path) -> dict[str, str]:
     if profile is not None:
         # Humble and Jazzy read the first name, Kilted and later the second.
         environment.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(profile))
-        environment.setdefault('FASTDDS_DEFAULT_PROFILES_FILE',
-                               environment['FASTRTPS_DEFAULT_PROFILES_FILE'])
+        environment.setdefault(
+            'FASTDDS_DEFAULT_PROFILES_FILE', environment['FASTRTPS_DEFAULT_PROFILES_FILE']
+        )
     environment.setdefault('MALLOC_MMAP_THRESHOLD_', '67108864')
     environment.setdefault('MALLOC_TRIM_THRESHOLD_', '134217728')
     environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
@@ -89,7 +90,11 @@ class Child:
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], log_dir: Path,
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log_dir: Path,
         events: Any,
     ) -> None:
         self.name = name
@@ -97,9 +102,17 @@ class Child:
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         # A session of its own: Ctrl-C reaches the parent alone, which ends the children in order.
         self._process = subprocess.Popen(
-            [sys.executable, *command], env=dict(environment), stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding='utf-8',
-            errors='replace', start_new_session=True, preexec_fn=_prepare_child)  # noqa: PLW1509
+            [sys.executable, *command],
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding='utf-8',
+            errors='replace',
+            start_new_session=True,
+            preexec_fn=_prepare_child,
+        )
         self._events = events
         self._reader = threading.Thread(target=self._read, name=f'{name} output', daemon=True)
         self._reader.start()

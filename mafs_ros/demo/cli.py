@@ -48,8 +48,12 @@ class Bars:
             self._phase = phase
             if self._terminal:
                 self._bar = tqdm(
-                    total=total, desc=f'{phase:<10}', mininterval=0.1, file=self._stream,
-                    bar_format='{desc} {bar:32} {n_fmt:>4}/{total_fmt}{postfix}')
+                    total=total,
+                    desc=f'{phase:<10}',
+                    mininterval=0.1,
+                    file=self._stream,
+                    bar_format='{desc} {bar:32} {n_fmt:>4}/{total_fmt}{postfix}',
+                )
             else:
                 print(f'{phase} ...', file=self._stream, flush=True)
         if self._bar is not None:
@@ -97,38 +101,83 @@ def _parameter(text: str) -> tuple[str, str]:
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = argparse.ArgumentParser(
-        prog='python -m mafs_ros.demo', description=(
+        prog='python -m mafs_ros.demo',
+        description=(
             'Two simulated cameras, the fusion node and a recorder over DDS; leaves a bag, a '
-            'film, a contact sheet and the figures of the run.'))
+            'film, a contact sheet and the figures of the run.'
+        ),
+    )
     parser.add_argument('--version', action='version', version=__version__)
     source = parser.add_argument_group('source (default: a rendered night drive)')
     which = source.add_mutually_exclusive_group()
-    which.add_argument('--images', type=Path, metavar='DIR',
-                       help='folder with vi/ and ir/, images of the same names')
+    which.add_argument(
+        '--images',
+        type=Path,
+        metavar='DIR',
+        help='folder with vi/ and ir/, images of the same names',
+    )
     which.add_argument('--bag', type=Path, metavar='PATH', help='rosbag2, sqlite3 or MCAP')
     source.add_argument('--rgb-topic', metavar='TOPIC', help='visible topic of the bag')
     source.add_argument('--thermal-topic', metavar='TOPIC', help='thermal topic of the bag')
-    source.add_argument('--duration', type=_number(0.2, 3600, 's'), metavar='S',
-                        help='length (default 10; of a bag all, 60 at most)')
-    source.add_argument('--rate', type=_number(1, 200, 'Hz'), default=30.0, metavar='HZ',
-                        help='rate of both cameras (default 30; a bag has its own)')
-    source.add_argument('--size', type=_size, default=(480, 640), metavar='WxH',
-                        help='size of rendered images (default 640x480)')
-    source.add_argument('--seed', type=int, default=0,
-                        help='of scene, jitter and drops (default 0)')
+    source.add_argument(
+        '--duration',
+        type=_number(0.2, 3600, 's'),
+        metavar='S',
+        help='length (default 10; of a bag all, 60 at most)',
+    )
+    source.add_argument(
+        '--rate',
+        type=_number(1, 200, 'Hz'),
+        default=30.0,
+        metavar='HZ',
+        help='rate of both cameras (default 30; a bag has its own)',
+    )
+    source.add_argument(
+        '--size',
+        type=_size,
+        default=(480, 640),
+        metavar='WxH',
+        help='size of rendered images (default 640x480)',
+    )
+    source.add_argument(
+        '--seed', type=int, default=0, help='of scene, jitter and drops (default 0)'
+    )
     node = parser.add_argument_group('node')
-    node.add_argument('--weights', default='default',
-                      help="weights file, 'default' or 'classical' (default: default)")
+    node.add_argument(
+        '--weights',
+        default='default',
+        help="weights file, 'default' or 'classical' (default: default)",
+    )
     node.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    node.add_argument('--slop', type=_number(0.0001, 10, 's'), default=_DEFAULT_SLOP_S,
-                      metavar='S', help=f'largest offset of a pair (default {_DEFAULT_SLOP_S})')
-    node.add_argument('-p', '--param', type=_parameter, action='append', default=[],
-                      metavar='NAME:=VALUE', help='any other parameter of the node')
+    node.add_argument(
+        '--slop',
+        type=_number(0.0001, 10, 's'),
+        default=_DEFAULT_SLOP_S,
+        metavar='S',
+        help=f'largest offset of a pair (default {_DEFAULT_SLOP_S})',
+    )
+    node.add_argument(
+        '-p',
+        '--param',
+        type=_parameter,
+        action='append',
+        default=[],
+        metavar='NAME:=VALUE',
+        help='any other parameter of the node',
+    )
     output = parser.add_argument_group('output')
-    output.add_argument('--out', type=Path, default=Path('out/demo'), metavar='DIR',
-                        help='folder of the results (default out/demo)')
-    output.add_argument('--raw', action='store_true',
-                        help='keep raw images in the bag (large) instead of JPEG and PNG')
+    output.add_argument(
+        '--out',
+        type=Path,
+        default=Path('out/demo'),
+        metavar='DIR',
+        help='folder of the results (default out/demo)',
+    )
+    output.add_argument(
+        '--raw',
+        action='store_true',
+        help='keep raw images in the bag (large) instead of JPEG and PNG',
+    )
     output.add_argument('--no-movie', action='store_true', help='leave out the MP4')
     return parser
 
@@ -148,8 +197,9 @@ def prepare(options: argparse.Namespace, bars: Bars) -> Sequence:
     return sources.synthetic(wanted, cache, bars)
 
 
-def play(options: argparse.Namespace, sequence: Sequence, bars: Bars) -> tuple[
-        dict[str, Any], bool]:
+def play(
+    options: argparse.Namespace, sequence: Sequence, bars: Bars
+) -> tuple[dict[str, Any], bool]:
     """Run the three processes and report; return the figures and whether there is a film."""
     from mafs_ros.demo import movie
     from mafs_ros.demo.summary import summarize
@@ -157,16 +207,23 @@ def play(options: argparse.Namespace, sequence: Sequence, bars: Bars) -> tuple[
     for note in sequence.notes[:_SHOWN_NOTES]:
         bars.close()
         print(f'note: {note}')
-    node = NodeOptions(options.weights, options.device,
-                       {'sync.slop': f'{options.slop:.6f}', **dict(options.param)})
+    node = NodeOptions(
+        options.weights,
+        options.device,
+        {'sync.slop': f'{options.slop:.6f}', **dict(options.param)},
+    )
     recording = Session(sequence, node, options.out / 'work', bars).run()
     if not recording.statuses:
-        raise MafsError(f'the node fused no pair; its log is '
-                        f'{options.out / "work" / "fusion_node.log"}')
+        raise MafsError(
+            f'the node fused no pair; its log is {options.out / "work" / "fusion_node.log"}'
+        )
     summary = summarize(recording, sequence.schedule, round(options.slop * 1e9), sequence.name)
     with_movie = not options.no_movie and movie.is_available()
-    write_report(ReportJob(options.out, recording, sequence.store, recording.classes, summary,
-                     options.raw), with_movie, bars)
+    write_report(
+        ReportJob(options.out, recording, sequence.store, recording.classes, summary, options.raw),
+        with_movie,
+        bars,
+    )
     return summary, with_movie
 
 
@@ -188,7 +245,8 @@ def run(options: argparse.Namespace) -> int:
             shutil.rmtree(sequence.store, ignore_errors=True)
     summary['wall_s'] = round(time.monotonic() - started, 1)
     (options.out / 'summary.json').write_text(
-        json.dumps(summary, indent=2) + '\n', encoding='utf-8')
+        json.dumps(summary, indent=2) + '\n', encoding='utf-8'
+    )
     _keep_logs(options.out)
     print(f'\n{table(summary)}\n')
     _print_results(options, with_movie)

@@ -13,8 +13,12 @@ ROWS = 5
 TILE_WIDTH = 480
 _MARGIN, _GAP, _CAPTION = 28, 10, 30
 _HEADER, _COLUMN_HEADER = 96, 34
-_TITLES = {'thermal': 'Thermal', 'visible': 'Visible', 'fused': 'Fused',
-           'labels': 'Labels over fused'}
+_TITLES = {
+    'thermal': 'Thermal',
+    'visible': 'Visible',
+    'fused': 'Fused',
+    'labels': 'Labels over fused',
+}
 NO_LABELS = 'no labels: classical fusion, no weights'
 
 
@@ -41,8 +45,9 @@ def pick_moments(count: int, rows: int = ROWS) -> list[int]:
     return [min(count - 1, int((row + 0.5) * count / rows)) for row in range(rows)]
 
 
-def write_contact_sheet(path: Path, playback: Playback, table: ClassTable,
-                        text: SheetText) -> None:
+def write_contact_sheet(
+    path: Path, playback: Playback, table: ClassTable, text: SheetText
+) -> None:
     """
     Write the sheet as PNG.
 
@@ -62,8 +67,9 @@ def write_contact_sheet(path: Path, playback: Playback, table: ClassTable,
     probe = Canvas((1, 1))
     legend = 0 if text.classical else 29 * len(legend_rows(probe, table, inner_width, 16))
     top = _HEADER + _COLUMN_HEADER
-    canvas = Canvas((top + len(moments) * row_height + legend + _MARGIN,
-                     inner_width + 2 * _MARGIN))
+    canvas = Canvas(
+        (top + len(moments) * row_height + legend + _MARGIN, inner_width + 2 * _MARGIN)
+    )
     canvas.text(_MARGIN, 24, 'Thermal + visible fusion', 30)
     canvas.text(_MARGIN, 62, text.source, 17, MUTED)
     canvas.text(_MARGIN + inner_width, 62, text.facts, 17, MUTED, 'ra')
@@ -80,12 +86,21 @@ def write_contact_sheet(path: Path, playback: Playback, table: ClassTable,
                 note_width = canvas.width_of(NO_LABELS, 16)
                 canvas.box(x + 10, y + tile[0] - 36, note_width + 16, 26, (18, 20, 24))
                 canvas.text(x + 18, y + tile[0] - 23, NO_LABELS, 16, ACCENT, 'lm')
-        canvas.text(_MARGIN, y + tile[0] + 6,
-                    f't = {pair.time_s:.2f} s', 14, TEXT)
-        canvas.text(_MARGIN + TILE_WIDTH + _GAP, y + tile[0] + 6,
-                    f'thermal stamp {pair.offset_ms:+.1f} ms', 14, MUTED)
-        canvas.text(_MARGIN + 2 * (TILE_WIDTH + _GAP), y + tile[0] + 6,
-                    f'{pair.mode}, {pair.latency_ms:.0f} ms after the later stamp', 14, MUTED)
+        canvas.text(_MARGIN, y + tile[0] + 6, f't = {pair.time_s:.2f} s', 14, TEXT)
+        canvas.text(
+            _MARGIN + TILE_WIDTH + _GAP,
+            y + tile[0] + 6,
+            f'thermal stamp {pair.offset_ms:+.1f} ms',
+            14,
+            MUTED,
+        )
+        canvas.text(
+            _MARGIN + 2 * (TILE_WIDTH + _GAP),
+            y + tile[0] + 6,
+            f'{pair.mode}, {pair.latency_ms:.0f} ms after the later stamp',
+            14,
+            MUTED,
+        )
     if legend:
         draw_legend(canvas, table, _MARGIN, top + len(moments) * row_height + 8, inner_width, 16)
     canvas.image.save(path, optimize=False, compress_level=6)

@@ -48,7 +48,7 @@ def fit(image: UInt8Image, size: tuple[int, int]) -> UInt8Image:
     result = np.empty((height, width, 3), np.uint8)
     result[:] = PANEL
     top, left = (height - inner[1]) // 2, (width - inner[0]) // 2
-    result[top:top + inner[1], left:left + inner[0]] = image
+    result[top : top + inner[1], left : left + inner[0]] = image
     return result
 
 
@@ -69,21 +69,39 @@ class Canvas:
         """Put an RGB picture down."""
         self.image.paste(Image.fromarray(np.ascontiguousarray(image)), (left, top))
 
-    def text(self, left: float, top: float, text: str, size: int,
-             color: tuple[int, int, int] = TEXT, anchor: str = 'la') -> None:
+    def text(
+        self,
+        left: float,
+        top: float,
+        text: str,
+        size: int,
+        color: tuple[int, int, int] = TEXT,
+        anchor: str = 'la',
+    ) -> None:
         """Write a line; `anchor` as Pillow has it ('la': left and top, 'ma': middle)."""
-        self._draw.text((left, top), text, color, font(size),
-                        anchor if hasattr(font(size), 'getmetrics') else None)
+        self._draw.text(
+            (left, top),
+            text,
+            color,
+            font(size),
+            anchor if hasattr(font(size), 'getmetrics') else None,
+        )
 
     def width_of(self, text: str, size: int) -> int:
         """Return the width of a line in px."""
         return int(self._draw.textlength(text, font(size)))
 
-    def box(self, left: float, top: float, width: float, height: float,
-            color: tuple[int, int, int], outline: tuple[int, int, int] | None = None) -> None:
+    def box(
+        self,
+        left: float,
+        top: float,
+        width: float,
+        height: float,
+        color: tuple[int, int, int],
+        outline: tuple[int, int, int] | None = None,
+    ) -> None:
         """Draw a filled box with slightly round corners."""
-        self._draw.rounded_rectangle(
-            (left, top, left + width, top + height), 3, color, outline)
+        self._draw.rounded_rectangle((left, top, left + width, top + height), 3, color, outline)
 
     def array(self) -> UInt8Image:
         """Return uint8 [H,W,3] RGB."""
@@ -106,8 +124,9 @@ def legend_rows(canvas: Canvas, table: ClassTable, width: int, size: int) -> lis
     return rows
 
 
-def draw_legend(canvas: Canvas, table: ClassTable, left: int, top: int, width: int,
-                size: int) -> int:
+def draw_legend(
+    canvas: Canvas, table: ClassTable, left: int, top: int, width: int, size: int
+) -> int:
     """Draw colour and name of every class; return the height used."""
     rows = legend_rows(canvas, table, width, size)
     pitch = round(1.8 * size)
@@ -116,6 +135,7 @@ def draw_legend(canvas: Canvas, table: ClassTable, left: int, top: int, width: i
             y = top + number * pitch
             # Dark classes would vanish on the dark background without a frame.
             canvas.box(left + offset, y, size, size, entry.color, MUTED)
-            canvas.text(left + offset + round(1.5 * size), y + size / 2, entry.name, size, TEXT,
-                        'lm')
+            canvas.text(
+                left + offset + round(1.5 * size), y + size / 2, entry.name, size, TEXT, 'lm'
+            )
     return len(rows) * pitch

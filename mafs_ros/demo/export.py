@@ -59,8 +59,9 @@ def _register_types(bag: BagWriter) -> None:
 
     share = Path(get_package_share_directory('mafs_ros')) / 'msg'
     for name in _OWN_TYPES:
-        bag.register_type(f'mafs_ros/msg/{name}',
-                          (share / f'{name}.msg').read_text(encoding='utf-8'))
+        bag.register_type(
+            f'mafs_ros/msg/{name}', (share / f'{name}.msg').read_text(encoding='utf-8')
+        )
 
 
 class _Writer:
@@ -70,15 +71,23 @@ class _Writer:
         self._bag = bag
         self._raw = raw
 
-    def array(self, topic: str, stamp_ns: int, frame_id: str, image: NDArray[Any],
-              encoding: str, receive_ns: int) -> None:
+    def array(
+        self,
+        topic: str,
+        stamp_ns: int,
+        frame_id: str,
+        image: NDArray[Any],
+        encoding: str,
+        receive_ns: int,
+    ) -> None:
         """Write an image; float values have no compressed form and stay raw."""
         if self._raw or image.dtype == np.float32:
             self._bag.write_image(topic, stamp_ns, frame_id, image, encoding, receive_ns)
             return
         image_format, stream = compress(image, encoding, topic in _EXACT)
-        self._bag.write_compressed(f'{topic}/compressed', stamp_ns, frame_id, image_format,
-                                   stream, receive_ns)
+        self._bag.write_compressed(
+            f'{topic}/compressed', stamp_ns, frame_id, image_format, stream, receive_ns
+        )
 
     def message(self, topic: str, data: bytes, receive_ns: int) -> None:
         """Write a recorded image message."""
@@ -87,12 +96,24 @@ class _Writer:
             return
         message = parse_image(IMAGE_TYPE, data)
         assert isinstance(message.content, ImageBuffer)
-        self.array(topic, message.stamp_ns, message.frame_id, view(message.content),
-                   message.content.encoding, receive_ns)
+        self.array(
+            topic,
+            message.stamp_ns,
+            message.frame_id,
+            view(message.content),
+            message.content.encoding,
+            receive_ns,
+        )
 
 
-def write_bag(path: Path, recording: Recording, store: FrameStore, playback: Playback,
-              raw: bool, progress: Callable[[int, int], None]) -> None:
+def write_bag(
+    path: Path,
+    recording: Recording,
+    store: FrameStore,
+    playback: Playback,
+    raw: bool,
+    progress: Callable[[int, int], None],
+) -> None:
     """
     Write everything that went over DDS into one MCAP bag, in the order of time.
 
@@ -110,17 +131,21 @@ def write_bag(path: Path, recording: Recording, store: FrameStore, playback: Pla
 
     """
     entries: list[tuple[int, int, Any]] = [
-        (stamp_ns, -1, (stream, index)) for stream, index, stamp_ns in recording.sent]
-    entries += [(receive_ns, position, None)
-                for position, (_, _, receive_ns, _, _) in enumerate(recording.index)]
+        (stamp_ns, -1, (stream, index)) for stream, index, stamp_ns in recording.sent
+    ]
+    entries += [
+        (receive_ns, position, None)
+        for position, (_, _, receive_ns, _, _) in enumerate(recording.index)
+    ]
     entries.sort(key=lambda entry: entry[:2])
     image_topics = set(IMAGE_TOPICS.values())
     with BagWriter(path, overwrite=True, compress=raw) as bag:
         try:
             _register_types(bag)
         except (ImportError, LookupError, OSError) as error:
-            raise BagError(f'the message definitions of mafs_ros are not installed: {error}'
-                           ) from error
+            raise BagError(
+                f'the message definitions of mafs_ros are not installed: {error}'
+            ) from error
         bag.add_topic(CLASSES_TOPIC, 'mafs_ros/msg/SemanticClasses', latched=True)
         writer = _Writer(bag, raw)
         for done, (time_ns, position, sent) in enumerate(entries, 1):
@@ -128,8 +153,9 @@ def write_bag(path: Path, recording: Recording, store: FrameStore, playback: Pla
                 stream, index = sent
                 image = store.frame(stream, index)
                 encoding = 'rgb8' if stream == 'visible' else thermal_encoding(image)
-                writer.array(INPUT_TOPICS[stream], time_ns, INPUT_FRAMES[stream], image,
-                             encoding, time_ns)
+                writer.array(
+                    INPUT_TOPICS[stream], time_ns, INPUT_FRAMES[stream], image, encoding, time_ns
+                )
             else:
                 topic, kind, receive_ns, _, _ = recording.index[position]
                 data = playback.message(position)

@@ -52,22 +52,29 @@ class _Layout:
 
     def _places(self) -> dict[str, tuple[int, int]]:
         row = self.tile[0] + _BAR
-        return {name: (number % 2 * _TILE_WIDTH, _BAR + number // 2 * row)
-                for number, name in enumerate(PanelMaker.NAMES)}
+        return {
+            name: (number % 2 * _TILE_WIDTH, _BAR + number // 2 * row)
+            for number, name in enumerate(PanelMaker.NAMES)
+        }
 
     def fill(self, panels: dict[str, UInt8Image], caption: str) -> UInt8Image:
         """Return the frame with these pictures; the array is used again by the next call."""
         frame = self._frame
         for name, (x, y) in self._places().items():
-            frame[y:y + self.tile[0], x:x + self.tile[1]] = fit(panels[name], self.tile)
+            frame[y : y + self.tile[0], x : x + self.tile[1]] = fit(panels[name], self.tile)
         clock = Canvas((_BAR, 300))
         clock.text(288, _BAR / 2, caption, 14, MUTED, 'rm')
         frame[:_BAR, -300:] = clock.array()
         return frame
 
 
-def write_movie(path: Path, playback: Playback, table: ClassTable, classical: bool,
-                progress: Callable[[int, int], None]) -> None:
+def write_movie(
+    path: Path,
+    playback: Playback,
+    table: ClassTable,
+    classical: bool,
+    progress: Callable[[int, int], None],
+) -> None:
     """
     Write the film as MP4 (H.264, 4:2:0), frames at their stamps.
 
@@ -85,7 +92,8 @@ def write_movie(path: Path, playback: Playback, table: ClassTable, classical: bo
     maker = PanelMaker(table)
     with av.open(str(path), 'w', options={'movflags': 'faststart'}) as container:
         stream: Any = container.add_stream(
-            'libx264', rate=30, options={'crf': '21', 'preset': 'veryfast', 'g': '60'})
+            'libx264', rate=30, options={'crf': '21', 'preset': 'veryfast', 'g': '60'}
+        )
         stream.height, stream.width = layout.size
         stream.pix_fmt = 'yuv420p'
         stream.codec_context.time_base = _TIME_BASE
@@ -98,5 +106,3 @@ def write_movie(path: Path, playback: Playback, table: ClassTable, classical: bo
             container.mux(stream.encode(frame))
             progress(done, len(playback))
         container.mux(stream.encode())
-
-

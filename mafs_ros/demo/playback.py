@@ -77,14 +77,16 @@ class Playback:
 
     def _complete(self, status: dict[str, Any]) -> bool:
         """Tell whether inputs and outputs of a status are all there."""
-        return (('visible', status['visible_ns']) in self._numbers
-                and ('thermal', status['thermal_ns']) in self._numbers
-                and all(status['stamp_ns'] in self._images[n] for n in ('fused', 'labels')))
+        return (
+            ('visible', status['visible_ns']) in self._numbers
+            and ('thermal', status['thermal_ns']) in self._numbers
+            and all(status['stamp_ns'] in self._images[n] for n in ('fused', 'labels'))
+        )
 
     def message(self, position: int) -> bytes:
         """Return a recorded message by its place in the index."""
         _, _, _, offset, size = self._recording.index[position]
-        return self._spool[offset:offset + size].tobytes()
+        return self._spool[offset : offset + size].tobytes()
 
     def image(self, name: str, stamp_ns: int) -> NDArray[Any]:
         """Return a published image ('fused', 'labels', ...) by its stamp."""
@@ -101,11 +103,15 @@ class Playback:
         status = self._statuses[number]
         stamp_ns = status['stamp_ns']
         return FusedPair(
-            (stamp_ns - self._start_ns) / 1e9, 1e3 * status['offset'], status['latency_ms'],
+            (stamp_ns - self._start_ns) / 1e9,
+            1e3 * status['offset'],
+            status['latency_ms'],
             mode_name(status['mode']),
             self._store.frame('visible', self._numbers['visible', status['visible_ns']]),
             self._store.frame('thermal', self._numbers['thermal', status['thermal_ns']]),
-            self.image('fused', stamp_ns), self.image('labels', stamp_ns))
+            self.image('fused', stamp_ns),
+            self.image('labels', stamp_ns),
+        )
 
     def __iter__(self) -> Iterator[FusedPair]:
         return (self.pair(number) for number in range(len(self)))
@@ -130,6 +136,9 @@ class PanelMaker:
     def panels(self, pair: FusedPair) -> dict[str, UInt8Image]:
         """Return uint8 [H,W,3] RGB pictures by name, each in its own size."""
         thermal = self._scaler(pair.thermal)
-        return {'thermal': colormap_thermal(thermal), 'visible': pair.visible,
-                'fused': pair.fused,
-                'labels': overlay(pair.fused, pair.labels, self._table, OVERLAY_OPACITY)}
+        return {
+            'thermal': colormap_thermal(thermal),
+            'visible': pair.visible,
+            'fused': pair.fused,
+            'labels': overlay(pair.fused, pair.labels, self._table, OVERLAY_OPACITY),
+        }

@@ -46,9 +46,11 @@ class Player(Node):
         profile = QoSProfile(depth=INPUT_DEPTH, reliability=QoSReliabilityPolicy.BEST_EFFORT)
         self._images = {
             stream: self.create_publisher(Image, topic, profile)
-            for stream, topic in INPUT_TOPICS.items()}
+            for stream, topic in INPUT_TOPICS.items()
+        }
         self._info_publisher = self.create_publisher(
-            CameraInfo, INPUT_INFO_TOPIC, qos_profile_sensor_data)
+            CameraInfo, INPUT_INFO_TOPIC, qos_profile_sensor_data
+        )
         self._messages: dict[tuple[str, tuple[int, ...], str], Image] = {}
         self._info = CameraInfo()
 
@@ -112,8 +114,11 @@ class Player(Node):
                 emit('sent', count=len(sent))
                 if commands.has('stop'):
                     break
-        return {'start_ns': start_ns, 'sent': sent,
-                'late_ms_p99': float(np.percentile(late_ms, 99)) if late_ms else 0.0}
+        return {
+            'start_ns': start_ns,
+            'sent': sent,
+            'late_ms_p99': float(np.percentile(late_ms, 99)) if late_ms else 0.0,
+        }
 
 
 def main(arguments: list[str] | None = None) -> int:

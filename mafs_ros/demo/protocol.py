@@ -21,7 +21,7 @@ def parse(line: str) -> dict[str, Any] | None:
     if not line.startswith(_MARK):
         return None
     try:
-        event = json.loads(line[len(_MARK):])
+        event = json.loads(line[len(_MARK) :])
     except ValueError:
         return None
     return event if isinstance(event, dict) else None
@@ -58,4 +58,5 @@ class Commands:
         """Wait for a command; True as soon as it or 'stop' is there."""
         with self._condition:
             return self._condition.wait_for(
-                lambda: command in self._received or 'stop' in self._received, timeout_s)
+                lambda: command in self._received or 'stop' in self._received, timeout_s
+            )

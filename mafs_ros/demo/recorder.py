@@ -65,7 +65,8 @@ class Recorder(Node):
         ]
         for topic, kind, profile in topics:
             self._subscriptions_by_topic[topic] = self.create_subscription(
-                kind, topic, self._callback(topic, kind), profile, raw=True)
+                kind, topic, self._callback(topic, kind), profile, raw=True
+            )
 
     def _callback(self, topic: str, kind: Any) -> Any:
         type_name = f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
@@ -85,15 +86,17 @@ class Recorder(Node):
 
     def is_connected(self) -> bool:
         """Tell whether the node's outputs have been found."""
-        return all(self.count_publishers(topic) > 0
-                   for topic in (*IMAGE_TOPICS.values(), STATUS_TOPIC))
+        return all(
+            self.count_publishers(topic) > 0 for topic in (*IMAGE_TOPICS.values(), STATUS_TOPIC)
+        )
 
     def save(self, path: Path) -> None:
         """Write index and status of what was recorded."""
         self._file.close()
-        path.write_text(json.dumps({
-            'index': self.index, 'statuses': self.statuses, 'classes': self.classes}),
-            encoding='utf-8')
+        path.write_text(
+            json.dumps({'index': self.index, 'statuses': self.statuses, 'classes': self.classes}),
+            encoding='utf-8',
+        )
 
 
 def _stamp_ns(stamp: Any) -> int:
@@ -103,23 +106,42 @@ def _stamp_ns(stamp: Any) -> int:
 def _status_fields(data: bytes, receive_ns: int) -> dict[str, Any]:
     """Return what the summary needs of a status."""
     status: Any = deserialize_message(data, FusionStatus)
-    plain = ('offset', 'time_offset', 'wait_ms', 'preprocess_ms', 'inference_ms',
-             'postprocess_ms', 'publish_ms', 'latency_ms', 'visible_received',
-             'thermal_received', 'pairs', 'processed', 'match_rate', 'mode', 'device', 'backend',
-             'weights_id')
+    plain = (
+        'offset',
+        'time_offset',
+        'wait_ms',
+        'preprocess_ms',
+        'inference_ms',
+        'postprocess_ms',
+        'publish_ms',
+        'latency_ms',
+        'visible_received',
+        'thermal_received',
+        'pairs',
+        'processed',
+        'match_rate',
+        'mode',
+        'device',
+        'backend',
+        'weights_id',
+    )
     fields = {name: getattr(status, name) for name in plain}
-    fields['drops'] = dict(zip(status.drop_reasons, (int(n) for n in status.drop_counts),
-                               strict=True))
-    return {**fields, 'receive_ns': receive_ns, 'stamp_ns': _stamp_ns(status.header.stamp),
-            'visible_ns': _stamp_ns(status.visible_stamp),
-            'thermal_ns': _stamp_ns(status.thermal_stamp)}
+    fields['drops'] = dict(
+        zip(status.drop_reasons, (int(n) for n in status.drop_counts), strict=True)
+    )
+    return {
+        **fields,
+        'receive_ns': receive_ns,
+        'stamp_ns': _stamp_ns(status.header.stamp),
+        'visible_ns': _stamp_ns(status.visible_stamp),
+        'thermal_ns': _stamp_ns(status.thermal_stamp),
+    }
 
 
 def _class_table(data: bytes) -> dict[str, Any]:
     """Return the class table as `ClassTable.from_dict` takes it."""
     message: Any = deserialize_message(data, SemanticClasses)
-    classes = tuple(
-        SemanticClass(int(c.id), c.name, _color(c.color)) for c in message.classes)
+    classes = tuple(SemanticClass(int(c.id), c.name, _color(c.color)) for c in message.classes)
     return ClassTable(message.dataset, classes, int(message.ignore_index)).to_dict()
 
 
@@ -150,9 +172,14 @@ def _watch(node: Recorder, commands: Commands, executor: SingleThreadedExecutor)
         if len(node.statuses) != told:
             told = len(node.statuses)
             status = node.statuses[-1] if told else {}
-            emit('recorded', count=told, **{
-                name: status.get(name, 0)
-                for name in ('visible_received', 'thermal_received', 'pairs', 'processed')})
+            emit(
+                'recorded',
+                count=told,
+                **{
+                    name: status.get(name, 0)
+                    for name in ('visible_received', 'thermal_received', 'pairs', 'processed')
+                },
+            )
     executor.shutdown()
 
 

@@ -41,8 +41,13 @@ def _write_movie(job: ReportJob) -> str:
     from mafs_ros.demo.playback import Playback
 
     playback = Playback(job.recording, FrameStore(job.store))
-    movie.write_movie(job.out / 'demo.mp4', playback, ClassTable.from_dict(job.table),
-                      job.summary['mode'] == 'classical', lambda done, total: None)
+    movie.write_movie(
+        job.out / 'demo.mp4',
+        playback,
+        ClassTable.from_dict(job.table),
+        job.summary['mode'] == 'classical',
+        lambda done, total: None,
+    )
     return 'demo.mp4'
 
 
@@ -51,8 +56,14 @@ def _write_bag(job: ReportJob) -> str:
     from mafs_ros.demo.playback import Playback
 
     store = FrameStore(job.store)
-    export.write_bag(job.out / 'bag', job.recording, store, Playback(job.recording, store),
-                     job.raw, lambda done, total: None)
+    export.write_bag(
+        job.out / 'bag',
+        job.recording,
+        store,
+        Playback(job.recording, store),
+        job.raw,
+        lambda done, total: None,
+    )
     return 'bag/'
 
 
@@ -61,12 +72,17 @@ def _write_sheet(job: ReportJob) -> str:
     from mafs_ros.demo.playback import Playback
 
     figures = job.summary
-    facts = (f'{figures["pairs_fused"]} pairs, {figures["pairs_per_s"]:.1f} per second, latency '
-             f'p50 {figures["latency_ms"]["p50"]:.0f} ms, {figures["device"]}')
+    facts = (
+        f'{figures["pairs_fused"]} pairs, {figures["pairs_per_s"]:.1f} per second, latency '
+        f'p50 {figures["latency_ms"]["p50"]:.0f} ms, {figures["device"]}'
+    )
     text = SheetText(figures['source'], facts, figures['mode'] == 'classical')
-    write_contact_sheet(job.out / 'contact_sheet.png',
-                        Playback(job.recording, FrameStore(job.store)),
-                        ClassTable.from_dict(job.table), text)
+    write_contact_sheet(
+        job.out / 'contact_sheet.png',
+        Playback(job.recording, FrameStore(job.store)),
+        ClassTable.from_dict(job.table),
+        text,
+    )
     return 'contact_sheet.png'
 
 

@@ -82,16 +82,21 @@ class Schedule:
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
-        path.write_text(json.dumps({
-            'partners_known': self.partners_known,
-            'events': [[e.stream, e.index, e.stamp_ns] for e in self.events]}), encoding='utf-8')
+        path.write_text(
+            json.dumps(
+                {
+                    'partners_known': self.partners_known,
+                    'events': [[e.stream, e.index, e.stamp_ns] for e in self.events],
+                }
+            ),
+            encoding='utf-8',
+        )
 
     @classmethod
     def load(cls, path: Path) -> Schedule:
         """Read what `save` wrote."""
         content = json.loads(path.read_text(encoding='utf-8'))
-        return cls(tuple(Event(*event) for event in content['events']),
-                   content['partners_known'])
+        return cls(tuple(Event(*event) for event in content['events']), content['partners_known'])
 
 
 def default_cameras(count: int) -> dict[str, Camera]:

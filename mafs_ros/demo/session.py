@@ -48,12 +48,18 @@ class NodeOptions:
         """Return the arguments of the node's process."""
         # A core that is busy elsewhere for a moment must not cost frames: a longer queue than
         # the default of live cameras, where old frames are worth nothing.
-        depths = {f'qos_overrides.{topic}.subscription.depth': str(INPUT_DEPTH)
-                  for topic in INPUT_TOPICS.values()}
-        values = {'autostart': 'true', 'weights': self.weights, 'device': self.device,
-                  **depths, **self.parameters}
-        arguments = [part for name, value in values.items()
-                     for part in ('-p', f'{name}:={value}')]
+        depths = {
+            f'qos_overrides.{topic}.subscription.depth': str(INPUT_DEPTH)
+            for topic in INPUT_TOPICS.values()
+        }
+        values = {
+            'autostart': 'true',
+            'weights': self.weights,
+            'device': self.device,
+            **depths,
+            **self.parameters,
+        }
+        arguments = [part for name, value in values.items() for part in ('-p', f'{name}:={value}')]
         return ['-m', 'mafs_ros.node', '--ros-args', *arguments]
 
 
@@ -92,8 +98,13 @@ class Session:
 
     """
 
-    def __init__(self, sequence: Sequence, node: NodeOptions, work: Path,
-                 progress: Callable[[str, int, int, str], None]) -> None:
+    def __init__(
+        self,
+        sequence: Sequence,
+        node: NodeOptions,
+        work: Path,
+        progress: Callable[[str, int, int, str], None],
+    ) -> None:
         self._sequence = sequence
         self._node = node
         self._work = work
@@ -114,15 +125,29 @@ class Session:
         self._work.mkdir(parents=True)
         schedule = self._work / 'schedule.json'
         self._sequence.schedule.save(schedule)
-        spool, index, sent = (self._work / name for name in (
-            'messages.bin', 'messages.json', 'sent.json'))
+        spool, index, sent = (
+            self._work / name for name in ('messages.bin', 'messages.json', 'sent.json')
+        )
         self._check_disk()
         try:
             self._start('fusion_node', self._node.command())
-            self._start('recorder', ['-m', 'mafs_ros.demo.recorder', '--spool', str(spool),
-                                     '--index', str(index)])
-            self._start('cameras', ['-m', 'mafs_ros.demo.player', '--schedule', str(schedule),
-                                    '--store', str(self._sequence.store), '--log', str(sent)])
+            self._start(
+                'recorder',
+                ['-m', 'mafs_ros.demo.recorder', '--spool', str(spool), '--index', str(index)],
+            )
+            self._start(
+                'cameras',
+                [
+                    '-m',
+                    'mafs_ros.demo.player',
+                    '--schedule',
+                    str(schedule),
+                    '--store',
+                    str(self._sequence.store),
+                    '--log',
+                    str(sent),
+                ],
+            )
             self._await_ready()
             self._play()
             self._drain()
@@ -131,27 +156,41 @@ class Session:
             self._end_all()
         recorded = json.loads(index.read_text(encoding='utf-8'))
         played = json.loads(sent.read_text(encoding='utf-8'))
-        return Recording(spool, [tuple(entry) for entry in recorded['index']],
-                         recorded['statuses'], [tuple(entry) for entry in played['sent']],
-                         played['late_ms_p99'], recorded['classes'])
+        return Recording(
+            spool,
+            [tuple(entry) for entry in recorded['index']],
+            recorded['statuses'],
+            [tuple(entry) for entry in played['sent']],
+            played['late_ms_p99'],
+            recorded['classes'],
+        )
 
     def _check_disk(self) -> None:
         """Refuse to start what would fill the disk."""
         store = FrameStore(self._sequence.store)
-        published = sum(store.frame('visible', event.index).nbytes
-                        for event in self._sequence.schedule.events if event.stream == 'visible')
+        published = sum(
+            store.frame('visible', event.index).nbytes
+            for event in self._sequence.schedule.events
+            if event.stream == 'visible'
+        )
         # Four output images, eight bytes a pixel together, where the visible frame has three.
         needed = 3 * published + 100_000_000
         free = shutil.disk_usage(self._work).free
         if free < needed:
-            raise ConfigError(f'{free / 1e9:.1f} GB of disk space left for {self._work}, '
-                              f'{needed / 1e9:.1f} GB needed; try a shorter --duration')
+            raise ConfigError(
+                f'{free / 1e9:.1f} GB of disk space left for {self._work}, '
+                f'{needed / 1e9:.1f} GB needed; try a shorter --duration'
+            )
 
     def _start(self, name: str, command: list[str]) -> None:
         environment = child_environment(self._work / 'ros')
         self._children[name] = Child(
-            name, command, environment, self._work,
-            lambda child, event: self._events.put((child, event)))
+            name,
+            command,
+            environment,
+            self._work,
+            lambda child, event: self._events.put((child, event)),
+        )
 
     def _next(self, timeout_s: float) -> tuple[str, str] | None:
         """Take the next event; None after the timeout."""
@@ -184,7 +223,7 @@ class Session:
     def _node_says(self) -> str:
         """Return the start of the node's last log line: it may be busy for a while."""
         text = _LOG_PREFIX.sub('', self._children['fusion_node'].last_line)
-        return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS - 3] + '...'
+        return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + '...'
 
     def _play(self) -> None:
         self._children['cameras'].tell('go')
@@ -245,4 +284,5 @@ def require_ros() -> None:
         raise DemoError(
             f'{error}: the demo needs ROS 2 and the built package; run it by `make demo`, or '
             f'source ROS, build with colcon and source install/local_setup.bash '
-            f'(Python: {sys.executable})') from error
+            f'(Python: {sys.executable})'
+        ) from error

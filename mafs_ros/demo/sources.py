@@ -76,6 +76,7 @@ def _simulated(options: SequenceOptions, count: int) -> Schedule:
 
 # -- rendered ------------------------------------------------------------------------------------
 
+
 def _render(task: tuple[int, tuple[int, int], list[float]]) -> list[tuple[Any, Any]]:
     """Render some frames, in a worker process."""
     from mafs_model.synthetic import NightDrive, SceneConfig
@@ -99,8 +100,7 @@ def _renderer_version() -> str:
 def synthetic(options: SequenceOptions, cache: Path, progress: Progress) -> Sequence:
     """Render the night drive, or take it from the cache."""
     height, width = options.size
-    key = (f'night_{width}x{height}_{options.rate_hz:g}hz_seed{options.seed}_'
-           f'{_renderer_version()}')
+    key = f'night_{width}x{height}_{options.rate_hz:g}hz_seed{options.seed}_{_renderer_version()}'
     path = cache / key
     count = options.count
     try:
@@ -125,8 +125,10 @@ def _remove_old_renderings(cache: Path) -> None:
 def _render_all(path: Path, options: SequenceOptions, count: int, progress: Progress) -> None:
     writer = FrameWriter(path)
     times = [index / options.rate_hz for index in range(count)]
-    tasks = [(options.seed, options.size, times[at:at + _RENDER_BLOCK])
-             for at in range(0, count, _RENDER_BLOCK)]
+    tasks = [
+        (options.seed, options.size, times[at : at + _RENDER_BLOCK])
+        for at in range(0, count, _RENDER_BLOCK)
+    ]
     done = 0
     try:
         progress('rendering', 0, count)
@@ -145,6 +147,7 @@ def _render_all(path: Path, options: SequenceOptions, count: int, progress: Prog
 
 # -- image folders -------------------------------------------------------------------------------
 
+
 def images(folder: Path, options: SequenceOptions, cache: Path, progress: Progress) -> Sequence:
     """
     Turn the folders `vi/` and `ir/` into two camera streams; each image is held for a while.
@@ -157,13 +160,15 @@ def images(folder: Path, options: SequenceOptions, cache: Path, progress: Progre
 
     for name in ('vi', 'ir'):
         if not (folder / name).is_dir():
-            raise ConfigError(f'{folder} has no folder {name}/, expected vi/ (visible) and ir/ '
-                              '(thermal) with images of the same names')
+            raise ConfigError(
+                f'{folder} has no folder {name}/, expected vi/ (visible) and ir/ '
+                '(thermal) with images of the same names'
+            )
     pairs, leftovers = match_pairs(folder / 'vi', folder / 'ir')
     if not pairs:
         raise ConfigError(f'{folder}/vi and {folder}/ir have no image names in common')
     hold = max(1, round(options.count / len(pairs)))
-    pairs = pairs[:max(1, options.count // hold)] if options.duration_s else pairs
+    pairs = pairs[: max(1, options.count // hold)] if options.duration_s else pairs
     notes = [f'{len(leftovers)} files without partner are left out'] if leftovers else []
     writer = FrameWriter(cache / 'images')
     used = 0
@@ -193,6 +198,7 @@ def images(folder: Path, options: SequenceOptions, cache: Path, progress: Progre
 
 # -- bag -----------------------------------------------------------------------------------------
 
+
 def choose_topics(bag: BagReader, wanted: dict[str, str | None]) -> dict[str, str]:
     """
     Return the topic of each stream: the one asked for, or one whose name speaks for itself.
@@ -206,20 +212,32 @@ def choose_topics(bag: BagReader, wanted: dict[str, str | None]) -> dict[str, st
     for stream in ('thermal', 'visible'):
         topic = wanted[stream]
         if topic is None:
-            free = [name for name in available
-                    if name not in chosen.values() and 'mafs_fusion' not in name]
-            topic = next((name for hint in _TOPIC_HINTS[stream] for name in free
-                          if hint in name.lower()), None)
+            free = [
+                name
+                for name in available
+                if name not in chosen.values() and 'mafs_fusion' not in name
+            ]
+            topic = next(
+                (name for hint in _TOPIC_HINTS[stream] for name in free if hint in name.lower()),
+                None,
+            )
         if topic is None:
             option = '--thermal-topic' if stream == 'thermal' else '--rgb-topic'
-            raise BagError(f'cannot tell the {stream} topic of bag {bag.path}, name it by '
-                           f'{option}; image topics there: {", ".join(available) or "none"}')
+            raise BagError(
+                f'cannot tell the {stream} topic of bag {bag.path}, name it by '
+                f'{option}; image topics there: {", ".join(available) or "none"}'
+            )
         chosen[stream] = topic
     return chosen
 
 
-def from_bag(path: Path, topics: dict[str, str | None], options: SequenceOptions, cache: Path,
-             progress: Progress) -> Sequence:
+def from_bag(
+    path: Path,
+    topics: dict[str, str | None],
+    options: SequenceOptions,
+    cache: Path,
+    progress: Progress,
+) -> Sequence:
     """
     Take two camera streams out of a bag, with the stamps they have there.
 
@@ -248,7 +266,10 @@ def from_bag(path: Path, topics: dict[str, str | None], options: SequenceOptions
 
 
 def _copy_bag(
-    bag: BagReader, chosen: dict[str, str], limit_s: float, writer: FrameWriter,
+    bag: BagReader,
+    chosen: dict[str, str],
+    limit_s: float,
+    writer: FrameWriter,
     progress: Progress,
 ) -> tuple[list[Event], list[str]]:
     streams: dict[str, Any] = {topic: stream for stream, topic in chosen.items()}

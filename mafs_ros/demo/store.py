@@ -62,16 +62,19 @@ class FrameWriter:
         self._unchecked = 0
         free = shutil.disk_usage(self._partial).free
         if free < _RESERVE_BYTES:
-            raise ConfigError(f'{free / 1e9:.1f} GB of disk space left for {self._path.parent}, '
-                              f'expected at least {_RESERVE_BYTES / 1e9:g} GB; try a shorter '
-                              '--duration')
+            raise ConfigError(
+                f'{free / 1e9:.1f} GB of disk space left for {self._path.parent}, '
+                f'expected at least {_RESERVE_BYTES / 1e9:g} GB; try a shorter '
+                '--duration'
+            )
 
     def close(self, **notes: Any) -> None:
         """Complete the store; `notes` are kept with it."""
         for file in self._files.values():
             file.close()
         (self._partial / _INDEX).write_text(
-            json.dumps({'frames': self._frames, 'notes': notes}), encoding='utf-8')
+            json.dumps({'frames': self._frames, 'notes': notes}), encoding='utf-8'
+        )
         shutil.rmtree(self._path, ignore_errors=True)
         self._partial.rename(self._path)
 
@@ -100,7 +103,8 @@ class FrameStore:
             self._frames: dict[str, list[Any]] = content['frames']
             self.notes: dict[str, Any] = content['notes']
             self._data = {
-                stream: np.memmap(path / f'{stream}.bin', np.uint8, 'r') for stream in STREAMS}
+                stream: np.memmap(path / f'{stream}.bin', np.uint8, 'r') for stream in STREAMS
+            }
         except (OSError, ValueError, KeyError) as error:
             raise ConfigError(f'{path} holds no prepared frames ({error})') from error
 
@@ -112,7 +116,7 @@ class FrameStore:
         """Return a frame, read-only: uint8 [H,W,3] RGB, or thermal [H,W] in its own values."""
         at, shape, dtype = self._frames[stream][index]
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        image: NDArray[Any] = self._data[stream][at:at + size].view(dtype).reshape(shape)
+        image: NDArray[Any] = self._data[stream][at : at + size].view(dtype).reshape(shape)
         return image
 
     def preload(self) -> Iterator[str]:

@@ -31,7 +31,10 @@ def expected_pairs(schedule: Schedule, slop_ns: int) -> int:
 
 
 def summarize(
-    recording: Recording, schedule: Schedule, slop_ns: int, source: str,
+    recording: Recording,
+    schedule: Schedule,
+    slop_ns: int,
+    source: str,
 ) -> dict[str, Any]:
     """
     Return the figures of a run.
@@ -52,8 +55,10 @@ def summarize(
     processed = int(final.get('processed', 0))
     offsets_ms = [1e3 * abs(status['offset']) for status in statuses]
     span_s = (statuses[-1]['stamp_ns'] - statuses[0]['stamp_ns']) / _SECOND_NS if statuses else 0
-    outputs = {name: sum(entry[0] == topic for entry in recording.index)
-               for name, topic in IMAGE_TOPICS.items()}
+    outputs = {
+        name: sum(entry[0] == topic for entry in recording.index)
+        for name, topic in IMAGE_TOPICS.items()
+    }
     return {
         'source': source,
         'duration_s': round(schedule.duration_s, 3),
@@ -95,7 +100,9 @@ def _true_share(recording: Recording, schedule: Schedule) -> float | None:
     numbers = {(stream, stamp_ns): index for stream, index, stamp_ns in recording.sent}
     true = sum(
         numbers.get(('visible', s['visible_ns'])) == numbers.get(('thermal', s['thermal_ns']))
-        and ('visible', s['visible_ns']) in numbers for s in recording.statuses)
+        and ('visible', s['visible_ns']) in numbers
+        for s in recording.statuses
+    )
     return round(true / len(recording.statuses), 4)
 
 
@@ -123,18 +130,21 @@ def table(summary: dict[str, Any]) -> str:
     rows = {
         'source': summary['source'],
         'frames in': f'{frames["visible"]} visible, {frames["thermal"]} thermal '
-                     f'({lost["visible"] + lost["thermal"]} lost in transport)',
+        f'({lost["visible"] + lost["thermal"]} lost in transport)',
         'pairs': f'{summary["pairs"]} of {summary["pairs_possible"]} possible',
         'match rate': f'{summary["match_rate"]:.3f}{true}',
         '|offset|': f'mean {offset["mean"]:.1f} ms, max {offset["max"]:.1f} ms '
-                    f'(slop {summary["slop_ms"]:g} ms)',
+        f'(slop {summary["slop_ms"]:g} ms)',
         'fused': f'{summary["pairs_fused"]} pairs, {summary["pairs_per_s"]:.1f} per second',
         'latency': f'p50 {latency["p50"]:.1f} ms, p99 {latency["p99"]:.1f} ms from the later '
-                   'stamp to publication',
+        'stamp to publication',
         'drops': drops,
         'device': f'{summary["device"]}, backend {summary["backend"]}',
-        'weights': (summary['weights'] if summary['mode'] != 'classical'
-                    else 'none: classical fusion, label images are empty'),
+        'weights': (
+            summary['weights']
+            if summary['mode'] != 'classical'
+            else 'none: classical fusion, label images are empty'
+        ),
     }
     width = max(len(name) for name in rows)
     return '\n'.join(f'  {name:<{width}}  {value}' for name, value in rows.items())

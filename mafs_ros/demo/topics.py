@@ -4,8 +4,10 @@ from __future__ import annotations
 
 NODE = '/mafs_fusion'
 IMAGE_TOPICS = {
-    'fused': f'{NODE}/fused/image', 'labels': f'{NODE}/semantic/labels',
-    'confidence': f'{NODE}/semantic/confidence', 'overlay': f'{NODE}/semantic/overlay',
+    'fused': f'{NODE}/fused/image',
+    'labels': f'{NODE}/semantic/labels',
+    'confidence': f'{NODE}/semantic/confidence',
+    'overlay': f'{NODE}/semantic/overlay',
 }
 STATUS_TOPIC = f'{NODE}/status'
 CLASSES_TOPIC = f'{NODE}/semantic/classes'

@@ -34,8 +34,8 @@ def folder(tmp_path_factory) -> Path:
     noise = np.random.default_rng(0).integers(0, 60, (72, 96, 3), dtype=np.uint8)
     for index in range(8):
         visible, thermal = noise.copy(), np.full((36, 48), 29000, np.uint16)
-        visible[20:40, 8 * index:8 * index + 20] = 200
-        thermal[10:20, 4 * index:4 * index + 10] = 30500
+        visible[20:40, 8 * index : 8 * index + 20] = 200
+        thermal[10:20, 4 * index : 4 * index + 10] = 30500
         cv2.imwrite(str(root / 'vi' / f'{index}.png'), visible)
         cv2.imwrite(str(root / 'ir' / f'{index}.png'), thermal)
     return root
@@ -43,8 +43,12 @@ def folder(tmp_path_factory) -> Path:
 
 def start(environment, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, '-m', 'mafs_ros.demo', *arguments], env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        [sys.executable, '-m', 'mafs_ros.demo', *arguments],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def run(environment, *arguments: str) -> tuple[int, str]:
@@ -77,8 +81,19 @@ def processes_of(out: Path) -> list[str]:
 def finished(environment, folder, tmp_path_factory) -> tuple[Path, str]:
     """One complete run; several tests look at what it left."""
     out = tmp_path_factory.mktemp('run') / 'demo'
-    code, output = run(environment, '--images', str(folder), '--duration', '3', '--rate', '20',
-                       '--weights', 'classical', '--out', str(out))
+    code, output = run(
+        environment,
+        '--images',
+        str(folder),
+        '--duration',
+        '3',
+        '--rate',
+        '20',
+        '--weights',
+        'classical',
+        '--out',
+        str(out),
+    )
     assert code == 0, output
     return out, output
 
@@ -101,7 +116,11 @@ def test_run_pairs_true_partners_and_loses_nothing(finished):
 def test_run_leaves_pictures_bag_and_logs(finished):
     out, _ = finished
     assert {path.name for path in out.iterdir()} >= {
-        'bag', 'contact_sheet.png', 'summary.json', 'logs'}
+        'bag',
+        'contact_sheet.png',
+        'summary.json',
+        'logs',
+    }
     assert not (out / 'work').exists()
     summary = json.loads((out / 'summary.json').read_text())
     sheet = cv2.imread(str(out / 'contact_sheet.png'))
@@ -118,8 +137,18 @@ def test_run_leaves_pictures_bag_and_logs(finished):
 
 def test_bag_of_a_run_can_be_played_again(finished, environment, tmp_path):
     out, _ = finished
-    code, output = run(environment, '--bag', str(out / 'bag'), '--duration', '1', '--weights',
-                       'classical', '--no-movie', '--out', str(tmp_path / 'demo'))
+    code, output = run(
+        environment,
+        '--bag',
+        str(out / 'bag'),
+        '--duration',
+        '1',
+        '--weights',
+        'classical',
+        '--no-movie',
+        '--out',
+        str(tmp_path / 'demo'),
+    )
     assert code == 0, output
     summary = json.loads((tmp_path / 'demo' / 'summary.json').read_text())
     assert summary['true_partner_share'] is None
@@ -128,8 +157,17 @@ def test_bag_of_a_run_can_be_played_again(finished, environment, tmp_path):
 
 
 def test_refused_parameter_ends_in_one_clear_line(environment, folder, tmp_path):
-    code, output = run(environment, '--images', str(folder), '--duration', '1', '--weights',
-                       str(tmp_path / 'none.safetensors'), '--out', str(tmp_path / 'demo'))
+    code, output = run(
+        environment,
+        '--images',
+        str(folder),
+        '--duration',
+        '1',
+        '--weights',
+        str(tmp_path / 'none.safetensors'),
+        '--out',
+        str(tmp_path / 'demo'),
+    )
     assert code == 2
     (line,) = [line for line in output.splitlines() if line.startswith('demo: ')]
     assert 'none.safetensors' in line
@@ -138,8 +176,17 @@ def test_refused_parameter_ends_in_one_clear_line(environment, folder, tmp_path)
 
 
 def test_node_that_dies_is_reported_with_its_log(environment, folder, tmp_path):
-    code, output = run(environment, '--images', str(folder), '--duration', '1', '-p',
-                       'sync.slop:=[1', '--out', str(tmp_path / 'demo'))
+    code, output = run(
+        environment,
+        '--images',
+        str(folder),
+        '--duration',
+        '1',
+        '-p',
+        'sync.slop:=[1',
+        '--out',
+        str(tmp_path / 'demo'),
+    )
     assert code == 2
     assert 'demo: fusion_node ended early' in output
     assert str(tmp_path / 'demo' / 'work' / 'fusion_node.log') in output
@@ -147,8 +194,19 @@ def test_node_that_dies_is_reported_with_its_log(environment, folder, tmp_path):
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_while_playing_leaves_no_process(environment, folder, tmp_path, number):
-    process = start(environment, '--images', str(folder), '--duration', '30', '--rate', '5',
-                    '--weights', 'classical', '--out', str(tmp_path / 'demo'))
+    process = start(
+        environment,
+        '--images',
+        str(folder),
+        '--duration',
+        '30',
+        '--rate',
+        '5',
+        '--weights',
+        'classical',
+        '--out',
+        str(tmp_path / 'demo'),
+    )
     try:
         for line in process.stdout:
             if line.startswith('playing'):
@@ -166,8 +224,19 @@ def test_interrupt_while_playing_leaves_no_process(environment, folder, tmp_path
 
 
 def test_killed_demo_leaves_no_process(environment, folder, tmp_path):
-    process = start(environment, '--images', str(folder), '--duration', '30', '--rate', '5',
-                    '--weights', 'classical', '--out', str(tmp_path / 'demo'))
+    process = start(
+        environment,
+        '--images',
+        str(folder),
+        '--duration',
+        '30',
+        '--rate',
+        '5',
+        '--weights',
+        'classical',
+        '--out',
+        str(tmp_path / 'demo'),
+    )
     for line in process.stdout:
         if line.startswith('playing'):
             break
@@ -180,8 +249,11 @@ def test_killed_demo_leaves_no_process(environment, folder, tmp_path):
 
 
 def test_environment_without_messages_is_explained(environment, folder, tmp_path):
-    bare = {key: value for key, value in environment.items()
-            if key not in ('AMENT_PREFIX_PATH', 'PYTHONPATH')}
+    bare = {
+        key: value
+        for key, value in environment.items()
+        if key not in ('AMENT_PREFIX_PATH', 'PYTHONPATH')
+    }
     bare['PYTHONPATH'] = str(Path(__file__).resolve().parents[2])
     code, output = run(bare, '--images', str(folder), '--out', str(tmp_path / 'demo'))
     assert code == 2

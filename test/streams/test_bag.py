@@ -38,32 +38,46 @@ def write_bag(path: Path, count: int = 20, **options) -> Path:
         for index in range(count):
             stamp = START + index * 33 * MS
             bag.write_image(RGB, stamp, 'rgb', rgb(index), 'rgb8', stamp + 5 * MS)
-            bag.write_image(THERMAL, stamp + MS, 'thermal', thermal(index), 'mono16',
-                            stamp + 9 * MS)
+            bag.write_image(
+                THERMAL, stamp + MS, 'thermal', thermal(index), 'mono16', stamp + 9 * MS
+            )
     return path
 
 
-def write_with_rosbags(path: Path, storage: str, compression: str | None = None,
-                       count: int = 20) -> Path:
+def write_with_rosbags(
+    path: Path, storage: str, compression: str | None = None, count: int = 20
+) -> Path:
     """Write the same bag by the library's own typed messages."""
     image_type = TYPES.types[IMAGE_TYPE]
-    header_type, time_type = TYPES.types['std_msgs/msg/Header'], TYPES.types[
-        'builtin_interfaces/msg/Time']
+    header_type, time_type = (
+        TYPES.types['std_msgs/msg/Header'],
+        TYPES.types['builtin_interfaces/msg/Time'],
+    )
     writer = rosbags.Writer(path, version=9, storage_plugin=rosbags.StoragePlugin[storage])
     if compression:
-        writer.set_compression(rosbags.CompressionMode[compression],
-                               rosbags.CompressionFormat.ZSTD)
+        writer.set_compression(
+            rosbags.CompressionMode[compression], rosbags.CompressionFormat.ZSTD
+        )
     with writer:
-        topics = {topic: writer.add_connection(topic, IMAGE_TYPE, typestore=TYPES)
-                  for topic in (RGB, THERMAL)}
+        topics = {
+            topic: writer.add_connection(topic, IMAGE_TYPE, typestore=TYPES)
+            for topic in (RGB, THERMAL)
+        }
         for index in range(count):
             for topic, image, encoding in [
-                    (RGB, rgb(index), 'rgb8'), (THERMAL, thermal(index), 'mono16')]:
+                (RGB, rgb(index), 'rgb8'),
+                (THERMAL, thermal(index), 'mono16'),
+            ]:
                 stamp = START + index * 33 * MS + (topic == THERMAL) * MS
                 message = image_type(
                     header_type(time_type(stamp // 10**9, stamp % 10**9), topic[1:4]),
-                    image.shape[0], image.shape[1], encoding, 0, image[0].nbytes,
-                    np.frombuffer(image.tobytes(), np.uint8))
+                    image.shape[0],
+                    image.shape[1],
+                    encoding,
+                    0,
+                    image[0].nbytes,
+                    np.frombuffer(image.tobytes(), np.uint8),
+                )
                 writer.write(topics[topic], stamp, TYPES.serialize_cdr(message, IMAGE_TYPE))
     return path
 
@@ -84,7 +98,9 @@ def check_images(images: list, count: int = 20) -> None:
 def test_written_bag_round_trips(tmp_path, compress):
     with open_bag(write_bag(tmp_path / 'bag', compress=compress)) as bag:
         assert {name: (t.type, t.count) for name, t in bag.topics.items()} == {
-            RGB: (IMAGE_TYPE, 20), THERMAL: (IMAGE_TYPE, 20)}
+            RGB: (IMAGE_TYPE, 20),
+            THERMAL: (IMAGE_TYPE, 20),
+        }
         images = list(bag.images())
         check_images(images)
         assert {image.frame_id for image in images} == {'rgb', 'thermal'}
@@ -110,7 +126,8 @@ def test_written_bag_is_read_by_the_typed_reader(tmp_path):
 def test_metadata_is_what_ros2_bag_expects(tmp_path):
     path = write_bag(tmp_path / 'bag')
     information = yaml.safe_load((path / 'metadata.yaml').read_text())[
-        'rosbag2_bagfile_information']
+        'rosbag2_bagfile_information'
+    ]
     assert information['storage_identifier'] == 'mcap'
     assert information['message_count'] == 40
     assert information['relative_file_paths'] == ['bag.mcap']
@@ -152,7 +169,7 @@ def test_truncated_mcap_gives_what_is_there(tmp_path, share, compression):
     path = write_with_rosbags(tmp_path / 'bag', 'MCAP', compression, count=600)
     file = path / 'bag.mcap'
     data = file.read_bytes()
-    file.write_bytes(data[:int(len(data) * share)])
+    file.write_bytes(data[: int(len(data) * share)])
     with open_bag(path) as bag:
         assert set(bag.topics) == {RGB, THERMAL}
         assert re.search('ends inside a record|footer|magic', bag.damage)
@@ -168,7 +185,7 @@ def test_truncated_sqlite_gives_what_is_there(tmp_path):
     path = write_with_rosbags(tmp_path / 'bag', 'SQLITE3', count=600)
     file = path / 'bag.db3'
     data = file.read_bytes()
-    file.write_bytes(data[:len(data) * 2 // 3])
+    file.write_bytes(data[: len(data) * 2 // 3])
     with open_bag(path) as bag:
         images = list(bag.images())
         assert len(images) > 700
@@ -182,7 +199,7 @@ def test_damaged_chunk_ends_reading_with_a_flag(tmp_path):
     file = path / 'bag.mcap'
     data = bytearray(file.read_bytes())
     middle = data.index(b'rgb8', len(data) // 2) + 400
-    data[middle - 600:middle] = bytes(600)
+    data[middle - 600 : middle] = bytes(600)
     file.write_bytes(data)
     with open_bag(path) as bag:
         images = list(bag.images())
@@ -194,12 +211,19 @@ def test_damaged_chunk_ends_reading_with_a_flag(tmp_path):
 def test_messages_of_other_types_pass_raw(tmp_path):
     string = TYPES.types['std_msgs/msg/String']('hello')
     with BagWriter(tmp_path / 'bag') as bag:
-        bag.write('/note', 'std_msgs/msg/String', START,
-                  bytes(TYPES.serialize_cdr(string, 'std_msgs/msg/String')))
+        bag.write(
+            '/note',
+            'std_msgs/msg/String',
+            START,
+            bytes(TYPES.serialize_cdr(string, 'std_msgs/msg/String')),
+        )
     with open_bag(tmp_path / 'bag') as bag:
         (message,) = bag.messages()
         assert (message.topic, message.type, message.receive_ns) == (
-            '/note', 'std_msgs/msg/String', START)
+            '/note',
+            'std_msgs/msg/String',
+            START,
+        )
         assert TYPES.deserialize_cdr(message.data, message.type).data == 'hello'
         with pytest.raises(BagError, match=r'has no image topics; topics there: /note'):
             list(bag.images())
@@ -222,10 +246,16 @@ def test_own_message_types_travel_with_their_definition(tmp_path):
 def test_compressed_images(tmp_path):
     grey = (thermal(0) // 2 + 9000).astype(np.uint16)
     with BagWriter(tmp_path / 'bag') as bag:
-        bag.write_compressed('/t/compressed', START, 't', '16UC1; png compressed ',
-                             cv2.imencode('.png', grey)[1])
-        bag.write_compressed('/v/compressed', START + 1, 'v', 'rgb8; jpeg compressed bgr8',
-                             cv2.imencode('.jpg', np.full((16, 16, 3), 90, np.uint8))[1])
+        bag.write_compressed(
+            '/t/compressed', START, 't', '16UC1; png compressed ', cv2.imencode('.png', grey)[1]
+        )
+        bag.write_compressed(
+            '/v/compressed',
+            START + 1,
+            'v',
+            'rgb8; jpeg compressed bgr8',
+            cv2.imencode('.jpg', np.full((16, 16, 3), 90, np.uint8))[1],
+        )
         bag.write_compressed('/v/compressed', START + 2, 'v', 'jpeg', b'\xff\xd8\xff')
     with open_bag(tmp_path / 'bag') as bag:
         first, second, third = bag.images()
@@ -282,8 +312,13 @@ def test_what_is_not_a_bag_is_named(tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(BagError, match=r'is not a rosbag2 bag'):
         open_bag(tmp_path / 'empty')
-    for name, content in [('a.mcap', b'noise' * 100), ('b.mcap', b''), ('c.db3', b'noise' * 999),
-                          ('d.txt', b'text'), ('e.bag', b'#ROSBAG V2.0\n')]:
+    for name, content in [
+        ('a.mcap', b'noise' * 100),
+        ('b.mcap', b''),
+        ('c.db3', b'noise' * 999),
+        ('d.txt', b'text'),
+        ('e.bag', b'#ROSBAG V2.0\n'),
+    ]:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(BagError) as caught:
             open_bag(tmp_path / name)

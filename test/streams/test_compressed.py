@@ -32,19 +32,26 @@ def thermal_16() -> np.ndarray:
 
 def test_png_round_trips():
     image, thermal = smooth(), thermal_16()
+    assert np.array_equal(decode_compressed('png', encode('.png', image)), image[..., ::-1])
     assert np.array_equal(
-        decode_compressed('png', encode('.png', image)), image[..., ::-1])
-    assert np.array_equal(
-        decode_compressed('16UC1; png compressed ', encode('.png', thermal), 'thermal'), thermal)
+        decode_compressed('16UC1; png compressed ', encode('.png', thermal), 'thermal'), thermal
+    )
     grey = smooth(1)
     assert np.array_equal(decode_compressed('png', encode('.png', grey), 'thermal'), grey)
     assert np.array_equal(
-        decode_compressed('png', encode('.png', grey)), np.repeat(grey[..., None], 3, 2))
+        decode_compressed('png', encode('.png', grey)), np.repeat(grey[..., None], 3, 2)
+    )
 
 
-@pytest.mark.parametrize('parameters', [
-    (), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 4),
-    (cv2.IMWRITE_JPEG_OPTIMIZE, 1)])
+@pytest.mark.parametrize(
+    'parameters',
+    [
+        (),
+        (cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        (cv2.IMWRITE_JPEG_RST_INTERVAL, 4),
+        (cv2.IMWRITE_JPEG_OPTIMIZE, 1),
+    ],
+)
 def test_jpeg_of_every_structure(parameters):
     image = smooth()
     data = encode('.jpg', image, cv2.IMWRITE_JPEG_QUALITY, 95, *parameters)
@@ -75,8 +82,12 @@ def test_accepts_what_a_message_carries():
     import array
 
     data = encode('.png', smooth(1))
-    for wrapped in (bytearray(data), memoryview(data), array.array('B', data),
-                    np.frombuffer(data, np.uint8)):
+    for wrapped in (
+        bytearray(data),
+        memoryview(data),
+        array.array('B', data),
+        np.frombuffer(data, np.uint8),
+    ):
         assert decode_compressed('png', wrapped, 'thermal').shape == (48, 64)
 
 
@@ -108,7 +119,7 @@ def test_every_flipped_byte_of_a_png_is_detected():
 def test_jpeg_with_a_marker_inside_its_scan_is_corrupt():
     data = bytearray(encode('.jpg', smooth()))
     middle = len(data) * 3 // 4
-    data[middle:middle + 2] = b'\xff\x12'
+    data[middle : middle + 2] = b'\xff\x12'
     with pytest.raises(ImageError) as caught:
         decode_compressed('jpeg', bytes(data))
     assert caught.value.reason == 'decode'
@@ -127,7 +138,7 @@ def test_claimed_size_is_refused_before_anything_is_allocated():
     assert caught.value.reason == 'size'
     jpeg = bytearray(encode('.jpg', smooth()))
     frame = jpeg.find(b'\xff\xc0')
-    jpeg[frame + 5:frame + 9] = struct.pack('>HH', 20000, 20000)
+    jpeg[frame + 5 : frame + 9] = struct.pack('>HH', 20000, 20000)
     with pytest.raises(ImageError, match='image is 20000x20000'):
         decode_compressed('jpeg', bytes(jpeg))
 

@@ -40,6 +40,7 @@ def silent(*_: object) -> None:
 
 # -- schedule ------------------------------------------------------------------------------------
 
+
 def test_schedule_is_deterministic_and_complete_at_the_end():
     schedule = simulate(100, 30.0, CAMERAS, seed=3)
     assert schedule == simulate(100, 30.0, CAMERAS, seed=3)
@@ -54,8 +55,10 @@ def test_schedule_is_deterministic_and_complete_at_the_end():
 
 
 def test_schedule_has_the_offset_and_drops_asked_for():
-    cameras = {'visible': Camera(jitter_s=0.0, drop_rate=0.1),
-               'thermal': Camera(offset_s=0.02, jitter_s=0.0, drop_rate=0.0)}
+    cameras = {
+        'visible': Camera(jitter_s=0.0, drop_rate=0.1),
+        'thermal': Camera(offset_s=0.02, jitter_s=0.0, drop_rate=0.0),
+    }
     schedule = simulate(2000, 10.0, cameras, seed=1)
     assert schedule.count('thermal') == 2000
     assert 1740 < schedule.count('visible') < 1860
@@ -71,6 +74,7 @@ def test_schedule_survives_the_file(tmp_path):
 
 
 # -- store ---------------------------------------------------------------------------------------
+
 
 def test_store_keeps_frames_of_any_size_and_repeats_once(tmp_path):
     rng = np.random.default_rng(0)
@@ -114,6 +118,7 @@ def test_full_disk_is_said_before_it_happens(tmp_path, monkeypatch):
 
 # -- sources -------------------------------------------------------------------------------------
 
+
 def write_folders(root: Path, count: int = 5) -> Path:
     for name in ('vi', 'ir'):
         (root / name).mkdir(parents=True)
@@ -139,10 +144,13 @@ def test_image_folders_become_two_streams(tmp_path):
     assert any('1 files without partner' in note for note in sequence.notes)
 
 
-@pytest.mark.parametrize(('make', 'text'), [
-    (lambda root: root.mkdir(), 'has no folder vi/'),
-    (lambda root: write_folders(root, 0), 'no image names in common'),
-])
+@pytest.mark.parametrize(
+    ('make', 'text'),
+    [
+        (lambda root: root.mkdir(), 'has no folder vi/'),
+        (lambda root: write_folders(root, 0), 'no image names in common'),
+    ],
+)
 def test_bad_image_folders_are_named(tmp_path, make, text):
     make(tmp_path / 'data')
     with pytest.raises(ConfigError, match=text):
@@ -154,8 +162,11 @@ def write_bag(path: Path, topics: dict[str, str], count: int = 10, zero: bool = 
         for index in range(count):
             time_ns = START + index * 100 * MS
             for topic, encoding in topics.items():
-                image = (np.full((HEIGHT, WIDTH, 3), index, np.uint8) if encoding == 'rgb8'
-                         else np.full((HEIGHT, WIDTH), 9000 + index, np.uint16))
+                image = (
+                    np.full((HEIGHT, WIDTH, 3), index, np.uint8)
+                    if encoding == 'rgb8'
+                    else np.full((HEIGHT, WIDTH), 9000 + index, np.uint16)
+                )
                 bag.write_image(topic, 0 if zero else time_ns, 'c', image, encoding, time_ns)
     return path
 
@@ -171,7 +182,8 @@ def test_bag_becomes_two_streams_with_its_own_stamps(tmp_path, zero):
     store = FrameStore(sequence.store)
     assert store.frame('thermal', 9)[0, 0] == 9009
     assert [e.stamp_ns for e in sequence.schedule.events if e.stream == 'visible'] == [
-        index * 100 * MS for index in range(10)]
+        index * 100 * MS for index in range(10)
+    ]
     assert not sequence.schedule.partners_known
     assert expected_pairs(sequence.schedule, 30 * MS) == 10
 
@@ -184,14 +196,23 @@ def test_bag_is_cut_to_the_duration(tmp_path):
 
 
 def test_bag_topics_are_chosen_by_name_or_asked_for(tmp_path):
-    path = write_bag(tmp_path / 'in', {
-        '/a/thermal/image_raw': 'mono16', '/a/rgb/image_raw': 'rgb8', '/b/image': 'rgb8',
-        '/mafs_fusion/fused/image': 'rgb8'})
+    path = write_bag(
+        tmp_path / 'in',
+        {
+            '/a/thermal/image_raw': 'mono16',
+            '/a/rgb/image_raw': 'rgb8',
+            '/b/image': 'rgb8',
+            '/mafs_fusion/fused/image': 'rgb8',
+        },
+    )
     with open_bag(path) as bag:
         assert sources.choose_topics(bag, UNNAMED) == {
-            'visible': '/a/rgb/image_raw', 'thermal': '/a/thermal/image_raw'}
+            'visible': '/a/rgb/image_raw',
+            'thermal': '/a/thermal/image_raw',
+        }
         assert sources.choose_topics(bag, {**UNNAMED, 'visible': '/b/image'})['visible'] == (
-            '/b/image')
+            '/b/image'
+        )
 
 
 def test_bag_without_a_thermal_topic_lists_what_is_there(tmp_path):
@@ -199,11 +220,13 @@ def test_bag_without_a_thermal_topic_lists_what_is_there(tmp_path):
     with pytest.raises(BagError, match='name it by --thermal-topic; image topics there: /left'):
         sources.from_bag(path, UNNAMED, options(), tmp_path, silent)
     with pytest.raises(BagError, match='no topic /nope; topics there: /left'):
-        sources.from_bag(path, {'visible': '/left', 'thermal': '/nope'}, options(), tmp_path,
-                         silent)
+        sources.from_bag(
+            path, {'visible': '/left', 'thermal': '/nope'}, options(), tmp_path, silent
+        )
 
 
 # -- a made-up run -------------------------------------------------------------------------------
+
 
 def scene(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     visible = np.full((HEIGHT, WIDTH, 3), (index * 5, 60, 90), np.uint8)
@@ -213,8 +236,9 @@ def scene(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return visible, thermal, visible // 2 + 40, labels
 
 
-def make_run(folder: Path, count: int = 12, classical: bool = False) -> tuple[
-        Recording, FrameStore, Schedule]:
+def make_run(
+    folder: Path, count: int = 12, classical: bool = False
+) -> tuple[Recording, FrameStore, Schedule]:
     """Write what a run of `count` pairs leaves; pair 5 is missing, pair 7 has wrong partners."""
     writer = FrameWriter(folder / 'store')
     for index in range(count):
@@ -227,30 +251,65 @@ def make_run(folder: Path, count: int = 12, classical: bool = False) -> tuple[
         for index in range(count):
             stamp = START + index * 100 * MS
             thermal_stamp = stamp + 4 * MS
-            events += [Event('visible', index, stamp - START),
-                       Event('thermal', index, thermal_stamp - START)]
+            events += [
+                Event('visible', index, stamp - START),
+                Event('thermal', index, thermal_stamp - START),
+            ]
             sent += [('visible', index, stamp), ('thermal', index, thermal_stamp)]
             if index == 5:
                 continue
             _, _, fused, labels = scene(index)
             for name, image, encoding in [
-                    ('fused', fused, 'rgb8'), ('labels', labels, 'mono8'),
-                    ('confidence', labels, 'mono8'), ('overlay', fused, 'rgb8')]:
-                data = serialize_image(stamp, 'rgb', ImageBuffer(
-                    HEIGHT, WIDTH, encoding, False, image[0].nbytes, image.tobytes()))
-                index_rows.append((IMAGE_TOPICS[name], 'sensor_msgs/msg/Image',
-                                   stamp + 20 * MS, spool.tell(), len(data)))
+                ('fused', fused, 'rgb8'),
+                ('labels', labels, 'mono8'),
+                ('confidence', labels, 'mono8'),
+                ('overlay', fused, 'rgb8'),
+            ]:
+                data = serialize_image(
+                    stamp,
+                    'rgb',
+                    ImageBuffer(HEIGHT, WIDTH, encoding, False, image[0].nbytes, image.tobytes()),
+                )
+                index_rows.append(
+                    (
+                        IMAGE_TOPICS[name],
+                        'sensor_msgs/msg/Image',
+                        stamp + 20 * MS,
+                        spool.tell(),
+                        len(data),
+                    )
+                )
                 spool.write(data)
             partner = thermal_stamp - 100 * MS if index == 7 else thermal_stamp
-            statuses.append({
-                'stamp_ns': stamp, 'visible_ns': stamp, 'thermal_ns': partner,
-                'receive_ns': stamp + 21 * MS, 'offset': (partner - stamp) / 1e9,
-                'latency_ms': 10.0 + index, 'inference_ms': 5.0, 'wait_ms': 1.0,
-                'visible_received': count, 'thermal_received': count - 1, 'pairs': count - 1,
-                'processed': count - 1, 'drops': {'no_partner': 2}, 'device': 'cpu',
-                'mode': 3 if classical else 0, 'backend': 'torch', 'weights_id': 'test-weights'})
-    recording = Recording(folder / 'messages.bin', index_rows, statuses, sent, 0.5,
-                          ClassTable.load('mfnet').to_dict())
+            statuses.append(
+                {
+                    'stamp_ns': stamp,
+                    'visible_ns': stamp,
+                    'thermal_ns': partner,
+                    'receive_ns': stamp + 21 * MS,
+                    'offset': (partner - stamp) / 1e9,
+                    'latency_ms': 10.0 + index,
+                    'inference_ms': 5.0,
+                    'wait_ms': 1.0,
+                    'visible_received': count,
+                    'thermal_received': count - 1,
+                    'pairs': count - 1,
+                    'processed': count - 1,
+                    'drops': {'no_partner': 2},
+                    'device': 'cpu',
+                    'mode': 3 if classical else 0,
+                    'backend': 'torch',
+                    'weights_id': 'test-weights',
+                }
+            )
+    recording = Recording(
+        folder / 'messages.bin',
+        index_rows,
+        statuses,
+        sent,
+        0.5,
+        ClassTable.load('mfnet').to_dict(),
+    )
     return recording, FrameStore(folder / 'store'), Schedule(tuple(events))
 
 
@@ -269,8 +328,14 @@ def test_summary_by_hand(tmp_path):
     assert (summary['mode'], summary['weights']) == ('fusion', 'test-weights')
     json.dumps(summary)
     text = table(summary)
-    for part in ('12 visible, 11 thermal (1 lost in transport)', '11 of 12 possible',
-                 'true partners 90.9 %', 'no_partner 2', 'test-weights', 'slop 30 ms'):
+    for part in (
+        '12 visible, 11 thermal (1 lost in transport)',
+        '11 of 12 possible',
+        'true partners 90.9 %',
+        'no_partner 2',
+        'test-weights',
+        'slop 30 ms',
+    ):
         assert part in text
 
 
@@ -302,7 +367,8 @@ def test_contact_sheet_shows_the_panels(tmp_path):
     text = contact_sheet.SheetText('source', 'facts', False)
     mfnet = ClassTable.load('mfnet')
     contact_sheet.write_contact_sheet(
-        tmp_path / 'sheet.png', Playback(recording, store), mfnet, text)
+        tmp_path / 'sheet.png', Playback(recording, store), mfnet, text
+    )
     sheet = cv2.imread(str(tmp_path / 'sheet.png'))[..., ::-1]
     assert sheet.shape[1] == 4 * 480 + 3 * 10 + 2 * 28
     first = contact_sheet.pick_moments(11)[0]
@@ -323,14 +389,19 @@ def test_contact_sheet_without_network_says_so(tmp_path):
     for classical in (True, False):
         path = tmp_path / f'{classical}.png'
         contact_sheet.write_contact_sheet(
-            path, Playback(recording, store), ClassTable.load('mfnet'),
-            contact_sheet.SheetText('source', 'facts', classical))
+            path,
+            Playback(recording, store),
+            ClassTable.load('mfnet'),
+            contact_sheet.SheetText('source', 'facts', classical),
+        )
         sheets.append(cv2.imread(str(path)))
     assert sheets[0].shape[0] < sheets[1].shape[0], 'no legend for labels that are not there'
 
 
-@pytest.mark.parametrize(('count', 'expected'), [
-    (1, [0]), (3, [0, 1, 2]), (5, [0, 1, 2, 3, 4]), (100, [10, 30, 50, 70, 90])])
+@pytest.mark.parametrize(
+    ('count', 'expected'),
+    [(1, [0]), (3, [0, 1, 2]), (5, [0, 1, 2, 3, 4]), (100, [10, 30, 50, 70, 90])],
+)
 def test_moments_are_spread_evenly(count, expected):
     assert contact_sheet.pick_moments(count) == expected
 
@@ -340,8 +411,9 @@ def test_movie_is_h264_with_frames_at_their_stamps(tmp_path):
     import av
 
     recording, store, _ = make_run(tmp_path)
-    movie.write_movie(tmp_path / 'demo.mp4', Playback(recording, store),
-                      ClassTable.load('mfnet'), False, silent)
+    movie.write_movie(
+        tmp_path / 'demo.mp4', Playback(recording, store), ClassTable.load('mfnet'), False, silent
+    )
     with av.open(str(tmp_path / 'demo.mp4')) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ('h264', 'yuv420p')
@@ -376,9 +448,20 @@ def test_bag_of_a_run_holds_inputs_and_outputs(tmp_path, raw):
 
 # -- command line --------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('arguments', [
-    ['--size', '640'], ['--size', '8x8'], ['--rate', 'fast'], ['--duration', '-1'],
-    ['--rate', 'nan'], ['-p', 'sync.slop=1'], ['--images', 'a', '--bag', 'b'], ['--what']])
+
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ['--size', '640'],
+        ['--size', '8x8'],
+        ['--rate', 'fast'],
+        ['--duration', '-1'],
+        ['--rate', 'nan'],
+        ['-p', 'sync.slop=1'],
+        ['--images', 'a', '--bag', 'b'],
+        ['--what'],
+    ],
+)
 def test_bad_arguments_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         build_parser().parse_args(arguments)

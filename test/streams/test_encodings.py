@@ -20,15 +20,17 @@ import pytest
 HEIGHT, WIDTH = 6, 10
 
 
-def buffer_of(image: np.ndarray, encoding: str, padding: int = 0, big: bool = False,
-              wrap=bytes) -> ImageBuffer:
+def buffer_of(
+    image: np.ndarray, encoding: str, padding: int = 0, big: bool = False, wrap=bytes
+) -> ImageBuffer:
     """Lay an array out as a message does, row padding filled with a value that must not leak."""
     dtype = image.dtype.newbyteorder('>' if big else '<')
     rows = image.astype(dtype).reshape(image.shape[0], -1).view(np.uint8)
     padded = np.full((rows.shape[0], rows.shape[1] + padding), 0xA5, np.uint8)
-    padded[:, :rows.shape[1]] = rows
-    return ImageBuffer(image.shape[0], image.shape[1], encoding, big, padded.shape[1],
-                       wrap(padded.tobytes()))
+    padded[:, : rows.shape[1]] = rows
+    return ImageBuffer(
+        image.shape[0], image.shape[1], encoding, big, padded.shape[1], wrap(padded.tobytes())
+    )
 
 
 def picture(channels: int, dtype: str = 'u1', seed: int = 3) -> np.ndarray:
@@ -40,10 +42,22 @@ def picture(channels: int, dtype: str = 'u1', seed: int = 3) -> np.ndarray:
 
 
 PLAIN = [
-    ('rgb8', 3, 'u1'), ('bgr8', 3, 'u1'), ('rgba8', 4, 'u1'), ('bgra8', 4, 'u1'),
-    ('mono8', 1, 'u1'), ('mono16', 1, 'u2'), ('8UC1', 1, 'u1'), ('8UC2', 2, 'u1'),
-    ('8UC3', 3, 'u1'), ('8UC4', 4, 'u1'), ('16UC1', 1, 'u2'), ('32FC1', 1, 'f4'),
-    ('rgb16', 3, 'u2'), ('bgra16', 4, 'u2'), ('16UC3', 3, 'u2'), ('32FC2', 2, 'f4'),
+    ('rgb8', 3, 'u1'),
+    ('bgr8', 3, 'u1'),
+    ('rgba8', 4, 'u1'),
+    ('bgra8', 4, 'u1'),
+    ('mono8', 1, 'u1'),
+    ('mono16', 1, 'u2'),
+    ('8UC1', 1, 'u1'),
+    ('8UC2', 2, 'u1'),
+    ('8UC3', 3, 'u1'),
+    ('8UC4', 4, 'u1'),
+    ('16UC1', 1, 'u2'),
+    ('32FC1', 1, 'f4'),
+    ('rgb16', 3, 'u2'),
+    ('bgra16', 4, 'u2'),
+    ('16UC3', 3, 'u2'),
+    ('32FC2', 2, 'f4'),
 ]
 
 
@@ -57,9 +71,16 @@ def test_view_of_every_plain_encoding(encoding, channels, dtype, padding, big):
     assert np.array_equal(seen, image)
 
 
-@pytest.mark.parametrize('wrap', [
-    bytes, bytearray, memoryview, lambda data: array.array('B', data),
-    lambda data: np.frombuffer(data, np.uint8)])
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        bytes,
+        bytearray,
+        memoryview,
+        lambda data: array.array('B', data),
+        lambda data: np.frombuffer(data, np.uint8),
+    ],
+)
 def test_view_shares_memory_with_any_buffer(wrap):
     buffer = buffer_of(picture(3), 'rgb8', 5, wrap=wrap)
     seen = view(buffer)
@@ -78,12 +99,24 @@ def test_view_follows_the_buffer():
 
 @pytest.mark.parametrize('padding', [0, 1, 13])
 @pytest.mark.parametrize('big', [False, True])
-@pytest.mark.parametrize(('encoding', 'order'), [
-    ('rgb8', (0, 1, 2)), ('bgr8', (2, 1, 0)), ('rgba8', (0, 1, 2)), ('bgra8', (2, 1, 0)),
-    ('8UC3', (2, 1, 0)), ('8UC4', (2, 1, 0)), ('mono8', (0, 0, 0)), ('8UC1', (0, 0, 0)),
-    ('rgb16', (0, 1, 2)), ('bgr16', (2, 1, 0)), ('rgba16', (0, 1, 2)), ('bgra16', (2, 1, 0)),
-    ('16UC3', (2, 1, 0)),
-])
+@pytest.mark.parametrize(
+    ('encoding', 'order'),
+    [
+        ('rgb8', (0, 1, 2)),
+        ('bgr8', (2, 1, 0)),
+        ('rgba8', (0, 1, 2)),
+        ('bgra8', (2, 1, 0)),
+        ('8UC3', (2, 1, 0)),
+        ('8UC4', (2, 1, 0)),
+        ('mono8', (0, 0, 0)),
+        ('8UC1', (0, 0, 0)),
+        ('rgb16', (0, 1, 2)),
+        ('bgr16', (2, 1, 0)),
+        ('rgba16', (0, 1, 2)),
+        ('bgra16', (2, 1, 0)),
+        ('16UC3', (2, 1, 0)),
+    ],
+)
 def test_visible_channel_order(encoding, order, padding, big):
     channels = 1 if order == (0, 0, 0) else 4 if 'a' in encoding or encoding == '8UC4' else 3
     dtype = 'u2' if '16' in encoding else 'u1'
@@ -97,8 +130,10 @@ def test_visible_channel_order(encoding, order, padding, big):
 
 @pytest.mark.parametrize('padding', [0, 1, 6])
 @pytest.mark.parametrize('big', [False, True])
-@pytest.mark.parametrize(('encoding', 'dtype'), [
-    ('mono8', 'u1'), ('8UC1', 'u1'), ('mono16', 'u2'), ('16UC1', 'u2'), ('32FC1', 'f4')])
+@pytest.mark.parametrize(
+    ('encoding', 'dtype'),
+    [('mono8', 'u1'), ('8UC1', 'u1'), ('mono16', 'u2'), ('16UC1', 'u2'), ('32FC1', 'f4')],
+)
 def test_thermal_keeps_values_in_native_order(encoding, dtype, padding, big):
     image = picture(1, dtype)
     thermal = to_thermal(buffer_of(image, encoding, padding, big))
@@ -135,8 +170,10 @@ def yuv_pixel(y: float, u: float, v: float) -> np.ndarray:
     return np.clip([y + 1.596 * v, y - 0.391 * u - 0.813 * v, y + 2.018 * u], 0, 255)
 
 
-@pytest.mark.parametrize(('encoding', 'order'), [
-    ('yuv422', 'uyvy'), ('uyvy', 'uyvy'), ('yuv422_yuy2', 'yuyv'), ('yuyv', 'yuyv')])
+@pytest.mark.parametrize(
+    ('encoding', 'order'),
+    [('yuv422', 'uyvy'), ('uyvy', 'uyvy'), ('yuv422_yuy2', 'yuyv'), ('yuyv', 'yuyv')],
+)
 def test_yuv_422_pixel_by_pixel(encoding, order):
     rng = np.random.default_rng(0)
     luma = rng.integers(60, 190, (4, 6), dtype=np.uint8)
@@ -209,16 +246,19 @@ def test_hostile_headers_are_refused_with_reason(buffer, reason, text, convert):
     assert len(str(caught.value)) < 500
 
 
-@pytest.mark.parametrize(('convert', 'encoding', 'channels', 'dtype', 'text'), [
-    (to_visible, 'mono16', 1, 'u2', 'swapped'),
-    (to_visible, '16UC1', 1, 'u2', 'swapped'),
-    (to_visible, '32FC1', 1, 'f4', 'swapped'),
-    (to_visible, '8UC2', 2, 'u1', 'RGB'),
-    (to_visible, '32FC3', 3, 'f4', 'RGB'),
-    (to_thermal, '8UC2', 2, 'u1', 'expected one of mono8'),
-    (to_thermal, '32FC3', 3, 'f4', 'expected one of mono8'),
-    (to_thermal, 'bayer_rggb8', 1, 'u1', 'expected one of mono8'),
-])
+@pytest.mark.parametrize(
+    ('convert', 'encoding', 'channels', 'dtype', 'text'),
+    [
+        (to_visible, 'mono16', 1, 'u2', 'swapped'),
+        (to_visible, '16UC1', 1, 'u2', 'swapped'),
+        (to_visible, '32FC1', 1, 'f4', 'swapped'),
+        (to_visible, '8UC2', 2, 'u1', 'RGB'),
+        (to_visible, '32FC3', 3, 'f4', 'RGB'),
+        (to_thermal, '8UC2', 2, 'u1', 'expected one of mono8'),
+        (to_thermal, '32FC3', 3, 'f4', 'expected one of mono8'),
+        (to_thermal, 'bayer_rggb8', 1, 'u1', 'expected one of mono8'),
+    ],
+)
 def test_encodings_of_the_wrong_kind_are_refused(convert, encoding, channels, dtype, text):
     with pytest.raises(ImageError, match=text) as caught:
         convert(buffer_of(picture(channels, dtype), encoding))
@@ -233,16 +273,27 @@ def test_odd_width_yuv_and_tiny_mosaic_are_refused():
 
 
 def test_every_supported_encoding_is_accepted_by_one_side():
-    names = [n for name in SUPPORTED_ENCODINGS for n in (
-        [name[:-4] + str(c) for c in (1, 2, 3, 4)] if '..' in name else [name])]
+    names = [
+        n
+        for name in SUPPORTED_ENCODINGS
+        for n in ([name[:-4] + str(c) for c in (1, 2, 3, 4)] if '..' in name else [name])
+    ]
     unusable = []
     for name in names:
         channels = {'8UC': 1}.get(name)
         depth = 4 if name.startswith('32F') else 2 if '16' in name else 1
-        channels = int(name[-1]) if 'C' in name else 4 if 'a' in name and 'bayer' not in name \
-            else 3 if name.startswith(('rgb', 'bgr')) else 2 if 'yu' in name or 'uy' in name else 1
-        buffer = ImageBuffer(4, 4, name, False, 4 * channels * depth,
-                             bytes(16 * channels * depth))
+        channels = (
+            int(name[-1])
+            if 'C' in name
+            else 4
+            if 'a' in name and 'bayer' not in name
+            else 3
+            if name.startswith(('rgb', 'bgr'))
+            else 2
+            if 'yu' in name or 'uy' in name
+            else 1
+        )
+        buffer = ImageBuffer(4, 4, name, False, 4 * channels * depth, bytes(16 * channels * depth))
         for convert in (to_visible, to_thermal):
             try:
                 assert convert(buffer).shape[:2] == (4, 4)

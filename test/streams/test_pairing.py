@@ -15,6 +15,7 @@ PERIOD = 33_333_333
 
 def brute_force(visible: list[int], thermal: list[int], slop: int) -> set[tuple[int, int]]:
     """Return mutually nearest stamps, straight from the definition."""
+
     def distance(v: int, t: int) -> tuple[int, int]:
         return abs(t - v), 0 if t >= v else 1
 
@@ -55,7 +56,9 @@ def accounted(pairer: NearestPairer) -> bool:
 
 
 def interleave(
-    visible: list[int], thermal: list[int], rng: random.Random,
+    visible: list[int],
+    thermal: list[int],
+    rng: random.Random,
 ) -> list[tuple[str, int]]:
     """Merge two streams at random, each in its own order."""
     queues = [[('visible', v) for v in visible], [('thermal', t) for t in thermal]]
@@ -88,7 +91,8 @@ def test_disorder_within_reorder_window_equals_brute_force(visible, thermal, slo
         return sorted(values, key=lambda value: value + rng.uniform(0, window))
 
     pairer = NearestPairer(
-        slop, 64, min_interval_ns=0, reorder_ns=window, max_wait_ns=10**9, jump_back_ns=10**9)
+        slop, 64, min_interval_ns=0, reorder_ns=window, max_wait_ns=10**9, jump_back_ns=10**9
+    )
     messages = interleave(shuffled(visible), shuffled(thermal), rng)
     got = stamps(feed(pairer, messages) + pairer.flush())
     assert len(got) == len(set(got))
@@ -99,7 +103,9 @@ def test_disorder_within_reorder_window_equals_brute_force(visible, thermal, slo
 def camera(rng: random.Random, count: int, phase: float, jitter: float, drop: float) -> list[int]:
     return [
         int((index * PERIOD + phase * MS) + rng.uniform(-jitter, jitter) * MS) + 10**18
-        for index in range(count) if rng.random() >= drop]
+        for index in range(count)
+        if rng.random() >= drop
+    ]
 
 
 @given(st.integers(0, 10**6), st.floats(-16, 16), st.floats(0, 8), st.floats(0, 0.3))
@@ -111,11 +117,13 @@ def test_learned_interval_keeps_the_optimum_on_cameras(seed, phase, jitter, drop
     pairer = NearestPairer(50 * MS)
     arrivals = sorted(
         [(v + rng.uniform(2, 12) * MS, 'visible', v) for v in visible]
-        + [(t + rng.uniform(2, 12) * MS, 'thermal', t) for t in thermal])
+        + [(t + rng.uniform(2, 12) * MS, 'thermal', t) for t in thermal]
+    )
     got = stamps(feed(pairer, [(s, x) for _, s, x in arrivals]) + pairer.flush())
     by_stream_sorted = all(
-        seq == sorted(seq) for seq in (
-            [x for _, s, x in arrivals if s == name] for name in ('visible', 'thermal')))
+        seq == sorted(seq)
+        for seq in ([x for _, s, x in arrivals if s == name] for name in ('visible', 'thermal'))
+    )
     assert len(got) == len(set(got))
     if by_stream_sorted:
         assert set(got) == brute_force(visible, thermal, 50 * MS)
@@ -123,8 +131,12 @@ def test_learned_interval_keeps_the_optimum_on_cameras(seed, phase, jitter, drop
 
 
 messages_of_any_kind = st.lists(
-    st.tuples(st.sampled_from(['visible', 'thermal']),
-              st.one_of(st.integers(0, 200), st.integers(-2**62, 2**62))), max_size=120)
+    st.tuples(
+        st.sampled_from(['visible', 'thermal']),
+        st.one_of(st.integers(0, 200), st.integers(-(2**62), 2**62)),
+    ),
+    max_size=120,
+)
 
 
 @given(messages_of_any_kind, st.integers(0, 50), st.integers(2, 6), st.integers(0, 30))
@@ -185,12 +197,16 @@ def test_nearer_partner_that_comes_in_time_wins():
 
 def test_equal_distance_pairs_every_frame_in_anti_phase():
     pairer = NearestPairer(20 * MS)
-    pairs = feed(pairer, [
-        message for index in range(20)
-        for message in (('visible', index * 20 * MS), ('thermal', index * 20 * MS + 10 * MS))])
+    pairs = feed(
+        pairer,
+        [
+            message
+            for index in range(20)
+            for message in (('visible', index * 20 * MS), ('thermal', index * 20 * MS + 10 * MS))
+        ],
+    )
     pairs += pairer.flush()
-    assert stamps(pairs) == [
-        (index * 20 * MS, index * 20 * MS + 10 * MS) for index in range(20)]
+    assert stamps(pairs) == [(index * 20 * MS, index * 20 * MS + 10 * MS) for index in range(20)]
 
 
 def test_slop_is_inclusive_and_zero_pairs_equal_stamps():
@@ -214,8 +230,9 @@ def test_duplicates_are_dropped_and_never_paired_twice():
 
 def test_late_frame_that_would_have_been_nearer_is_counted_not_paired():
     pairer = NearestPairer(20 * MS, min_interval_ns=0)
-    pairs = feed(pairer, [
-        ('visible', 0), ('thermal', 9 * MS), ('visible', 33 * MS), ('thermal', 40 * MS)])
+    pairs = feed(
+        pairer, [('visible', 0), ('thermal', 9 * MS), ('visible', 33 * MS), ('thermal', 40 * MS)]
+    )
     assert stamps(pairs) == [(0, 9 * MS)]
     assert pairer.add('thermal', MS) == []
     assert pairer.statistics.dropped['thermal']['late'] == 1
@@ -226,12 +243,19 @@ def test_late_frame_whose_partner_still_waits_is_paired():
     pairer = NearestPairer(10 * MS, min_interval_ns=0)
     assert feed(pairer, [('thermal', 0), ('visible', 40 * MS), ('visible', 33 * MS)]) == []
     assert stamps(feed(pairer, [('thermal', 34 * MS), ('thermal', 80 * MS)])) == [
-        (33 * MS, 34 * MS)]
+        (33 * MS, 34 * MS)
+    ]
 
 
 def loop(start: int, count: int, phase: int = 2 * MS) -> list[tuple[str, int]]:
-    return [message for index in range(count) for message in (
-        ('visible', start + index * PERIOD), ('thermal', start + index * PERIOD + phase))]
+    return [
+        message
+        for index in range(count)
+        for message in (
+            ('visible', start + index * PERIOD),
+            ('thermal', start + index * PERIOD + phase),
+        )
+    ]
 
 
 def test_bag_loop_loses_no_pair():
@@ -324,7 +348,8 @@ def test_latency_skew_is_covered_by_the_queue():
     pairer = NearestPairer(20 * MS, 10)
     arrivals = sorted(
         [(i * PERIOD, 'visible', i * PERIOD) for i in range(100)]
-        + [(i * PERIOD + 200 * MS, 'thermal', i * PERIOD + 3 * MS) for i in range(100)])
+        + [(i * PERIOD + 200 * MS, 'thermal', i * PERIOD + 3 * MS) for i in range(100)]
+    )
     pairs = feed(pairer, [(s, x) for _, s, x in arrivals])
     assert len(pairs) >= 99
     assert pairer.statistics.unproven == 0
@@ -363,11 +388,14 @@ def test_comparisons_per_message_grow_with_the_logarithm(queue_size):
     assert CountedStamp.comparisons / count <= 8 * (4 * queue_size + 16).bit_length()
 
 
-@pytest.mark.parametrize(('arguments', 'text'), [
-    ({'slop_ns': -1}, 'slop_ns is -1, expected 0 or more'),
-    ({'slop_ns': 1, 'queue_size': 1}, 'queue_size is 1, expected at least 2'),
-    ({'slop_ns': 1, 'max_wait_ns': -5}, 'max_wait_ns is -5'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'text'),
+    [
+        ({'slop_ns': -1}, 'slop_ns is -1, expected 0 or more'),
+        ({'slop_ns': 1, 'queue_size': 1}, 'queue_size is 1, expected at least 2'),
+        ({'slop_ns': 1, 'max_wait_ns': -5}, 'max_wait_ns is -5'),
+    ],
+)
 def test_bad_arguments_are_named(arguments, text):
     with pytest.raises(ValueError, match=text):
         NearestPairer(**arguments)

@@ -11,8 +11,9 @@ MS = 1_000_000
 PERIOD = 33_333_333
 
 
-def run(latency_ms: float, jitter_ms: float = 2.0, drop: float = 0.05, count: int = 300,
-        seed: int = 0) -> OffsetEstimator:
+def run(
+    latency_ms: float, jitter_ms: float = 2.0, drop: float = 0.05, count: int = 300, seed: int = 0
+) -> OffsetEstimator:
     """Feed cameras whose thermal stamps are `latency_ms` late."""
     rng = random.Random(seed)
     estimator = OffsetEstimator()
