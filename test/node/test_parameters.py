@@ -137,7 +137,7 @@ def test_shipped_parameter_file_holds_every_default() -> None:
     assert values == {}
 
 
-@pytest.mark.parametrize('document', ['docs/node.md'])
+@pytest.mark.parametrize('document', ['docs/node.md', 'README.md'])
 def test_documented_table_is_made_from_the_table(document: str) -> None:
     text = (ROOT / document).read_text(encoding='utf-8')
     assert markdown_table() in text, 'run python -m mafs_ros.parameter_docs'
