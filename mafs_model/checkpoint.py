@@ -66,13 +66,18 @@ class Checkpoint:
 def weights_id_of(metadata: Mapping[str, Any]) -> str:
     """Return variant and the first digits of the checksum of the tensors."""
     variant = metadata['architecture'].get('variant', 'mafs')
-    return f"{variant}-{str(metadata.get('sha256', 'unknown'))[:8]}"
+    return f'{variant}-{str(metadata.get("sha256", "unknown"))[:8]}'
 
 
-def build_metadata(architecture: Mapping[str, Any], classes: ClassTable, *,
-                   data: Any = None, command: str | None = None,
-                   metrics: Mapping[str, Any] | None = None,
-                   extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def build_metadata(
+    architecture: Mapping[str, Any],
+    classes: ClassTable,
+    *,
+    data: Any = None,
+    command: str | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """
     Return the description that belongs into a weights file.
 
@@ -104,14 +109,18 @@ def build_metadata(architecture: Mapping[str, Any], classes: ClassTable, *,
         'command': command,
         'metrics': dict(metrics or {}),
         'versions': {
-            'mafs': __version__, 'torch': str(torch.__version__), 'numpy': np.__version__,
-            'opencv': cv2.__version__, 'python': platform.python_version(),
+            'mafs': __version__,
+            'torch': str(torch.__version__),
+            'numpy': np.__version__,
+            'opencv': cv2.__version__,
+            'python': platform.python_version(),
         },
     }
 
 
-def save_checkpoint(path: str | Path, state_dict: Mapping[str, torch.Tensor],
-                    metadata: Mapping[str, Any]) -> str:
+def save_checkpoint(
+    path: str | Path, state_dict: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]
+) -> str:
     """
     Write tensors and metadata; a file that is there is replaced at once or not at all.
 
@@ -169,7 +178,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     if metadata.get('sha256') != checksum:
         raise CheckpointError(
             f"weights '{path}': checksum is {checksum[:16]}, expected "
-            f"{str(metadata.get('sha256'))[:16]}: the file was changed after it was written")
+            f'{str(metadata.get("sha256"))[:16]}: the file was changed after it was written'
+        )
     return Checkpoint(tensors, metadata, path)
 
 
@@ -187,7 +197,8 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         header = file.metadata() or {}
     if METADATA_KEY not in header:
         raise CheckpointError(
-            f"weights '{path}': no metadata '{METADATA_KEY}' inside, {_EXPECTED}")
+            f"weights '{path}': no metadata '{METADATA_KEY}' inside, {_EXPECTED}"
+        )
     try:
         metadata = json.loads(header[METADATA_KEY])
     except ValueError as error:
@@ -200,13 +211,15 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 def _open_safetensors(path: Path, framework: str) -> Iterator[Any]:
     """Open a file; whatever is wrong with it becomes a CheckpointError."""
     from safetensors import safe_open, SafetensorError
+
     try:
         with safe_open(str(path), framework=framework, device='cpu') as file:
             yield file
     except (SafetensorError, OSError, ValueError) as error:
         reason = ' '.join(str(error).split())
         raise CheckpointError(
-            f"weights '{path}': truncated or damaged ({reason}), {_EXPECTED}") from None
+            f"weights '{path}': truncated or damaged ({reason}), {_EXPECTED}"
+        ) from None
 
 
 def load_model(path: str | Path, device: str = 'cpu') -> tuple[MAFS, dict[str, Any]]:
@@ -240,14 +253,14 @@ def build_model(checkpoint: Checkpoint, device: str = 'cpu') -> MAFS:
     if config.num_classes != len(checkpoint.classes):
         raise CheckpointError(
             f"weights '{checkpoint.path}': {len(checkpoint.classes)} classes in the table, "
-            f'expected {config.num_classes} as in the architecture')
+            f'expected {config.num_classes} as in the architecture'
+        )
     model = MAFS(config)
     load_state(model, checkpoint.state_dict, f"weights '{checkpoint.path}'")
     return model.eval().to(device)
 
 
-def load_state(model: torch.nn.Module, state_dict: Mapping[str, torch.Tensor],
-               where: str) -> None:
+def load_state(model: torch.nn.Module, state_dict: Mapping[str, torch.Tensor], where: str) -> None:
     """
     Load tensors strictly: the same names, the same shapes, finite values.
 
@@ -265,23 +278,41 @@ def load_state(model: torch.nn.Module, state_dict: Mapping[str, torch.Tensor],
     own = model.state_dict()
     missing = [f'{k} {tuple(own[k].shape)}' for k in own if k not in state_dict]
     unexpected = [f'{k} {tuple(v.shape)}' for k, v in state_dict.items() if k not in own]
-    shapes = [f'{k} {tuple(v.shape)}, expected {tuple(own[k].shape)}'
-              for k, v in state_dict.items() if k in own and v.shape != own[k].shape]
-    problems = [f'{len(keys)} {title}: {_shorten(keys)}' for title, keys in (
-        ('missing keys', missing), ('unexpected keys', unexpected),
-        ('keys of another shape', shapes)) if keys]
+    shapes = [
+        f'{k} {tuple(v.shape)}, expected {tuple(own[k].shape)}'
+        for k, v in state_dict.items()
+        if k in own and v.shape != own[k].shape
+    ]
+    problems = [
+        f'{len(keys)} {title}: {_shorten(keys)}'
+        for title, keys in (
+            ('missing keys', missing),
+            ('unexpected keys', unexpected),
+            ('keys of another shape', shapes),
+        )
+        if keys
+    ]
     if problems:
         raise CheckpointError(
-            f'{where}: tensors do not fit the architecture: {"; ".join(problems)}')
-    broken = [k for k, v in state_dict.items()
-              if v.is_floating_point() and not bool(torch.isfinite(v).all())]
+            f'{where}: tensors do not fit the architecture: {"; ".join(problems)}'
+        )
+    broken = [
+        k
+        for k, v in state_dict.items()
+        if v.is_floating_point() and not bool(torch.isfinite(v).all())
+    ]
     if broken:
         raise CheckpointError(f'{where}: NaN or Inf in {_shorten(broken)}')
     model.load_state_dict(dict(state_dict), strict=True)
 
 
-def convert_lightning(source: str | Path, target: str | Path, *, prefix: str = 'network.',
-                      metadata: Mapping[str, Any] | None = None) -> str:
+def convert_lightning(
+    source: str | Path,
+    target: str | Path,
+    *,
+    prefix: str = 'network.',
+    metadata: Mapping[str, Any] | None = None,
+) -> str:
     """
     Write the network of a Lightning checkpoint as a weights file.
 
@@ -306,30 +337,47 @@ def convert_lightning(source: str | Path, target: str | Path, *, prefix: str = '
         raise CheckpointError(f"checkpoint '{source}': no such file, expected a Lightning .ckpt")
     try:
         content = torch.load(source, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError,
-            AttributeError, zipfile.BadZipFile) as error:
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
         reason = ' '.join(str(error).split())[:200]
         raise CheckpointError(
-            f"checkpoint '{source}': cannot be read as plain tensors: {reason}") from None
+            f"checkpoint '{source}': cannot be read as plain tensors: {reason}"
+        ) from None
     state = content.get('state_dict') if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping):
-        raise CheckpointError(f"checkpoint '{source}': no 'state_dict' inside, expected a "
-                              'Lightning .ckpt')
-    tensors = {k[len(prefix):]: v for k, v in state.items()
-               if k.startswith(prefix) and isinstance(v, torch.Tensor)}
+        raise CheckpointError(
+            f"checkpoint '{source}': no 'state_dict' inside, expected a Lightning .ckpt"
+        )
+    tensors = {
+        k[len(prefix) :]: v
+        for k, v in state.items()
+        if k.startswith(prefix) and isinstance(v, torch.Tensor)
+    }
     if not tensors:
-        raise CheckpointError(f"checkpoint '{source}': no tensor begins with '{prefix}', it has "
-                              f'{_shorten(sorted(str(k) for k in state))}')
+        raise CheckpointError(
+            f"checkpoint '{source}': no tensor begins with '{prefix}', it has "
+            f'{_shorten(sorted(str(k) for k in state))}'
+        )
     found = metadata if metadata is not None else content.get(METADATA_KEY)
     if isinstance(found, str):
         try:
             found = json.loads(found)
         except ValueError as error:
             raise CheckpointError(
-                f"checkpoint '{source}': metadata is not JSON: {error}") from None
+                f"checkpoint '{source}': metadata is not JSON: {error}"
+            ) from None
     if found is None:
-        raise CheckpointError(f"checkpoint '{source}': no metadata '{METADATA_KEY}' inside and "
-                              'none given')
+        raise CheckpointError(
+            f"checkpoint '{source}': no metadata '{METADATA_KEY}' inside and none given"
+        )
     return save_checkpoint(target, tensors, found)
 
 
@@ -349,7 +397,8 @@ def check_metadata(metadata: Any, where: str) -> None:
     """Raise CheckpointError unless the parts every reader needs are there."""
     if not isinstance(metadata, Mapping):
         raise CheckpointError(
-            f'{where}: metadata is {type(metadata).__name__}, expected a mapping')
+            f'{where}: metadata is {type(metadata).__name__}, expected a mapping'
+        )
     for key in ('architecture', 'classes'):
         if not isinstance(metadata.get(key), Mapping):
             raise CheckpointError(f"{where}: metadata has no mapping '{key}'")
@@ -359,8 +408,7 @@ def check_metadata(metadata: Any, where: str) -> None:
         raise CheckpointError(str(error)) from None
     version = metadata.get('format_version', FORMAT_VERSION)
     if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f'{where}: format version {version!r}, expected {FORMAT_VERSION}')
+        raise CheckpointError(f'{where}: format version {version!r}, expected {FORMAT_VERSION}')
 
 
 def _check_readable(path: Path) -> None:
@@ -378,7 +426,8 @@ def _check_readable(path: Path) -> None:
     if len(head) == 9 and head[8:] != b'{' and (head[:2] == b'PK' or head[:1] == b'\x80'):
         raise CheckpointError(
             f"weights '{path}': a pickle file (.pt, .pth, .ckpt) can run code and is never "
-            f'loaded, {_EXPECTED}; Lightning checkpoints are converted by mafs convert')
+            f'loaded, {_EXPECTED}; Lightning checkpoints are converted by mafs convert'
+        )
 
 
 def _shorten(names: list[str]) -> str:

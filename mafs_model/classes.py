@@ -55,8 +55,7 @@ class ClassTable:
         """Check the table as a whole; raises ConfigError."""
         where = f"class table '{self.dataset}'"
         if not 1 <= len(self.classes) <= MAX_CLASSES:
-            raise ConfigError(
-                f'{where}: {len(self.classes)} classes, expected 1 to {MAX_CLASSES}')
+            raise ConfigError(f'{where}: {len(self.classes)} classes, expected 1 to {MAX_CLASSES}')
         ids = [c.id for c in self.classes]
         if ids != list(range(len(ids))):
             raise ConfigError(f'{where}: ids {ids}, expected 0..{len(ids) - 1} in order')
@@ -66,7 +65,8 @@ class ClassTable:
         if not len(ids) <= self.ignore_index <= 255:
             raise ConfigError(
                 f'{where}: ignore_index {self.ignore_index}, expected {len(ids)} to 255 '
-                '(outside the class ids)')
+                '(outside the class ids)'
+            )
 
     def __len__(self) -> int:
         """Return the number of classes."""
@@ -81,7 +81,7 @@ class ClassTable:
     def palette(self) -> NDArray[np.uint8]:
         """Return RGB colours, uint8 [256,3], indexed by label value; black where no class is."""
         table = np.zeros((256, 3), np.uint8)
-        table[:len(self.classes)] = [c.color for c in self.classes]
+        table[: len(self.classes)] = [c.color for c in self.classes]
         return table
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,7 +90,8 @@ class ClassTable:
             'dataset': self.dataset,
             'ignore_index': self.ignore_index,
             'classes': [
-                {'id': c.id, 'name': c.name, 'color': list(c.color)} for c in self.classes],
+                {'id': c.id, 'name': c.name, 'color': list(c.color)} for c in self.classes
+            ],
         }
 
     @classmethod
@@ -110,7 +111,8 @@ class ClassTable:
         if not isinstance(data, Mapping):
             raise ConfigError(
                 f"{where}: expected a mapping with 'dataset' and 'classes', "
-                f'got {type(data).__name__}')
+                f'got {type(data).__name__}'
+            )
         unknown = sorted(str(k) for k in data.keys() - {'dataset', 'classes', 'ignore_index'})
         if unknown:
             raise ConfigError(f'{where}: unknown keys: {", ".join(unknown)}')
@@ -150,7 +152,8 @@ class ClassTable:
             if not path.is_file():
                 raise ConfigError(
                     f"classes '{text}': neither a known data set "
-                    f'({", ".join(available())}) nor a YAML file')
+                    f'({", ".join(available())}) nor a YAML file'
+                )
         return cls.from_dict(_read_yaml(path), f"class file '{path}'")
 
 
@@ -175,8 +178,11 @@ def _parse_class(entry: Any, where: str) -> SemanticClass:
     if not isinstance(name, str) or not name.strip():
         raise ConfigError(f"{where}: 'name' is {name!r}, expected a non-empty text")
     color = entry['color']
-    if (not isinstance(color, (list, tuple)) or len(color) != 3
-            or not all(_is_int(c) and 0 <= c <= 255 for c in color)):
+    if (
+        not isinstance(color, (list, tuple))
+        or len(color) != 3
+        or not all(_is_int(c) and 0 <= c <= 255 for c in color)
+    ):
         raise ConfigError(f"{where}: 'color' is {color!r}, expected [red, green, blue], 0..255")
     return SemanticClass(entry['id'], name, (color[0], color[1], color[2]))
 

@@ -68,16 +68,25 @@ def create_predictor(arguments: argparse.Namespace) -> Predictor:
     """Return the predictor that the options describe; raises MafsError."""
     low, high = arguments.thermal_range or (None, None)
     scaler = ThermalScaler(
-        arguments.thermal_scaling, low, high, unit=arguments.thermal_unit,
+        arguments.thermal_scaling,
+        low,
+        high,
+        unit=arguments.thermal_unit,
         # Unrelated files must not influence each other, whatever their order.
-        smoothing=0.9 if arguments.sequence else 0.0)
+        smoothing=0.9 if arguments.sequence else 0.0,
+    )
     return Predictor.create(
-        arguments.weights, device=arguments.device, backend=arguments.backend,
-        precision=arguments.precision, threads=arguments.threads, classes=arguments.classes,
+        arguments.weights,
+        device=arguments.device,
+        backend=arguments.backend,
+        precision=arguments.precision,
+        threads=arguments.threads,
+        classes=arguments.classes,
         inference_size=parse_size(arguments.size) if arguments.size else None,
         output_size=parse_size(arguments.output_size) if arguments.output_size else None,
         registration=Registration.load(arguments.homography) if arguments.homography else None,
-        thermal_scaler=scaler)
+        thermal_scaler=scaler,
+    )
 
 
 def _fuse_pair(predictor: Predictor, pair: PairFiles, out: Path, opacity: float) -> None:

@@ -73,8 +73,11 @@ def read_thermal(path: str | Path) -> ThermalImage:
     if image.ndim == 3 and image.dtype == np.uint8 and image.shape[2] in {3, 4}:
         return luminance(cv2.cvtColor(image[..., :3].copy(), cv2.COLOR_BGR2RGB))
     if image.ndim != 2 or image.dtype not in {np.dtype(t) for t in ('u1', 'u2', 'f4')}:
-        raise ImageError('encoding', f"image '{path}': {image.dtype} {image.shape}, expected one "
-                         'channel of uint8, uint16 or float32, or 8-bit colour')
+        raise ImageError(
+            'encoding',
+            f"image '{path}': {image.dtype} {image.shape}, expected one "
+            'channel of uint8, uint16 or float32, or 8-bit colour',
+        )
     return image
 
 
@@ -116,12 +119,15 @@ def list_images(folder: str | Path) -> list[Path]:
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Return a sort key that puts ``frame9`` before ``frame10``."""
-    return [(0, int(part), '') if part.isascii() and part.isdigit() else (1, 0, part.lower())
-            for part in re.split(r'(\d+)', name)]
+    return [
+        (0, int(part), '') if part.isascii() and part.isdigit() else (1, 0, part.lower())
+        for part in re.split(r'(\d+)', name)
+    ]
 
 
-def match_pairs(visible: str | Path | None,
-                thermal: str | Path | None) -> tuple[list[PairFiles], list[str]]:
+def match_pairs(
+    visible: str | Path | None, thermal: str | Path | None
+) -> tuple[list[PairFiles], list[str]]:
     """
     Match two files, or the files of two folders by their names without suffix.
 
@@ -144,8 +150,9 @@ def match_pairs(visible: str | Path | None,
         if not path.exists():
             raise ConfigError(f"{kind} '{path}': no such file or folder")
     if len({path.is_dir() for path in given.values()}) > 1:
-        raise ConfigError('one input is a file and the other a folder, expected two files or two '
-                          'folders')
+        raise ConfigError(
+            'one input is a file and the other a folder, expected two files or two folders'
+        )
     if all(path.is_file() for path in given.values()):
         name = next(iter(given.values())).stem
         return [PairFiles(name, given.get('visible'), given.get('thermal'))], []
@@ -162,16 +169,23 @@ def _match_folders(folders: dict[str, Path]) -> tuple[list[PairFiles], list[str]
             by_name[path.stem].append(path)
         for name, files in by_name.items():
             if len(files) > 1:
-                problems.append(f"{kind} '{name}': several files "
-                                f'({", ".join(p.name for p in files)}), expected one')
+                problems.append(
+                    f"{kind} '{name}': several files "
+                    f'({", ".join(p.name for p in files)}), expected one'
+                )
         found[kind] = {name: files[0] for name, files in by_name.items() if len(files) == 1}
     names = set.intersection(*(set(files) for files in found.values()))
     for kind, usable in found.items():
         other = 'thermal' if kind == 'visible' else 'visible'
-        problems += [f"{kind} '{path}': no {other} file of the same name"
-                     for name, path in usable.items() if name not in names]
-    pairs = [PairFiles(n, found.get('visible', {}).get(n), found.get('thermal', {}).get(n))
-             for n in sorted(names, key=natural_key)]
+        problems += [
+            f"{kind} '{path}': no {other} file of the same name"
+            for name, path in usable.items()
+            if name not in names
+        ]
+    pairs = [
+        PairFiles(n, found.get('visible', {}).get(n), found.get('thermal', {}).get(n))
+        for n in sorted(names, key=natural_key)
+    ]
     return pairs, problems
 
 
@@ -183,15 +197,15 @@ def _read_bytes(path: str | Path) -> bytes:
             raise ImageError('size', f"image '{path}': larger than {_MAX_BYTES >> 20} MiB")
         data = path.read_bytes()
     except OSError as error:
-        raise ImageError(
-            'decode', f"image '{path}': cannot be read: {error.strerror}") from None
+        raise ImageError('decode', f"image '{path}': cannot be read: {error.strerror}") from None
     if not data:
         raise ImageError('decode', f"image '{path}': empty file")
     return data
 
 
-def _decode_checked(path: str | Path, data: bytes,
-                    kind: Literal['visible', 'thermal']) -> NDArray[Any]:
+def _decode_checked(
+    path: str | Path, data: bytes, kind: Literal['visible', 'thermal']
+) -> NDArray[Any]:
     """Decode PNG or JPEG with the checks of topics; the message names the file."""
     try:
         return decode_compressed('', data, kind)
@@ -202,8 +216,7 @@ def _decode_checked(path: str | Path, data: bytes,
 def _decode(path: str | Path, data: bytes, flags: int) -> NDArray[Any]:
     """Decode any other format; raises ImageError."""
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8),
-                             flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise ImageError('decode', f"image '{path}': {str(error).splitlines()[0]}") from None
     if image is None:

@@ -53,25 +53,39 @@ class Predictor:
 
     """
 
-    def __init__(self, engine: Engine, *, inference_size: Any = None, output_size: Any = None,
-                 registration: Registration | None = None,
-                 thermal_scaler: ThermalScaler | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        inference_size: Any = None,
+        output_size: Any = None,
+        registration: Registration | None = None,
+        thermal_scaler: ThermalScaler | None = None,
+    ) -> None:
         self._engine: Engine | None = engine
         self._inference_size = (
-            None if inference_size is None else check_size(inference_size, 'inference size'))
-        self._output_size = (
-            None if output_size is None else check_size(output_size, 'output size'))
+            None if inference_size is None else check_size(inference_size, 'inference size')
+        )
+        self._output_size = None if output_size is None else check_size(output_size, 'output size')
         self.registration = registration or Registration()
         self.thermal_scaler = thermal_scaler or ThermalScaler()
         self._visible_size: Size | None = None
 
     @classmethod
-    def create(cls, weights: str | Path | None = None, *, device: str = 'auto',
-               backend: str = 'auto', precision: str = 'auto', inference_size: Any = None,
-               output_size: Any = None, registration: Registration | None = None,
-               thermal_scaler: ThermalScaler | None = None,
-               classes: ClassTable | str | Path | None = None,
-               threads: int | None = None) -> Predictor:
+    def create(
+        cls,
+        weights: str | Path | None = None,
+        *,
+        device: str = 'auto',
+        backend: str = 'auto',
+        precision: str = 'auto',
+        inference_size: Any = None,
+        output_size: Any = None,
+        registration: Registration | None = None,
+        thermal_scaler: ThermalScaler | None = None,
+        classes: ClassTable | str | Path | None = None,
+        threads: int | None = None,
+    ) -> Predictor:
         """
         Create a predictor with the engine that fits.
 
@@ -99,10 +113,20 @@ class Predictor:
         if threads is not None:
             set_threads(threads)
         engine = create_engine(
-            weights, device=device, backend=backend, precision=precision, classes=classes,
-            threads=threads)
-        return cls(engine, inference_size=inference_size, output_size=output_size,
-                   registration=registration, thermal_scaler=thermal_scaler)
+            weights,
+            device=device,
+            backend=backend,
+            precision=precision,
+            classes=classes,
+            threads=threads,
+        )
+        return cls(
+            engine,
+            inference_size=inference_size,
+            output_size=output_size,
+            registration=registration,
+            thermal_scaler=thermal_scaler,
+        )
 
     @property
     def engine(self) -> Engine:
@@ -141,8 +165,12 @@ class Predictor:
         """Return what a user should know about the set-up, one sentence each."""
         return self.engine.notices
 
-    def predict(self, visible: UInt8Image | None, thermal: ThermalImage | None,
-                outputs: Outputs = ALL_OUTPUTS) -> Prediction:
+    def predict(
+        self,
+        visible: UInt8Image | None,
+        thermal: ThermalImage | None,
+        outputs: Outputs = ALL_OUTPUTS,
+    ) -> Prediction:
         """
         Compute the wanted outputs for one pair.
 
@@ -179,10 +207,16 @@ class Predictor:
             result = _enlarge(result, full_visible, full_thermal, work_size, size)
         done = time.perf_counter()
         return Prediction(
-            result.fused, result.labels, result.confidence,
+            result.fused,
+            result.labels,
+            result.confidence,
             _mode(visible is not None, thermal is not None, engine.is_classical),
-            {'preprocess': 1e3 * (prepared - start), 'inference': 1e3 * (inferred - prepared),
-             'postprocess': 1e3 * (done - inferred)})
+            {
+                'preprocess': 1e3 * (prepared - start),
+                'inference': 1e3 * (inferred - prepared),
+                'postprocess': 1e3 * (done - inferred),
+            },
+        )
 
     def warm_up(self, visible_size: Any, thermal_size: Any, repeats: int = 2) -> float:
         """
@@ -234,12 +268,15 @@ class Predictor:
             size = _size_of(thermal)
             if min(size) < MIN_SIDE_PX:
                 raise ImageError(
-                    'size', f'thermal image is {format_size(size)} and there is no visible '
-                    f'image, expected sides of at least {MIN_SIDE_PX} px or an output size')
+                    'size',
+                    f'thermal image is {format_size(size)} and there is no visible '
+                    f'image, expected sides of at least {MIN_SIDE_PX} px or an output size',
+                )
         return size
 
-    def _register(self, thermal: ThermalImage, visible: UInt8Image | None,
-                  size: Size) -> UInt8Image:
+    def _register(
+        self, thermal: ThermalImage, visible: UInt8Image | None, size: Size
+    ) -> UInt8Image:
         """
         Return the thermal image as uint8 on the output grid.
 
@@ -290,8 +327,13 @@ def _mode(has_visible: bool, has_thermal: bool, classical: bool) -> Mode:
     return 'classical' if classical else 'fusion'
 
 
-def _enlarge(result: EngineOutput, visible: UInt8Image | None, thermal: UInt8Image | None,
-             work_size: Size, size: Size) -> EngineOutput:
+def _enlarge(
+    result: EngineOutput,
+    visible: UInt8Image | None,
+    thermal: UInt8Image | None,
+    work_size: Size,
+    size: Size,
+) -> EngineOutput:
     """
     Bring an engine's results from the inference size to the output size.
 
@@ -302,20 +344,28 @@ def _enlarge(result: EngineOutput, visible: UInt8Image | None, thermal: UInt8Ima
     fused = None
     if result.fused is not None:
         base = resize(luminance(result.fused), size)
-        details = [_lost_detail(source, work_size) for source in (
-            None if visible is None else luminance(visible), thermal) if source is not None]
+        details = [
+            _lost_detail(source, work_size)
+            for source in (None if visible is None else luminance(visible), thermal)
+            if source is not None
+        ]
         detail = details[0]
         if len(details) == 2:
-            stronger = cv2.compare(cv2.convertScaleAbs(details[1]),
-                                   cv2.convertScaleAbs(detail), cv2.CMP_GT)
+            stronger = cv2.compare(
+                cv2.convertScaleAbs(details[1]), cv2.convertScaleAbs(detail), cv2.CMP_GT
+            )
             cv2.copyTo(details[1], stronger, detail)
         sharp = cv2.add(base, detail, dtype=cv2.CV_8U)
-        fused = (cv2.cvtColor(sharp, cv2.COLOR_GRAY2RGB) if visible is None
-                 else replace_luminance(visible, sharp))
+        fused = (
+            cv2.cvtColor(sharp, cv2.COLOR_GRAY2RGB)
+            if visible is None
+            else replace_luminance(visible, sharp)
+        )
     return EngineOutput(
         fused=fused,
         labels=None if result.labels is None else resize_labels(result.labels, size),
-        confidence=None if result.confidence is None else resize(result.confidence, size))
+        confidence=None if result.confidence is None else resize(result.confidence, size),
+    )
 
 
 def _lost_detail(image: UInt8Image, work_size: Size) -> Any:

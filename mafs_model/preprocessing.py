@@ -51,8 +51,8 @@ def check_size(size: Any, name: str) -> Size:
         raise ConfigError(f'{name} {size!r}: expected (height, width)') from None
     if not exact or not all(MIN_SIDE_PX <= v <= MAX_SIDE_PX for v in (height, width)):
         raise ConfigError(
-            f'{name} {width}x{height}: expected whole sides of {MIN_SIDE_PX} to '
-            f'{MAX_SIDE_PX} px')
+            f'{name} {width}x{height}: expected whole sides of {MIN_SIDE_PX} to {MAX_SIDE_PX} px'
+        )
     return height, width
 
 
@@ -63,7 +63,8 @@ def check_visible(image: Any) -> UInt8Image:
         raise ImageError('encoding', f'visible image is {kind}, expected uint8 RGB')
     if image.ndim != 3 or image.shape[2] != 3:
         raise ImageError(
-            'encoding', f'visible image has shape {image.shape}, expected (height, width, 3)')
+            'encoding', f'visible image has shape {image.shape}, expected (height, width, 3)'
+        )
     _check_sides(image, 'visible', MIN_SIDE_PX)
     return image
 
@@ -72,11 +73,11 @@ def check_thermal(image: Any) -> ThermalImage:
     """Return image if it is a usable [H,W] uint8, uint16 or float32 array; raises ImageError."""
     if not isinstance(image, np.ndarray) or image.dtype not in THERMAL_TYPES:
         kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
-        raise ImageError(
-            'encoding', f'thermal image is {kind}, expected uint8, uint16 or float32')
+        raise ImageError('encoding', f'thermal image is {kind}, expected uint8, uint16 or float32')
     if image.ndim != 2:
         raise ImageError(
-            'encoding', f'thermal image has shape {image.shape}, expected (height, width)')
+            'encoding', f'thermal image has shape {image.shape}, expected (height, width)'
+        )
     _check_sides(image, 'thermal', MIN_THERMAL_SIDE_PX)
     return image
 
@@ -86,8 +87,9 @@ def _check_sides(image: ThermalImage, name: str, smallest: int) -> None:
     height, width = image.shape[:2]
     if not (smallest <= height <= MAX_SIDE_PX and smallest <= width <= MAX_SIDE_PX):
         raise ImageError(
-            'size', f'{name} image is {width}x{height}, expected sides of {smallest} to '
-            f'{MAX_SIDE_PX} px')
+            'size',
+            f'{name} image is {width}x{height}, expected sides of {smallest} to {MAX_SIDE_PX} px',
+        )
 
 
 def resize(image: UInt8Image, size: Size) -> UInt8Image:
@@ -118,8 +120,9 @@ def luminance(visible: UInt8Image, out: UInt8Image | None = None) -> UInt8Image:
     return cv2.cvtColor(visible, cv2.COLOR_RGB2GRAY, dst=out)
 
 
-def replace_luminance(visible: UInt8Image, fused_luminance: UInt8Image,
-                      scratch: UInt8Image | None = None) -> UInt8Image:
+def replace_luminance(
+    visible: UInt8Image, fused_luminance: UInt8Image, scratch: UInt8Image | None = None
+) -> UInt8Image:
     """
     Return RGB with the given luminance and the chroma (Cb, Cr) of the visible image.
 

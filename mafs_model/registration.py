@@ -37,13 +37,16 @@ class Registration:
 
     """
 
-    def __init__(self, homography: Any = None, *, thermal_size: Any = None,
-                 visible_size: Any = None) -> None:
+    def __init__(
+        self, homography: Any = None, *, thermal_size: Any = None, visible_size: Any = None
+    ) -> None:
         self.homography = None if homography is None else _check_homography(homography)
         self.thermal_size = (
-            None if thermal_size is None else check_size(thermal_size, 'thermal_size'))
+            None if thermal_size is None else check_size(thermal_size, 'thermal_size')
+        )
         self.visible_size = (
-            None if visible_size is None else check_size(visible_size, 'visible_size'))
+            None if visible_size is None else check_size(visible_size, 'visible_size')
+        )
         self._maps: dict[tuple[Size, Size, Size], _Map] = {}
 
     @property
@@ -71,8 +74,11 @@ class Registration:
         if unknown:
             raise ConfigError(f"homography file '{path}': unknown keys: {', '.join(unknown)}")
         try:
-            return cls(data['homography'], thermal_size=data.get('thermal_size'),
-                       visible_size=data.get('visible_size'))
+            return cls(
+                data['homography'],
+                thermal_size=data.get('thermal_size'),
+                visible_size=data.get('visible_size'),
+            )
         except ConfigError as error:
             raise ConfigError(f"homography file '{path}': {error}") from None
 
@@ -85,8 +91,9 @@ class Registration:
         }
         Path(path).write_text(yaml.safe_dump(data, default_flow_style=None), encoding='utf-8')
 
-    def matrix(self, thermal_size: Size, size: Size,
-               visible_size: Size | None = None) -> NDArray[np.float64]:
+    def matrix(
+        self, thermal_size: Size, size: Size, visible_size: Size | None = None
+    ) -> NDArray[np.float64]:
         """
         Return the 3x3 map from pixels of this thermal image to pixels of the result.
 
@@ -102,8 +109,9 @@ class Registration:
         matrix = _scaling(calibrated, size) @ self.homography
         return matrix @ _scaling(thermal_size, self.thermal_size or thermal_size)
 
-    def warp(self, thermal: UInt8Image, size: Size,
-             visible_size: Size | None = None) -> UInt8Image:
+    def warp(
+        self, thermal: UInt8Image, size: Size, visible_size: Size | None = None
+    ) -> UInt8Image:
         """
         Return the thermal image on the visible pixel grid.
 
@@ -122,11 +130,17 @@ class Registration:
         if self.homography is None:
             return resize(thermal, size)
         maps = self._lookup(_size_of(thermal), size, visible_size or size)
-        return cv2.remap(thermal, maps.coordinates, maps.fractions, cv2.INTER_LINEAR,
-                         borderMode=cv2.BORDER_REPLICATE)
+        return cv2.remap(
+            thermal,
+            maps.coordinates,
+            maps.fractions,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
 
-    def coverage(self, thermal_size: Size, size: Size,
-                 visible_size: Size | None = None) -> UInt8Image | None:
+    def coverage(
+        self, thermal_size: Size, size: Size, visible_size: Size | None = None
+    ) -> UInt8Image | None:
         """
         Return a mask uint8 [H,W], 255 where :meth:`warp` has no thermal data, or None.
 
@@ -162,8 +176,9 @@ class _Map:
         limit = 1 << 14  # far outside, still within remap's 16-bit coordinates
         xs = np.clip(np.where(behind, -limit, u / w), -limit, limit).astype(np.float32)
         ys = np.clip(np.where(behind, -limit, v / w), -limit, limit).astype(np.float32)
-        outside = ((xs < -0.5) | (ys < -0.5) | (xs > thermal_size[1] - 0.5)
-                   | (ys > thermal_size[0] - 0.5))
+        outside = (
+            (xs < -0.5) | (ys < -0.5) | (xs > thermal_size[1] - 0.5) | (ys > thermal_size[0] - 0.5)
+        )
         self.outside = np.where(outside, 255, 0).astype(np.uint8) if outside.any() else None
         self.coordinates, self.fractions = cv2.convertMaps(xs, ys, cv2.CV_16SC2)
 

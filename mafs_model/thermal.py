@@ -54,13 +54,22 @@ class ThermalScaler:
     """
 
     def __init__(  # noqa: PLR0913 - one keyword per setting of the camera
-            self, method: str = 'percentile', low: float | None = None,
-            high: float | None = None, smoothing: float = 0.9, *, unit: str = 'raw',
-            scale: float | None = None, offset: float | None = None, min_span: float = 0.0,
-            clip_limit: float = 2.0, tiles: int = 8, scale_uint8: bool = False) -> None:
+        self,
+        method: str = 'percentile',
+        low: float | None = None,
+        high: float | None = None,
+        smoothing: float = 0.9,
+        *,
+        unit: str = 'raw',
+        scale: float | None = None,
+        offset: float | None = None,
+        min_span: float = 0.0,
+        clip_limit: float = 2.0,
+        tiles: int = 8,
+        scale_uint8: bool = False,
+    ) -> None:
         if method not in METHODS:
-            raise ConfigError(
-                f"thermal scaling '{method}': expected one of {', '.join(METHODS)}")
+            raise ConfigError(f"thermal scaling '{method}': expected one of {', '.join(METHODS)}")
         if unit not in UNITS:
             raise ConfigError(f"thermal unit '{unit}': expected one of {', '.join(UNITS)}")
         self.method = method
@@ -70,7 +79,8 @@ class ThermalScaler:
         self.min_span = _check_number('thermal min_span', min_span, 0.0, 1e9)
         self.scale = None if scale is None else _check_number('thermal scale', scale, 1e-9, 1e6)
         self.offset = (
-            None if offset is None else _check_number('thermal offset', offset, -1e9, 1e9))
+            None if offset is None else _check_number('thermal offset', offset, -1e9, 1e9)
+        )
         self.scale_uint8 = bool(scale_uint8)
         if not isinstance(tiles, int) or not 1 <= tiles <= 64:
             raise ConfigError(f'thermal clahe tiles {tiles!r}: expected 1 to 64')
@@ -194,14 +204,18 @@ class ThermalScaler:
 
 def _check_number(name: str, value: Any, low: float, high: float) -> float:
     """Return value as float; raises ConfigError unless it is a number in low..high."""
-    if (isinstance(value, bool) or not isinstance(value, (int, float, np.number))
-            or not low <= float(value) <= high):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float, np.number))
+        or not low <= float(value) <= high
+    ):
         raise ConfigError(f'{name} {value!r}: expected a number from {low:g} to {high:g}')
     return float(value)
 
 
-def _check_limits(method: str, unit: str, low: float | None,
-                  high: float | None) -> tuple[float, float]:
+def _check_limits(
+    method: str, unit: str, low: float | None, high: float | None
+) -> tuple[float, float]:
     """Return the limits a method uses; raises ConfigError where they make no sense."""
     if method == 'minmax':
         return 0.0, 100.0
@@ -209,7 +223,8 @@ def _check_limits(method: str, unit: str, low: float | None,
         if low is None or high is None:
             raise ConfigError(
                 f"thermal scaling 'range': low {low} and high {high}, expected two numbers "
-                f'in unit {unit}')
+                f'in unit {unit}'
+            )
         low = _check_number('thermal low', low, -1e9, 1e9)
         high = _check_number('thermal high', high, -1e9, 1e9)
     else:

@@ -45,8 +45,9 @@ def colorize(labels: UInt8Image, table: ClassTable) -> UInt8Image:
     return cv2.applyColorMap(labels, table.palette[:, None, :])
 
 
-def overlay(fused: UInt8Image, labels: UInt8Image, table: ClassTable,
-            opacity: float = 0.5) -> UInt8Image:
+def overlay(
+    fused: UInt8Image, labels: UInt8Image, table: ClassTable, opacity: float = 0.5
+) -> UInt8Image:
     """
     Return the fused image with the class colours laid over it.
 
@@ -96,8 +97,11 @@ def draw_legend(table: ClassTable, width: int, ids: Collection[int] | None = Non
         uint8 [h,width,3] RGB; h is a multiple of the row height, at least one row.
 
     """
-    shown = [c for c in table.classes
-             if (c.id in ids if ids is not None else c.name not in _CLEAR_NAMES)]
+    shown = [
+        c
+        for c in table.classes
+        if (c.id in ids if ids is not None else c.name not in _CLEAR_NAMES)
+    ]
     places: list[tuple[int, int]] = []
     x, row = 8, 0
     for entry in shown:
@@ -114,8 +118,16 @@ def draw_legend(table: ClassTable, width: int, ids: Collection[int] | None = Non
         cv2.rectangle(strip, (x, top), corner, entry.color, cv2.FILLED)
         # Dark classes would vanish on the dark panel without a frame.
         cv2.rectangle(strip, (x, top), corner, _TEXT_COLOR, 1)
-        cv2.putText(strip, entry.name, (x + _SWATCH_PX + 6, top + _SWATCH_PX - 2), _FONT, 0.45,
-                    _TEXT_COLOR, 1, cv2.LINE_AA)
+        cv2.putText(
+            strip,
+            entry.name,
+            (x + _SWATCH_PX + 6, top + _SWATCH_PX - 2),
+            _FONT,
+            0.45,
+            _TEXT_COLOR,
+            1,
+            cv2.LINE_AA,
+        )
     return strip
 
 
@@ -136,8 +148,9 @@ def put_notice(image: UInt8Image, text: str) -> UInt8Image:
     height = max(12, round(44 * scale))
     bar = image[:height]
     np.right_shift(bar, 2, out=bar)
-    cv2.putText(image, text, (8, round(0.7 * height)), _FONT, scale, (255, 220, 120), 1,
-                cv2.LINE_AA)
+    cv2.putText(
+        image, text, (8, round(0.7 * height)), _FONT, scale, (255, 220, 120), 1, cv2.LINE_AA
+    )
     return image
 
 

@@ -34,8 +34,9 @@ class ClassicalEngine:
         self._pyramid: LaplacianFusion | None = None
         self._scratch: UInt8Image | None = None
 
-    def infer(self, visible: UInt8Image | None, thermal: UInt8Image | None,
-              outputs: Outputs) -> EngineOutput:
+    def infer(
+        self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
+    ) -> EngineOutput:
         """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
         image = visible if visible is not None else thermal
         assert image is not None, 'the predictor passes at least one image'
@@ -44,15 +45,17 @@ class ClassicalEngine:
         return EngineOutput(
             fused=fused,
             labels=np.zeros(size, np.uint8) if outputs.labels else None,
-            confidence=np.zeros(size, np.uint8) if outputs.confidence else None)
+            confidence=np.zeros(size, np.uint8) if outputs.confidence else None,
+        )
 
     def close(self) -> None:
         """Free the working memory."""
         self._pyramid = None
         self._scratch = None
 
-    def _fuse(self, visible: UInt8Image | None, thermal: UInt8Image | None,
-              size: Size) -> UInt8Image:
+    def _fuse(
+        self, visible: UInt8Image | None, thermal: UInt8Image | None, size: Size
+    ) -> UInt8Image:
         """Return the fused RGB image; a single image passes through as a copy."""
         if visible is None:
             assert thermal is not None
@@ -98,8 +101,9 @@ class LaplacianFusion:
         cv2.addWeighted(rest, 0.5, self._other_bands[-1], 0.5, 0.0, dst=rest)
         for level in range(len(self._sizes) - 2, -1, -1):
             height, width = self._sizes[level]
-            upper = cv2.pyrUp(self._bands[level + 1], dst=self._other_bands[level],
-                              dstsize=(width, height))
+            upper = cv2.pyrUp(
+                self._bands[level + 1], dst=self._other_bands[level], dstsize=(width, height)
+            )
             cv2.add(self._bands[level], upper, dst=self._bands[level])
         result = self._activity[0][0]
         # Saturating conversion: a sum of bands can leave 0..255.

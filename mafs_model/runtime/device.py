@@ -55,4 +55,5 @@ def _count_gpus() -> int:
     if not any(Path(name).exists() for name in _DRIVER_FILES):
         return 0  # Without the import a node on the CPU starts seconds earlier.
     import torch
+
     return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0

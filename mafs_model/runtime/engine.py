@@ -49,7 +49,8 @@ def collect_outputs(results: Sequence[UInt8Image], size: Size, outputs: Outputs)
     return EngineOutput(
         fused=fused if outputs.fused else None,
         labels=_repeat(labels, size) if outputs.labels else None,
-        confidence=_repeat(confidence, size) if outputs.confidence else None)
+        confidence=_repeat(confidence, size) if outputs.confidence else None,
+    )
 
 
 def _repeat(image: UInt8Image, size: Size) -> UInt8Image:
@@ -57,7 +58,7 @@ def _repeat(image: UInt8Image, size: Size) -> UInt8Image:
     height, width = image.shape
     doubled = resize_labels(image, (2 * height, 2 * width))
     # Odd sizes only: cropping leaves a view with gaps, and messages want none.
-    return np.ascontiguousarray(doubled[:size[0], :size[1]])
+    return np.ascontiguousarray(doubled[: size[0], : size[1]])
 
 
 class Engine(Protocol):
@@ -83,8 +84,9 @@ class Engine(Protocol):
     def notices(self) -> tuple[str, ...]:
         """Return what a user should know about how it was set up, one sentence each."""
 
-    def infer(self, visible: UInt8Image | None, thermal: UInt8Image | None,
-              outputs: Outputs) -> EngineOutput:
+    def infer(
+        self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
+    ) -> EngineOutput:
         """
         Compute the wanted outputs.
 

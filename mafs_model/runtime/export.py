@@ -19,6 +19,7 @@ from mafs_model.runtime.engine import LABEL_STRIDE, OUTPUT_NAMES
 from mafs_model.runtime.folding import fold_batch_norm
 from mafs_model.runtime.graph import DeploymentGraph
 from mafs_model.runtime.graph_files import GraphFile
+from mafs_model.runtime.quantisation import quantise
 from mafs_model.types import Size, UInt8Image
 import numpy as np
 import torch
@@ -47,8 +48,12 @@ class Tolerance:
 
 
 # fp32: other summation orders move values across a rounding border. int8: see docs/performance.md.
-TOLERANCES = {'fp32': Tolerance(0.05, 2, 0.995), 'fp16': Tolerance(0.5, 12, 0.99),
-              'bf16': Tolerance(1.5, 48, 0.97), 'int8': Tolerance(2.0, 96, 0.985)}
+TOLERANCES = {
+    'fp32': Tolerance(0.05, 2, 0.995),
+    'fp16': Tolerance(0.5, 12, 0.99),
+    'bf16': Tolerance(1.5, 48, 0.97),
+    'int8': Tolerance(2.0, 96, 0.985),
+}
 
 
 @dataclass(frozen=True)
@@ -73,19 +78,31 @@ class Agreement:
 
     def within(self, tolerance: Tolerance) -> bool:
         """Return whether every figure is within the tolerance."""
-        return (self.fused_mean <= tolerance.fused and self.fused_max <= tolerance.fused_max
-                and self.labels >= tolerance.labels)
+        return (
+            self.fused_mean <= tolerance.fused
+            and self.fused_max <= tolerance.fused_max
+            and self.labels >= tolerance.labels
+        )
 
     def __str__(self) -> str:
-        return (f'fused mean {self.fused_mean:.3f} max {self.fused_max}, labels equal '
-                f'{100 * self.labels:.2f} %, confidence mean {self.confidence_mean:.3f}, '
-                f'{self.images} pair(s)')
+        return (
+            f'fused mean {self.fused_mean:.3f} max {self.fused_max}, labels equal '
+            f'{100 * self.labels:.2f} %, confidence mean {self.confidence_mean:.3f}, '
+            f'{self.images} pair(s)'
+        )
 
 
-def export_graph(checkpoint: Checkpoint, path: Path, file_format: str, mode: str = 'fusion', *,
-                 size: Size | None = None) -> GraphFile:
+def export_graph(
+    checkpoint: Checkpoint,
+    path: Path,
+    file_format: str,
+    mode: str = 'fusion',
+    *,
+    size: Size | None = None,
+    calibration: Sequence[tuple[UInt8Image, UInt8Image]] | None = None,
+) -> GraphFile:
     """
-    Write one graph in fp32.
+    Write one graph.
 
     Args:
         checkpoint: the weights.
@@ -93,6 +110,7 @@ def export_graph(checkpoint: Checkpoint, path: Path, file_format: str, mode: str
         file_format: ``onnx`` or ``openvino``.
         mode: which images the graph takes.
         size: (height, width) of a graph for one size only; None: any size.
+        calibration: pairs of images of one size for int8; None: fp32.
 
     Raises:
         CheckpointError: the weights do not fit or the file cannot be written.
@@ -100,16 +118,18 @@ def export_graph(checkpoint: Checkpoint, path: Path, file_format: str, mode: str
 
     """
     graph = deployment_graph(checkpoint, mode)
-    metadata = export_metadata(checkpoint, file_format, mode, 'fp32', size)
+    metadata = export_metadata(
+        checkpoint, file_format, mode, 'fp32' if calibration is None else 'int8', size
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix='.mafs-', dir=path.parent) as folder:
             plain = Path(folder) / 'graph.onnx'
             _trace_to_onnx(graph, plain, size)
-            if file_format == 'onnx':
-                _write_onnx(plain, path, metadata)
-            else:
-                save_openvino(read_openvino(plain), path, metadata)
+            model = _read_onnx(plain) if file_format == 'onnx' else read_openvino(plain)
+            if calibration is not None:
+                model = quantise(model, calibration, graph.input_names)
+            (save_onnx if file_format == 'onnx' else save_openvino)(model, path, metadata)
     except OSError as error:
         raise CheckpointError(f"graph '{path}': cannot be written: {error}") from None
     return GraphFile(path, metadata)
@@ -121,19 +141,28 @@ def deployment_graph(checkpoint: Checkpoint, mode: str) -> DeploymentGraph:
     return DeploymentGraph(fold_batch_norm(build_model(checkpoint)), mode, temperature).eval()
 
 
-def export_metadata(checkpoint: Checkpoint, file_format: str, mode: str, precision: str,
-                    size: Size | None) -> dict[str, Any]:
+def export_metadata(
+    checkpoint: Checkpoint, file_format: str, mode: str, precision: str, size: Size | None
+) -> dict[str, Any]:
     """Return the metadata of the weights and how the graph was made from them."""
     config = MAFSConfig.from_dict(checkpoint.architecture)
-    return {**checkpoint.metadata, 'export': {
-        'format': file_format, 'mode': mode, 'precision': precision,
-        'size': None if size is None else list(size), 'multiple': config.max_stride,
-        'label_stride': LABEL_STRIDE,
-        'torch': str(torch.__version__)}}
+    return {
+        **checkpoint.metadata,
+        'export': {
+            'format': file_format,
+            'mode': mode,
+            'precision': precision,
+            'size': None if size is None else list(size),
+            'multiple': config.max_stride,
+            'label_stride': LABEL_STRIDE,
+            'torch': str(torch.__version__),
+        },
+    }
 
 
-def compare(reference: DeploymentGraph, run: Any,
-            pairs: Sequence[tuple[UInt8Image, UInt8Image]]) -> Agreement:
+def compare(
+    reference: DeploymentGraph, run: Any, pairs: Sequence[tuple[UInt8Image, UInt8Image]]
+) -> Agreement:
     """
     Compare a graph with torch on the same images.
 
@@ -149,25 +178,39 @@ def compare(reference: DeploymentGraph, run: Any,
         given = {'visible': visible[None], 'thermal': thermal[None]}
         images = [np.ascontiguousarray(given[name]) for name in reference.input_names]
         with torch.inference_mode():
-            wanted = [t.numpy().astype(np.int16)
-                      for t in reference(*(torch.from_numpy(i) for i in images))]
+            wanted = [
+                t.numpy().astype(np.int16)
+                for t in reference(*(torch.from_numpy(i) for i in images))
+            ]
         fused, labels, confidence = (
-            np.abs(w - np.asarray(g)) for w, g in zip(wanted, run(*images), strict=True))
+            np.abs(w - np.asarray(g)) for w, g in zip(wanted, run(*images), strict=True)
+        )
         rows.append((fused.mean(), fused.max(), (labels == 0).mean(), confidence.mean()))
     columns = list(zip(*rows, strict=True))
-    return Agreement(float(np.mean(columns[0])), int(np.max(columns[1])),
-                     float(np.mean(columns[2])), float(np.mean(columns[3])), len(pairs))
+    return Agreement(
+        float(np.mean(columns[0])),
+        int(np.max(columns[1])),
+        float(np.mean(columns[2])),
+        float(np.mean(columns[3])),
+        len(pairs),
+    )
 
 
 def sample_pairs(size: Size = (192, 256), count: int = 2) -> list[tuple[UInt8Image, UInt8Image]]:
     """Return smooth random images for a first check where no real ones are given."""
     import cv2
+
     generator = np.random.default_rng(0)
     pairs = []
     for _ in range(count):
-        planes = [cv2.resize(generator.integers(0, 256, (size[0] // 16, size[1] // 16),
-                                                dtype=np.uint8), (size[1], size[0]),
-                             interpolation=cv2.INTER_CUBIC) for _ in range(4)]
+        planes = [
+            cv2.resize(
+                generator.integers(0, 256, (size[0] // 16, size[1] // 16), dtype=np.uint8),
+                (size[1], size[0]),
+                interpolation=cv2.INTER_CUBIC,
+            )
+            for _ in range(4)
+        ]
         pairs.append((np.dstack(planes[:3]), planes[3]))
     return pairs
 
@@ -177,8 +220,9 @@ def read_openvino(path: Path) -> Any:
     try:
         import openvino
     except ImportError:
-        raise DeviceError("backend 'openvino': package 'openvino' is not installed, install "
-                          'mafs_ros[openvino]') from None
+        raise DeviceError(
+            "backend 'openvino': package 'openvino' is not installed, install mafs_ros[openvino]"
+        ) from None
     try:
         return openvino.Core().read_model(str(path))
     except RuntimeError as error:
@@ -200,23 +244,32 @@ def _trace_to_onnx(graph: DeploymentGraph, path: Path, size: Size | None) -> Non
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter('ignore')  # Tracer warnings on shape checks, all intended.
         torch.onnx.export(
-            graph, example, str(path), input_names=names, output_names=list(OUTPUT_NAMES),
-            dynamic_axes=None if size else axes, opset_version=_OPSET, **options)
+            graph,
+            example,
+            str(path),
+            input_names=names,
+            output_names=list(OUTPUT_NAMES),
+            dynamic_axes=None if size else axes,
+            opset_version=_OPSET,
+            **options,
+        )
 
 
-def _write_onnx(plain: Path, path: Path, metadata: dict[str, Any]) -> None:
-    """Write the ONNX file with its metadata."""
+def _read_onnx(path: Path) -> Any:
+    """Return the ONNX model in a file."""
     try:
         import onnx
     except ImportError:
-        raise DeviceError("export to ONNX: package 'onnx' is not installed, install "
-                          'mafs_ros[onnx]') from None
-    save_onnx(onnx.load(str(plain)), path, metadata)
+        raise DeviceError(
+            "export to ONNX: package 'onnx' is not installed, install mafs_ros[onnx]"
+        ) from None
+    return onnx.load(str(path))
 
 
 def save_onnx(model: Any, path: Path, metadata: dict[str, Any]) -> None:
     """Write an ONNX model with metadata, replacing the file at once."""
     import onnx
+
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(metadata, sort_keys=True)})
     temporary = path.with_name(f'{path.name}.part')
     onnx.save(model, str(temporary))
@@ -226,6 +279,7 @@ def save_onnx(model: Any, path: Path, metadata: dict[str, Any]) -> None:
 def save_openvino(model: Any, path: Path, metadata: dict[str, Any]) -> None:
     """Write an OpenVINO model with metadata as .xml and .bin."""
     import openvino
+
     model.set_rt_info(json.dumps(metadata, sort_keys=True), [METADATA_KEY])
     with tempfile.TemporaryDirectory(prefix='.mafs-', dir=path.parent) as folder:
         written = Path(folder) / path.name

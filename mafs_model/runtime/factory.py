@@ -18,26 +18,32 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger('mafs_model.runtime')
 
-BACKENDS = (
-    'auto', 'torch', 'torch-compile', 'cuda-graph', 'onnxruntime', 'openvino', 'tensorrt')
+BACKENDS = ('auto', 'torch', 'torch-compile', 'cuda-graph', 'onnxruntime', 'openvino', 'tensorrt')
 PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16', 'int8')
 DEFAULT_WEIGHTS = Path(__file__).parents[1] / 'data' / 'weights' / 'mafs_t.safetensors'
-CLASSICAL_NOTICE = (
-    'no network weights: fusing classically (Laplacian pyramid), labels are empty')
-_BACKENDS_OF_FILES = {
-    '.onnx': ('onnxruntime',), '.xml': ('openvino',), '.engine': ('tensorrt',)}
+CLASSICAL_NOTICE = 'no network weights: fusing classically (Laplacian pyramid), labels are empty'
+_BACKENDS_OF_FILES = {'.onnx': ('onnxruntime',), '.xml': ('openvino',), '.engine': ('tensorrt',)}
 # What auto tries, fastest first as a rule; torch-compile is left out: it compiles for minutes.
 _CPU_CANDIDATES = ('openvino', 'onnxruntime', 'torch')
 _CUDA_CANDIDATES = ('tensorrt', 'cuda-graph', 'torch')
 # Packages that a backend cannot do without when it starts from a .safetensors file.
-_PACKAGES = {'openvino': ('openvino',), 'onnxruntime': ('onnxruntime', 'onnx'),
-             'tensorrt': ('tensorrt', 'onnx')}
+_PACKAGES = {
+    'openvino': ('openvino',),
+    'onnxruntime': ('onnxruntime', 'onnx'),
+    'tensorrt': ('tensorrt', 'onnx'),
+}
 GRAPH_FORMATS = {'onnxruntime': 'onnx', 'openvino': 'openvino', 'tensorrt': 'tensorrt'}
 
 
-def create_engine(weights: str | Path | None = None, *, device: str = 'auto',
-                  backend: str = 'auto', precision: str = 'auto',
-                  classes: ClassTable | None = None, threads: int | None = None) -> Engine:
+def create_engine(
+    weights: str | Path | None = None,
+    *,
+    device: str = 'auto',
+    backend: str = 'auto',
+    precision: str = 'auto',
+    classes: ClassTable | None = None,
+    threads: int | None = None,
+) -> Engine:
     """
     Create an engine.
 
@@ -72,9 +78,32 @@ def create_engine(weights: str | Path | None = None, *, device: str = 'auto',
     return _network_engine(path, device, backend, precision, classes, threads)
 
 
-def build_engine(weights: Path, *, backend: str, precision: str, device: str,
-                 classes: ClassTable | None = None, threads: int | None = None,
-                 notices: tuple[str, ...] = ()) -> Engine:
+def find_weights(weights: str | Path | None) -> Path:
+    """
+    Return the weights file that a setting names.
+
+    Raises:
+        CheckpointError: there is none.
+
+    """
+    path = _weights_path(weights)
+    if path is None:
+        raise CheckpointError(
+            f"weights '{weights}': no network weights are shipped, expected a .safetensors file"
+        )
+    return path
+
+
+def build_engine(
+    weights: Path,
+    *,
+    backend: str,
+    precision: str,
+    device: str,
+    classes: ClassTable | None = None,
+    threads: int | None = None,
+    notices: tuple[str, ...] = (),
+) -> Engine:
     """
     Build the engine of one backend; nothing is chosen here.
 
@@ -94,39 +123,72 @@ def build_engine(weights: Path, *, backend: str, precision: str, device: str,
     if backend in {'torch', 'torch-compile', 'cuda-graph'}:
         from mafs_model.checkpoint import load_checkpoint
         from mafs_model.runtime.torch_engine import TorchEngine
-        return TorchEngine(load_checkpoint(weights), device=device, backend=backend,
-                           precision=precision, classes=classes, threads=threads, notices=notices)
+
+        return TorchEngine(
+            load_checkpoint(weights),
+            device=device,
+            backend=backend,
+            precision=precision,
+            classes=classes,
+            threads=threads,
+            notices=notices,
+        )
     from mafs_model.runtime.graph_files import GraphStore
+
     store = GraphStore(weights)
     precision = 'fp32' if precision == 'auto' else precision
     try:
         if backend == 'onnxruntime':
             from mafs_model.runtime.onnx_engine import OnnxEngine
-            return OnnxEngine(store, device=device, precision=precision, classes=classes,
-                              threads=threads, notices=notices)
+
+            return OnnxEngine(
+                store,
+                device=device,
+                precision=precision,
+                classes=classes,
+                threads=threads,
+                notices=notices,
+            )
         if backend == 'openvino':
             from mafs_model.runtime.openvino_engine import OpenVinoEngine
-            return OpenVinoEngine(store, device=device, precision=precision, classes=classes,
-                                  threads=threads, notices=notices)
+
+            return OpenVinoEngine(
+                store,
+                device=device,
+                precision=precision,
+                classes=classes,
+                threads=threads,
+                notices=notices,
+            )
         from mafs_model.runtime.tensorrt_engine import TensorRtEngine
-        return TensorRtEngine(store, device=device, precision=precision, classes=classes,
-                              notices=notices)
+
+        return TensorRtEngine(
+            store, device=device, precision=precision, classes=classes, notices=notices
+        )
     except BaseException:
         store.close()
         raise
 
 
-def _network_engine(path: Path, device: str, backend: str, precision: str,
-                    classes: ClassTable | None, threads: int | None) -> Engine:
+def _network_engine(
+    path: Path,
+    device: str,
+    backend: str,
+    precision: str,
+    classes: ClassTable | None,
+    threads: int | None,
+) -> Engine:
     """Choose and build the engine that runs the network of a weights file."""
     from mafs_model.runtime.graph_files import GraphStore
     from mafs_model.runtime.selection import choose
+
     store = GraphStore(path)
     try:
         if classes is not None and len(classes) != len(store.classes):
             raise ConfigError(
                 f"classes '{classes.dataset}': {len(classes)} classes, expected "
-                f"{len(store.classes)} as in weights '{path}'")
+                f"{len(store.classes)} as in weights '{path}'"
+            )
         resolved, notices = resolve_device(device)
         candidates = _candidates(store, resolved, backend, precision)
     finally:
@@ -135,41 +197,60 @@ def _network_engine(path: Path, device: str, backend: str, precision: str,
         candidates = [choose(path, store.metadata['sha256'], candidates, resolved, threads)]
     backend, precision = candidates[0]
     _LOGGER.info('backend %s, precision %s, device %s', backend, precision, resolved)
-    engine = build_engine(path, backend=backend, precision=precision, device=resolved,
-                          classes=classes, threads=threads, notices=notices)
+    engine = build_engine(
+        path,
+        backend=backend,
+        precision=precision,
+        device=resolved,
+        classes=classes,
+        threads=threads,
+        notices=notices,
+    )
     if not resolved.startswith('cuda'):
         return engine
     from mafs_model.runtime.fallback import FallbackEngine
 
     def on_cpu() -> Engine:
-        return build_engine(path, backend='torch', precision='fp32', device='cpu',
-                            classes=classes, threads=threads)
+        return build_engine(
+            path, backend='torch', precision='fp32', device='cpu', classes=classes, threads=threads
+        )
 
     return FallbackEngine(engine, on_cpu)
 
 
-def _candidates(store: GraphStore, device: str, backend: str,
-                precision: str) -> list[tuple[str, str]]:
+def _candidates(
+    store: GraphStore, device: str, backend: str, precision: str
+) -> list[tuple[str, str]]:
     """Return the (backend, precision) pairs that fit the settings, at least one."""
     if store.is_export:
-        return [_of_exported_file(store.weights, store.metadata['export']['precision'],
-                                  backend, precision)]
+        return [
+            _of_exported_file(
+                store.weights, store.metadata['export']['precision'], backend, precision
+            )
+        ]
     cuda = device.startswith('cuda')
     if backend != 'auto':
         names: tuple[str, ...] = (backend,)
     else:
-        names = tuple(n for n in (_CUDA_CANDIDATES if cuda else _CPU_CANDIDATES)
-                      if all(find_spec(p) is not None for p in _PACKAGES.get(n, ())))
+        names = tuple(
+            n
+            for n in (_CUDA_CANDIDATES if cuda else _CPU_CANDIDATES)
+            if all(find_spec(p) is not None for p in _PACKAGES.get(n, ()))
+        )
     if precision == 'auto':
-        int8 = [(n, 'int8') for n in names
-                if n in GRAPH_FORMATS and store.has(GRAPH_FORMATS[n], 'int8')]
+        int8 = [
+            (n, 'int8')
+            for n in names
+            if n in GRAPH_FORMATS and store.has(GRAPH_FORMATS[n], 'int8')
+        ]
         return int8 or [(n, 'fp16' if cuda and n != 'onnxruntime' else 'fp32') for n in names]
     if backend == 'auto':
         names = tuple(n for n in names if _knows(n, precision, cuda, store))
         if not names:
             raise ConfigError(
                 f"precision '{precision}' on device '{device}': no installed backend computes "
-                'it with these weights')
+                'it with these weights'
+            )
     return [(n, precision) for n in names]
 
 
@@ -182,17 +263,18 @@ def _knows(backend: str, precision: str, cuda: bool, store: GraphStore) -> bool:
     return precision in known.get(backend, of_torch)
 
 
-def _of_exported_file(path: Path, exported: str, backend: str,
-                      precision: str) -> tuple[str, str]:
+def _of_exported_file(path: Path, exported: str, backend: str, precision: str) -> tuple[str, str]:
     """Return (backend, precision) of an exported graph; raises ConfigError if it fits neither."""
     backends = _BACKENDS_OF_FILES[path.suffix]
     if backend not in {'auto', *backends}:
         raise ConfigError(
             f"backend '{backend}' with weights '{path}': expected {' or '.join(backends)}, or a "
-            '.safetensors file')
+            '.safetensors file'
+        )
     if precision not in {'auto', exported} and not (precision == 'bf16' and exported == 'fp32'):
         raise ConfigError(
-            f"precision '{precision}' with weights '{path}': the file holds {exported}")
+            f"precision '{precision}' with weights '{path}': the file holds {exported}"
+        )
     return backends[0], exported if precision == 'auto' else precision
 
 
@@ -206,4 +288,3 @@ def _weights_path(weights: str | Path | None) -> Path | None:
     if not path.is_file():
         raise CheckpointError(f"weights '{path}': no such file, expected a .safetensors file")
     return path
-

@@ -44,8 +44,9 @@ class FallbackEngine:
         """Return what a user should know, what went wrong included."""
         return (*self._engine.notices, *self._extra)
 
-    def infer(self, visible: UInt8Image | None, thermal: UInt8Image | None,
-              outputs: Outputs) -> EngineOutput:
+    def infer(
+        self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
+    ) -> EngineOutput:
         """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
         while True:
             try:
@@ -59,8 +60,9 @@ class FallbackEngine:
         """Free the engine in use."""
         self._engine.close()
 
-    def _infer(self, visible: UInt8Image | None, thermal: UInt8Image | None,
-               outputs: Outputs) -> EngineOutput:
+    def _infer(
+        self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
+    ) -> EngineOutput:
         """Run the engine in use, at half size if need be."""
         image = visible if visible is not None else thermal
         assert image is not None
@@ -70,7 +72,9 @@ class FallbackEngine:
         half = (max(MIN_SIDE_PX, size[0] // 2), max(MIN_SIDE_PX, size[1] // 2))
         result = self._engine.infer(
             None if visible is None else resize(visible, half),
-            None if thermal is None else resize(thermal, half), outputs)
+            None if thermal is None else resize(thermal, half),
+            outputs,
+        )
         return _enlarge(result, size)
 
     def _step_down(self, reason: str) -> None:
@@ -93,4 +97,5 @@ def _enlarge(result: EngineOutput, size: Size) -> EngineOutput:
     return EngineOutput(
         None if result.fused is None else resize(result.fused, size),
         None if result.labels is None else resize_labels(result.labels, size),
-        None if result.confidence is None else resize_labels(result.confidence, size))
+        None if result.confidence is None else resize_labels(result.confidence, size),
+    )

@@ -36,8 +36,11 @@ class DeploymentGraph(nn.Module):
     @property
     def input_names(self) -> tuple[str, ...]:
         """Return the names of the images that :meth:`forward` takes, in order."""
-        return {'fusion': ('visible', 'thermal'), 'visible_only': ('visible',),
-                'thermal_only': ('thermal',)}[self.mode]
+        return {
+            'fusion': ('visible', 'thermal'),
+            'visible_only': ('visible',),
+            'thermal_only': ('thermal',),
+        }[self.mode]
 
     def forward(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """

@@ -37,8 +37,17 @@ class GraphEngine(ABC):
     is_classical = False
     fixed_shapes = False  # True: one compiled graph per image size
 
-    def __init__(self, store: GraphStore, *, backend: str, device: str, file_format: str,
-                 precision: str, classes: ClassTable | None, notices: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        store: GraphStore,
+        *,
+        backend: str,
+        device: str,
+        file_format: str,
+        precision: str,
+        classes: ClassTable | None,
+        notices: tuple[str, ...],
+    ) -> None:
         self.backend, self.device, self.precision = backend, device, precision
         self.classes = classes or store.classes
         self.weights_id = store.weights_id
@@ -47,13 +56,19 @@ class GraphEngine(ABC):
         self._store = store
         self._runners: dict[tuple[str, Size | None], Runner] = {}
         self._graphs: dict[str, GraphFile] = {}
-        self._graph('fusion')  # A missing or damaged file is an error of the set-up.
+        self._graph(store.mode)  # A missing or damaged file is an error of the set-up.
 
-    def infer(self, visible: UInt8Image | None, thermal: UInt8Image | None,
-              outputs: Outputs) -> EngineOutput:
+    def infer(
+        self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
+    ) -> EngineOutput:
         """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
-        mode = ('fusion' if visible is not None and thermal is not None
-                else 'visible_only' if thermal is None else 'thermal_only')
+        mode = (
+            'fusion'
+            if visible is not None and thermal is not None
+            else 'visible_only'
+            if thermal is None
+            else 'thermal_only'
+        )
         images = [image for image in (visible, thermal) if image is not None]
         size = (int(images[0].shape[0]), int(images[0].shape[1]))
         padded, work_size = self._pad(images, size, mode)
@@ -61,8 +76,8 @@ class GraphEngine(ABC):
         fused, labels, confidence = (np.asarray(result)[0] for result in results)
         if work_size != size:
             half = (-(-size[0] // 2), -(-size[1] // 2))
-            fused = np.ascontiguousarray(fused[:size[0], :size[1]])
-            labels, confidence = (a[:half[0], :half[1]] for a in (labels, confidence))
+            fused = np.ascontiguousarray(fused[: size[0], : size[1]])
+            labels, confidence = (a[: half[0], : half[1]] for a in (labels, confidence))
         return collect_outputs((fused, labels, confidence), size, outputs)
 
     def close(self) -> None:
@@ -70,12 +85,17 @@ class GraphEngine(ABC):
         self._runners.clear()
         self._store.close()
 
+    def raw_runner(self, mode: str, size: Size) -> Runner:
+        """Return what runs a graph on images with a batch axis, without padding or enlarging."""
+        return self._runner(mode, size)
+
     @abstractmethod
     def _compile(self, graph: GraphFile, size: Size | None) -> Runner:
         """Return what runs a graph; its results belong to the caller."""
 
-    def _pad(self, images: list[UInt8Image], size: Size,
-             mode: str) -> tuple[list[UInt8Image], Size]:
+    def _pad(
+        self, images: list[UInt8Image], size: Size, mode: str
+    ) -> tuple[list[UInt8Image], Size]:
         """
         Return contiguous images of the size that the graph computes at, and that size.
 
@@ -91,11 +111,15 @@ class GraphEngine(ABC):
             return [np.ascontiguousarray(image) for image in images], size
         if target[0] < size[0] or target[1] < size[1]:
             raise ImageError(
-                'size', f'image is {format_size(size)}, expected at most {format_size(target)}: '
-                'the graph was exported for this size; set the inference size to it')
+                'size',
+                f'image is {format_size(size)}, expected at most {format_size(target)}: '
+                'the graph was exported for this size; set the inference size to it',
+            )
         bottom, right = target[0] - size[0], target[1] - size[1]
-        return [cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-                for image in images], target
+        return [
+            cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+            for image in images
+        ], target
 
     def _graph(self, mode: str) -> GraphFile:
         """Return the graph of a mode, found or made at its first use."""

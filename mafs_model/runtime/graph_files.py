@@ -79,7 +79,8 @@ def read_graph_metadata(path: Path) -> dict[str, Any]:
         text = _read_sidecar(path, where)
     if text is None:
         raise CheckpointError(
-            f"{where}: no metadata '{METADATA_KEY}' inside, expected a file of mafs export")
+            f"{where}: no metadata '{METADATA_KEY}' inside, expected a file of mafs export"
+        )
     try:
         metadata = json.loads(text)
     except ValueError as error:
@@ -119,6 +120,11 @@ class GraphStore:
         return ClassTable.from_dict(self.metadata['classes'], f"weights '{self.weights}': classes")
 
     @property
+    def mode(self) -> str:
+        """Return the mode of the file given; weights stand for fusion."""
+        return str(self.metadata['export']['mode']) if self.is_export else 'fusion'
+
+    @property
     def weights_id(self) -> str:
         """Return the short identification of the weights."""
         return weights_id_of(self.metadata)
@@ -138,17 +144,20 @@ class GraphStore:
         """
         assert mode in MODES
         found = self._beside(file_format, precision, mode) or self._cached(
-            file_format, precision, mode)
+            file_format, precision, mode
+        )
         if found is not None:
             return found
         if self.is_export:
             raise CheckpointError(
                 f"graph '{graph_path(self._base, file_format, precision, mode)}': no such file; "
-                f'mafs export writes it with --modes {mode}')
+                f'mafs export writes it with --modes {mode}'
+            )
         if precision == 'int8':
             raise ConfigError(
                 f"precision 'int8': no calibrated graph beside '{self.weights}', make it with "
-                f'mafs export --format {file_format} --int8 --calib DIR')
+                f'mafs export --format {file_format} --int8 --calib DIR'
+            )
         return self._make(file_format, mode)
 
     def close(self) -> None:
@@ -163,8 +172,8 @@ class GraphStore:
         if not self.is_export:
             return self.weights
         name = self.weights.name.removesuffix(self.weights.suffix)
-        if self.metadata['export']['precision'] != 'fp32':
-            name = name.removesuffix('.' + self.metadata['export']['precision'])
+        for part in (self.mode, self.metadata['export']['precision']):
+            name = name.removesuffix(f'.{part}')
         return self.weights.with_name(name + '.safetensors')
 
     def _beside(self, file_format: str, precision: str, mode: str) -> GraphFile | None:
@@ -180,8 +189,9 @@ class GraphStore:
             _LOGGER.warning('ignored: %s', error)
             return None
         if metadata.get('sha256') != self.metadata.get('sha256'):
-            _LOGGER.warning("graph '%s': made from other weights than '%s', ignored",
-                            path, self.weights)
+            _LOGGER.warning(
+                "graph '%s': made from other weights than '%s', ignored", path, self.weights
+            )
             return None
         return GraphFile(path, metadata)
 
@@ -201,13 +211,14 @@ class GraphStore:
 
     def _cache_name(self, file_format: str, precision: str, mode: str) -> str:
         """Return a file name that changes with everything the graph depends on."""
-        key = f"{self.metadata['sha256'][:16]}-{__version__}"
+        key = f'{self.metadata["sha256"][:16]}-{__version__}'
         return graph_path(Path(f'{key}.safetensors'), file_format, precision, mode).name
 
     def _make(self, file_format: str, mode: str) -> GraphFile:
         """Export a graph into the cache or a temporary folder."""
         from mafs_model.checkpoint import load_checkpoint
         from mafs_model.runtime.export import export_graph
+
         folder = cache_folder()
         if folder is None:
             if self._temporary is None:
@@ -239,6 +250,7 @@ def _read_onnx_metadata(path: Path, where: str) -> str | None:
     except ImportError:
         return _read_onnx_by_runtime(path, where)
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
     try:
         model = onnx.load(str(path), load_external_data=False)
     except (DecodeError, OSError, ValueError) as error:
@@ -252,8 +264,10 @@ def _read_onnx_by_runtime(path: Path, where: str) -> str | None:
     try:
         import onnxruntime
     except ImportError:
-        raise DeviceError(f"{where}: neither package 'onnx' nor 'onnxruntime' is installed, "
-                          'install mafs_ros[onnx]') from None
+        raise DeviceError(
+            f"{where}: neither package 'onnx' nor 'onnxruntime' is installed, "
+            'install mafs_ros[onnx]'
+        ) from None
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:

@@ -26,25 +26,43 @@ class OnnxEngine(GraphEngine):
 
     """
 
-    def __init__(self, store: GraphStore, *, device: str = 'cpu', precision: str = 'fp32',
-                 classes: ClassTable | None = None, threads: int | None = None,
-                 notices: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        store: GraphStore,
+        *,
+        device: str = 'cpu',
+        precision: str = 'fp32',
+        classes: ClassTable | None = None,
+        threads: int | None = None,
+        notices: tuple[str, ...] = (),
+    ) -> None:
         try:
             import onnxruntime
         except ImportError:
-            raise DeviceError("backend 'onnxruntime': package 'onnxruntime' is not installed, "
-                              'install mafs_ros[onnx]') from None
+            raise DeviceError(
+                "backend 'onnxruntime': package 'onnxruntime' is not installed, "
+                'install mafs_ros[onnx]'
+            ) from None
         if precision not in {'fp32', 'int8'}:
-            raise ConfigError(
-                f"precision '{precision}' with onnxruntime: expected fp32 or int8")
+            raise ConfigError(f"precision '{precision}' with onnxruntime: expected fp32 or int8")
         if device != 'cpu' and 'CUDAExecutionProvider' not in (
-                onnxruntime.get_available_providers()):
-            raise DeviceError(f"device '{device}': this onnxruntime has no CUDA provider; use "
-                              'device cpu or install onnxruntime-gpu')
+            onnxruntime.get_available_providers()
+        ):
+            raise DeviceError(
+                f"device '{device}': this onnxruntime has no CUDA provider; use "
+                'device cpu or install onnxruntime-gpu'
+            )
         self._runtime = onnxruntime
         self._threads = threads
-        super().__init__(store, backend='onnxruntime', device=device, file_format='onnx',
-                         precision=precision, classes=classes, notices=notices)
+        super().__init__(
+            store,
+            backend='onnxruntime',
+            device=device,
+            file_format='onnx',
+            precision=precision,
+            classes=classes,
+            notices=notices,
+        )
 
     def _compile(self, graph: GraphFile, size: Size | None) -> Runner:
         options = self._runtime.SessionOptions()
@@ -54,15 +72,21 @@ class OnnxEngine(GraphEngine):
         options.inter_op_num_threads = 1
         # Spinning threads would take the cores of the camera drivers between two pairs.
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-        providers = ['CPUExecutionProvider'] if self.device == 'cpu' else [
-            ('CUDAExecutionProvider', {'device_id': int(self.device.partition(':')[2] or 0)}),
-            'CPUExecutionProvider']
+        providers = (
+            ['CPUExecutionProvider']
+            if self.device == 'cpu'
+            else [
+                ('CUDAExecutionProvider', {'device_id': int(self.device.partition(':')[2] or 0)}),
+                'CPUExecutionProvider',
+            ]
+        )
         try:
             session = self._runtime.InferenceSession(str(graph.path), options, providers)
         except Exception as error:  # onnxruntime's errors share no base class but this one
             reason = ' '.join(str(error).split())[:200]
             raise CheckpointError(
-                f"graph '{graph.path}': onnxruntime cannot load it: {reason}") from error
+                f"graph '{graph.path}': onnxruntime cannot load it: {reason}"
+            ) from error
         names = [node.name for node in session.get_inputs()]
 
         def run(images: list[UInt8Image]) -> list[UInt8Image]:

@@ -32,26 +32,42 @@ class OpenVinoEngine(GraphEngine):
 
     fixed_shapes = True
 
-    def __init__(self, store: GraphStore, *, device: str = 'cpu', precision: str = 'fp32',
-                 classes: ClassTable | None = None, threads: int | None = None,
-                 notices: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        store: GraphStore,
+        *,
+        device: str = 'cpu',
+        precision: str = 'fp32',
+        classes: ClassTable | None = None,
+        threads: int | None = None,
+        notices: tuple[str, ...] = (),
+    ) -> None:
         try:
             import openvino
         except ImportError:
-            raise DeviceError("backend 'openvino': package 'openvino' is not installed, install "
-                              'mafs_ros[openvino]') from None
+            raise DeviceError(
+                "backend 'openvino': package 'openvino' is not installed, install "
+                'mafs_ros[openvino]'
+            ) from None
         if device != 'cpu':
             raise ConfigError(f"backend 'openvino' on device '{device}': expected cpu")
         if precision not in _HINTS:
             raise ConfigError(
-                f"precision '{precision}' with openvino: expected {', '.join(_HINTS)}")
+                f"precision '{precision}' with openvino: expected {', '.join(_HINTS)}"
+            )
         self._core = openvino.Core()
         self._tensor = openvino.Tensor
         self._threads = threads
         self._hint = _HINTS[precision]
-        super().__init__(store, backend='openvino', device='cpu', file_format='openvino',
-                         precision='int8' if precision == 'int8' else 'fp32', classes=classes,
-                         notices=notices)
+        super().__init__(
+            store,
+            backend='openvino',
+            device='cpu',
+            file_format='openvino',
+            precision='int8' if precision == 'int8' else 'fp32',
+            classes=classes,
+            notices=notices,
+        )
         self.precision_used = precision
 
     def close(self) -> None:
@@ -63,8 +79,10 @@ class OpenVinoEngine(GraphEngine):
         assert size is not None
         # Without the hint OpenVINO may silently choose bf16, far outside the tolerance of fp32.
         settings: dict[str, Any] = {
-            'INFERENCE_PRECISION_HINT': self._hint, 'PERFORMANCE_HINT': 'LATENCY',
-            'NUM_STREAMS': '1'}
+            'INFERENCE_PRECISION_HINT': self._hint,
+            'PERFORMANCE_HINT': 'LATENCY',
+            'NUM_STREAMS': '1',
+        }
         if self._threads is not None:
             settings['INFERENCE_NUM_THREADS'] = str(self._threads)
         folder = cache_folder()
@@ -73,13 +91,18 @@ class OpenVinoEngine(GraphEngine):
         try:
             model = self._core.read_model(str(graph.path))
             if graph.metadata['export'].get('size') is None:
-                model.reshape({node.get_any_name(): [1, *size, *node.partial_shape[3:]]
-                               for node in model.inputs})
+                model.reshape(
+                    {
+                        node.get_any_name(): [1, *size, *node.partial_shape[3:]]
+                        for node in model.inputs
+                    }
+                )
             request = self._core.compile_model(model, 'CPU', settings).create_infer_request()
         except RuntimeError as error:
             reason = ' '.join(str(error).split())[:200]
             raise CheckpointError(
-                f"graph '{graph.path}': OpenVINO cannot compile it: {reason}") from error
+                f"graph '{graph.path}': OpenVINO cannot compile it: {reason}"
+            ) from error
         outputs = [(tuple(node.shape), index) for index, node in enumerate(model.outputs)]
 
         def run(images: list[UInt8Image]) -> list[UInt8Image]:

@@ -30,8 +30,9 @@ Candidate = tuple[str, str]  # backend, precision
 _chosen: dict[str, Candidate] = {}
 
 
-def choose(weights: Path, checksum: str, candidates: list[Candidate], device: str,
-           threads: int | None) -> Candidate:
+def choose(
+    weights: Path, checksum: str, candidates: list[Candidate], device: str, threads: int | None
+) -> Candidate:
     """
     Return the fastest candidate.
 
@@ -74,15 +75,18 @@ def measure(engine: Engine, size: Size = MEASURED_SIZE, runs: int = _RUNS) -> fl
     return statistics.median(times)
 
 
-def _measure_all(weights: Path, candidates: list[Candidate], device: str,
-                 threads: int | None) -> Candidate:
+def _measure_all(
+    weights: Path, candidates: list[Candidate], device: str, threads: int | None
+) -> Candidate:
     """Build and time every candidate."""
     from mafs_model.runtime.factory import build_engine
+
     results: dict[Candidate, float] = {}
     for backend, precision in candidates:
         try:
-            engine = build_engine(weights, backend=backend, precision=precision, device=device,
-                                  threads=threads)
+            engine = build_engine(
+                weights, backend=backend, precision=precision, device=device, threads=threads
+            )
         except MafsError as error:
             _LOGGER.warning('backend %s left out: %s', backend, error)
             continue
@@ -94,11 +98,13 @@ def _measure_all(weights: Path, candidates: list[Candidate], device: str,
             engine.close()
     if not results:
         raise DeviceError(
-            f"device '{device}': none of the backends {', '.join(b for b, _ in candidates)} works")
+            f"device '{device}': none of the backends {', '.join(b for b, _ in candidates)} works"
+        )
     best = min(results, key=lambda candidate: results[candidate])
     figures = ', '.join(f'{b} {p} {ms:.1f} ms' for (b, p), ms in results.items())
-    _LOGGER.info('backend %s (%s) chosen: %s at %dx%d', *best, figures, MEASURED_SIZE[1],
-                 MEASURED_SIZE[0])
+    _LOGGER.info(
+        'backend %s (%s) chosen: %s at %dx%d', *best, figures, MEASURED_SIZE[1], MEASURED_SIZE[0]
+    )
     return best
 
 
@@ -110,8 +116,18 @@ def _key(checksum: str, candidates: list[Candidate], device: str, threads: int |
             versions.append(f'{package} {version(package)}')
         except PackageNotFoundError:
             continue
-    return json.dumps([checksum, __version__, candidates, device, threads, versions,
-                       platform.node(), platform.machine()])
+    return json.dumps(
+        [
+            checksum,
+            __version__,
+            candidates,
+            device,
+            threads,
+            versions,
+            platform.node(),
+            platform.machine(),
+        ]
+    )
 
 
 def _read_choice(key: str, candidates: list[Candidate]) -> Candidate | None:
@@ -124,6 +140,7 @@ def _read_choice(key: str, candidates: list[Candidate]) -> Candidate | None:
 def _read_file() -> dict[str, object]:
     """Return the written choices; an unreadable file counts as empty."""
     from mafs_model.runtime.graph_files import cache_folder
+
     folder = cache_folder()
     if folder is None:
         return {}
@@ -137,6 +154,7 @@ def _read_file() -> dict[str, object]:
 def _write_choice(key: str, choice: Candidate) -> None:
     """Write a choice down if there is a folder for it."""
     from mafs_model.runtime.graph_files import cache_folder
+
     folder = cache_folder()
     if folder is None:
         return

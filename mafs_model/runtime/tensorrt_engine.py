@@ -36,8 +36,15 @@ class TensorRtEngine(GraphEngine):
 
     fixed_shapes = True
 
-    def __init__(self, store: GraphStore, *, device: str, precision: str = 'fp16',
-                 classes: ClassTable | None = None, notices: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        store: GraphStore,
+        *,
+        device: str,
+        precision: str = 'fp16',
+        classes: ClassTable | None = None,
+        notices: tuple[str, ...] = (),
+    ) -> None:
         try:
             import tensorrt  # type: ignore[import-not-found]
         except ImportError:
@@ -49,8 +56,15 @@ class TensorRtEngine(GraphEngine):
         self._library: Any = tensorrt
         self._logger = tensorrt.Logger(tensorrt.Logger.WARNING)
         self._half = precision == 'fp16'
-        super().__init__(store, backend='tensorrt', device=device, file_format='onnx',
-                         precision='fp32', classes=classes, notices=notices)
+        super().__init__(
+            store,
+            backend='tensorrt',
+            device=device,
+            file_format='onnx',
+            precision='fp32',
+            classes=classes,
+            notices=notices,
+        )
         self.precision = precision
 
     def _graph(self, mode: str) -> GraphFile:
@@ -61,6 +75,7 @@ class TensorRtEngine(GraphEngine):
 
     def _compile(self, graph: GraphFile, size: Size | None) -> Runner:
         import torch
+
         assert size is not None
         runtime = self._library.Runtime(self._logger)
         engine = runtime.deserialize_cuda_engine(self._plan(graph, size))
@@ -97,12 +112,15 @@ class TensorRtEngine(GraphEngine):
     def _plan(self, graph: GraphFile, size: Size) -> bytes:
         """Return the serialised plan for a size, from the cache if it is there."""
         import torch
+
         folder = cache_folder()
         path: Path | None = None
         if folder is not None:
             gpu = torch.cuda.get_device_name(self.device).replace(' ', '_').replace('/', '_')
-            path = folder / (f'{graph.path.stem}.{size[1]}x{size[0]}.{self.precision}.{gpu}.'
-                             f'{self._library.__version__}.plan')
+            path = folder / (
+                f'{graph.path.stem}.{size[1]}x{size[0]}.{self.precision}.{gpu}.'
+                f'{self._library.__version__}.plan'
+            )
             if path.is_file():
                 return path.read_bytes()
         plan = bytes(self._build(graph, size))
@@ -117,7 +135,8 @@ class TensorRtEngine(GraphEngine):
         library = self._library
         builder = library.Builder(self._logger)
         network = builder.create_network(
-            1 << int(library.NetworkDefinitionCreationFlag.EXPLICIT_BATCH))
+            1 << int(library.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+        )
         parser = library.OnnxParser(network, self._logger)
         if not parser.parse_from_file(str(graph.path)):
             reason = parser.get_error(0).desc() if parser.num_errors else 'unknown reason'
@@ -135,6 +154,6 @@ class TensorRtEngine(GraphEngine):
         plan = builder.build_serialized_network(network, config)
         if plan is None:
             raise OutOfMemoryError(
-                f"device '{self.device}': TensorRT could not build a plan for "
-                f'{size[1]}x{size[0]}')
+                f"device '{self.device}': TensorRT could not build a plan for {size[1]}x{size[0]}"
+            )
         return plan

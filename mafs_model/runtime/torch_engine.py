@@ -49,9 +49,17 @@ class TorchEngine:
 
     is_classical = False
 
-    def __init__(self, checkpoint: Checkpoint, *, device: str = 'cpu', backend: str = 'torch',
-                 precision: str = 'auto', classes: ClassTable | None = None,
-                 threads: int | None = None, notices: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str = 'cpu',
+        backend: str = 'torch',
+        precision: str = 'auto',
+        classes: ClassTable | None = None,
+        threads: int | None = None,
+        notices: tuple[str, ...] = (),
+    ) -> None:
         self.backend, self.device, self.notices = backend, device, notices
         self.classes = classes or checkpoint.classes
         self.weights_id = checkpoint.weights_id
@@ -65,17 +73,20 @@ class TorchEngine:
         network = fold_batch_norm(build_model(checkpoint))
         with _device_errors(device):
             self._network: torch.nn.Module | None = network.to(
-                device, _DTYPES[self.precision], memory_format=torch.channels_last)
+                device, _DTYPES[self.precision], memory_format=torch.channels_last
+            )
             self._stream = torch.cuda.Stream(device) if self._cuda else None
         self._runners: dict[str, Runner] = {}
         self._staging: dict[tuple[str, Size], _Staging] = {}
 
-    def infer(self, visible: UInt8Image | None, thermal: UInt8Image | None,
-              outputs: Outputs) -> EngineOutput:
+    def infer(
+        self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
+    ) -> EngineOutput:
         """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
         images = [image for image in (visible, thermal) if image is not None]
-        mode = ('fusion' if len(images) == 2
-                else 'visible_only' if thermal is None else 'thermal_only')
+        mode = (
+            'fusion' if len(images) == 2 else 'visible_only' if thermal is None else 'thermal_only'
+        )
         size = (int(images[0].shape[0]), int(images[0].shape[1]))
         with _device_errors(self.device), torch.inference_mode():
             staging = self._stage(mode, size)
@@ -155,8 +166,9 @@ class _Staging:
     def download(self, results: tuple[Tensor, ...]) -> None:
         """Start copying the results from the device."""
         if not self.host_outputs:
-            self.host_outputs = [torch.empty(r.shape, dtype=r.dtype, pin_memory=True)
-                                 for r in results]
+            self.host_outputs = [
+                torch.empty(r.shape, dtype=r.dtype, pin_memory=True) for r in results
+            ]
         for result, buffer in zip(results, self.host_outputs, strict=True):
             buffer.copy_(result, non_blocking=True)
 
@@ -203,8 +215,10 @@ def _choose_precision(precision: str, cuda: bool) -> str:
     if precision == 'auto':
         return 'fp16' if cuda else 'fp32'
     if precision == 'int8':
-        raise ConfigError("precision 'int8' with torch: expected fp32, fp16 or bf16; int8 needs "
-                          'backend openvino or onnxruntime')
+        raise ConfigError(
+            "precision 'int8' with torch: expected fp32, fp16 or bf16; int8 needs "
+            'backend openvino or onnxruntime'
+        )
     if precision == 'fp16' and not cuda:
         raise ConfigError("precision 'fp16' on the CPU: expected fp32 or bf16")
     return precision
@@ -219,8 +233,9 @@ class _DeviceErrors:
     def __enter__(self) -> None:
         """Do nothing."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
         """Replace out-of-memory and CUDA errors."""
         if isinstance(error, torch.cuda.OutOfMemoryError):
             torch.cuda.empty_cache()

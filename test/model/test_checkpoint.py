@@ -31,9 +31,14 @@ def network():
 
 @pytest.fixture(scope='module')
 def metadata(network):
-    return build_metadata(network.config.to_dict(), ClassTable.load('mfnet'),
-                          data={'train': 'synthetic'}, command='mafs-train joint --seed 1',
-                          metrics={'miou': 0.5}, extra={'temperature': 1.25})
+    return build_metadata(
+        network.config.to_dict(),
+        ClassTable.load('mfnet'),
+        data={'train': 'synthetic'},
+        command='mafs-train joint --seed 1',
+        metrics={'miou': 0.5},
+        extra={'temperature': 1.25},
+    )
 
 
 @pytest.fixture
@@ -58,7 +63,7 @@ def test_round_trip_of_tensors_and_metadata(weights, network, metadata):
     assert all(torch.equal(v, loaded.state_dict[k]) for k, v in network.state_dict().items())
     assert {k: loaded.metadata[k] for k in metadata} == metadata
     assert loaded.classes == ClassTable.load('mfnet')
-    assert loaded.weights_id == f"mafs_t-{loaded.metadata['sha256'][:8]}"
+    assert loaded.weights_id == f'mafs_t-{loaded.metadata["sha256"][:8]}'
 
 
 def test_metadata_says_what_a_reader_needs(metadata):
@@ -100,7 +105,7 @@ def test_folder(tmp_path):
 @pytest.mark.parametrize('kept', [0, 4, 9, 500, 0.5, 0.999])
 def test_truncated_file(weights, kept):
     data = weights.read_bytes()
-    weights.write_bytes(data[:kept if isinstance(kept, int) else int(kept * len(data))])
+    weights.write_bytes(data[: kept if isinstance(kept, int) else int(kept * len(data))])
     assert 'truncated or damaged' in refused(weights)
 
 
@@ -147,13 +152,16 @@ def test_foreign_safetensors_file(tmp_path):
     assert "no metadata 'mafs' inside" in refused(path)
 
 
-@pytest.mark.parametrize(('text', 'message'), [
-    ('{', 'metadata is not JSON'),
-    ('[]', 'metadata is list, expected a mapping'),
-    ('{}', "no mapping 'architecture'"),
-    ('{"architecture": {}}', "no mapping 'classes'"),
-    ('{"architecture": {}, "classes": {}}', "'dataset' is None"),
-])
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('{', 'metadata is not JSON'),
+        ('[]', 'metadata is list, expected a mapping'),
+        ('{}', "no mapping 'architecture'"),
+        ('{"architecture": {}}', "no mapping 'classes'"),
+        ('{"architecture": {}, "classes": {}}', "'dataset' is None"),
+    ],
+)
 def test_damaged_metadata(tmp_path, text, message):
     path = tmp_path / 'w.safetensors'
     save_file({'a': torch.zeros(3)}, path, {'mafs': text})
@@ -170,8 +178,11 @@ def test_newer_format(tmp_path, metadata):
 def test_wrong_architecture_lists_keys_and_shapes(tmp_path, network, metadata):
     path = tmp_path / 'w.safetensors'
     other = create_config('mafs_t', num_classes=5).to_dict()
-    save_checkpoint(path, network.state_dict(), {
-        **metadata, 'architecture': other, 'classes': ClassTable.load('pst900').to_dict()})
+    save_checkpoint(
+        path,
+        network.state_dict(),
+        {**metadata, 'architecture': other, 'classes': ClassTable.load('pst900').to_dict()},
+    )
     message = refused(path)
     assert 'keys of another shape' in message
     assert 'segmentation_decoder' in message
@@ -180,8 +191,9 @@ def test_wrong_architecture_lists_keys_and_shapes(tmp_path, network, metadata):
 
 def test_other_variant_lists_missing_and_unexpected_keys(tmp_path, network, metadata):
     path = tmp_path / 'w.safetensors'
-    save_checkpoint(path, network.state_dict(), {
-        **metadata, 'architecture': create_config('mafs_s').to_dict()})
+    save_checkpoint(
+        path, network.state_dict(), {**metadata, 'architecture': create_config('mafs_s').to_dict()}
+    )
     message = refused(path)
     assert 'missing keys' in message
     assert 'more' in message
@@ -206,8 +218,9 @@ def test_unknown_architecture_key(tmp_path, network, metadata):
 
 def test_class_table_of_another_length(tmp_path, network, metadata):
     path = tmp_path / 'w.safetensors'
-    save_checkpoint(path, network.state_dict(), {
-        **metadata, 'classes': ClassTable.load('fmb').to_dict()})
+    save_checkpoint(
+        path, network.state_dict(), {**metadata, 'classes': ClassTable.load('fmb').to_dict()}
+    )
     assert '15 classes in the table, expected 9' in refused(path)
 
 
@@ -243,8 +256,14 @@ def test_tied_tensors_are_saved(tmp_path, metadata):
 def test_lightning_checkpoint_is_converted(tmp_path, network, metadata):
     source, target = tmp_path / 'last.ckpt', tmp_path / 'w.safetensors'
     state = {f'network.{k}': v for k, v in network.state_dict().items()}
-    torch.save({'state_dict': {**state, 'teacher.weight': torch.zeros(2)},
-                'pytorch-lightning_version': '2.2.0', 'mafs': json.dumps(metadata)}, source)
+    torch.save(
+        {
+            'state_dict': {**state, 'teacher.weight': torch.zeros(2)},
+            'pytorch-lightning_version': '2.2.0',
+            'mafs': json.dumps(metadata),
+        },
+        source,
+    )
     convert_lightning(source, target)
     loaded, found = load_model(target)
     assert found['command'] == metadata['command']
@@ -267,12 +286,21 @@ def test_conversion_runs_no_code(tmp_path, capsys):
     assert 'code ran' not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(('content', 'message'), [
-    ({'weights': {}}, "no 'state_dict' inside"),
-    ({'state_dict': {'model.a': torch.zeros(1)}}, "no tensor begins with 'network.', it has mod"),
-    ({'state_dict': {'network.a': torch.zeros(1)}}, "no metadata 'mafs' inside and none given"),
-    ({'state_dict': {'network.a': torch.zeros(1)}, 'mafs': '{'}, 'metadata is not JSON'),
-])
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ({'weights': {}}, "no 'state_dict' inside"),
+        (
+            {'state_dict': {'model.a': torch.zeros(1)}},
+            "no tensor begins with 'network.', it has mod",
+        ),
+        (
+            {'state_dict': {'network.a': torch.zeros(1)}},
+            "no metadata 'mafs' inside and none given",
+        ),
+        ({'state_dict': {'network.a': torch.zeros(1)}, 'mafs': '{'}, 'metadata is not JSON'),
+    ],
+)
 def test_refused_lightning_checkpoints(tmp_path, content, message):
     source = tmp_path / 'last.ckpt'
     torch.save(content, source)

@@ -10,8 +10,10 @@ import yaml
 
 VALID = {
     'dataset': 'own',
-    'classes': [{'id': 0, 'name': 'none', 'color': [0, 0, 0]},
-                {'id': 1, 'name': 'cat', 'color': [255, 128, 0]}],
+    'classes': [
+        {'id': 0, 'name': 'none', 'color': [0, 0, 0]},
+        {'id': 1, 'name': 'cat', 'color': [255, 128, 0]},
+    ],
 }
 
 
@@ -22,7 +24,11 @@ def with_class(**changes):
 def test_shipped_tables_have_the_sizes_of_the_data_sets():
     assert available() == ('fmb', 'mfnet', 'msrs', 'pst900')
     assert {n: len(ClassTable.load(n)) for n in available()} == {
-        'fmb': 15, 'mfnet': 9, 'msrs': 9, 'pst900': 5}
+        'fmb': 15,
+        'mfnet': 9,
+        'msrs': 9,
+        'pst900': 5,
+    }
 
 
 def test_msrs_is_mfnet():
@@ -31,8 +37,17 @@ def test_msrs_is_mfnet():
 
 def test_mfnet_names_and_colours_are_those_of_the_field():
     table = ClassTable.load('mfnet')
-    assert table.names == ('unlabelled', 'car', 'person', 'bike', 'curve', 'car_stop',
-                           'guardrail', 'color_cone', 'bump')
+    assert table.names == (
+        'unlabelled',
+        'car',
+        'person',
+        'bike',
+        'curve',
+        'car_stop',
+        'guardrail',
+        'color_cone',
+        'bump',
+    )
     assert table.palette[1].tolist() == [64, 0, 128]
     assert table.palette[2].tolist() == [64, 64, 0]
     assert table.ignore_index == 255
@@ -56,28 +71,32 @@ def test_own_yaml_round_trip(tmp_path):
     path = tmp_path / 'own.yaml'
     path.write_text(yaml.safe_dump({**VALID, 'ignore_index': 7}))
     table = ClassTable.load(path)
-    assert table == ClassTable('own', (SemanticClass(0, 'none', (0, 0, 0)),
-                                       SemanticClass(1, 'cat', (255, 128, 0))), 7)
+    assert table == ClassTable(
+        'own', (SemanticClass(0, 'none', (0, 0, 0)), SemanticClass(1, 'cat', (255, 128, 0))), 7
+    )
     assert ClassTable.from_dict(table.to_dict()) == table
 
 
-@pytest.mark.parametrize(('data', 'message'), [
-    ([1, 2], "expected a mapping with 'dataset' and 'classes', got list"),
-    ({**VALID, 'colour': 1}, 'unknown keys: colour'),
-    ({**VALID, 'dataset': 5}, "'dataset' is 5, expected a name"),
-    ({**VALID, 'classes': 'cat'}, "'classes' is 'cat', expected a list of classes"),
-    ({**VALID, 'classes': []}, '0 classes, expected 1 to 255'),
-    ({**VALID, 'ignore_index': 'x'}, "'ignore_index' is 'x', expected an integer"),
-    ({**VALID, 'ignore_index': 1}, 'ignore_index 1, expected 2 to 255'),
-    (with_class(id=2), 'ids [0, 2], expected 0..1 in order'),
-    (with_class(id=True), "'id' is True, expected an integer"),
-    (with_class(name=''), "'name' is '', expected a non-empty text"),
-    (with_class(name='none'), 'class names used twice: none'),
-    (with_class(color=[0, 0]), "'color' is [0, 0], expected [red, green, blue], 0..255"),
-    (with_class(color=[0, 0, 256]), "'color' is [0, 0, 256], expected"),
-    (with_class(color=[0, 0, 0.5]), "'color' is [0, 0, 0.5], expected"),
-    (with_class(extra=1), "expected keys 'id', 'name', 'color'"),
-])
+@pytest.mark.parametrize(
+    ('data', 'message'),
+    [
+        ([1, 2], "expected a mapping with 'dataset' and 'classes', got list"),
+        ({**VALID, 'colour': 1}, 'unknown keys: colour'),
+        ({**VALID, 'dataset': 5}, "'dataset' is 5, expected a name"),
+        ({**VALID, 'classes': 'cat'}, "'classes' is 'cat', expected a list of classes"),
+        ({**VALID, 'classes': []}, '0 classes, expected 1 to 255'),
+        ({**VALID, 'ignore_index': 'x'}, "'ignore_index' is 'x', expected an integer"),
+        ({**VALID, 'ignore_index': 1}, 'ignore_index 1, expected 2 to 255'),
+        (with_class(id=2), 'ids [0, 2], expected 0..1 in order'),
+        (with_class(id=True), "'id' is True, expected an integer"),
+        (with_class(name=''), "'name' is '', expected a non-empty text"),
+        (with_class(name='none'), 'class names used twice: none'),
+        (with_class(color=[0, 0]), "'color' is [0, 0], expected [red, green, blue], 0..255"),
+        (with_class(color=[0, 0, 256]), "'color' is [0, 0, 256], expected"),
+        (with_class(color=[0, 0, 0.5]), "'color' is [0, 0, 0.5], expected"),
+        (with_class(extra=1), "expected keys 'id', 'name', 'color'"),
+    ],
+)
 def test_refused_tables_name_value_and_expectation(data, message):
     with pytest.raises(ConfigError) as caught:
         ClassTable.from_dict(data)
@@ -110,5 +129,6 @@ def test_binary_class_file_is_refused(tmp_path):
 
 def test_image_error_keeps_its_reason_when_pickled():
     import pickle
+
     error = pickle.loads(pickle.dumps(ImageError('size', 'too big')))  # noqa: S301
     assert (error.reason, str(error)) == ('size', 'too big')

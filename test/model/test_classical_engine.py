@@ -22,8 +22,8 @@ def texture(size, seed):
 
 def blur(image):
     padded = np.pad(image, 2, mode='reflect')
-    rows = sum(k * padded[:, i:i + image.shape[1]] for i, k in enumerate(KERNEL))
-    return sum(k * rows[i:i + image.shape[0]] for i, k in enumerate(KERNEL))
+    rows = sum(k * padded[:, i : i + image.shape[1]] for i, k in enumerate(KERNEL))
+    return sum(k * rows[i : i + image.shape[0]] for i, k in enumerate(KERNEL))
 
 
 def reduce(image):
@@ -36,9 +36,9 @@ def expand(image, size):
     padded = np.pad(image, 1, mode='reflect')
     padded[-1], padded[:, -1] = padded[-2], padded[:, -2]
     sparse[::2, ::2] = padded
-    rows = sum(k * sparse[:, i:i + sparse.shape[1] - 4] for i, k in enumerate(KERNEL))
-    full = 4 * sum(k * rows[i:i + sparse.shape[0] - 4] for i, k in enumerate(KERNEL))
-    return full[:size[0], :size[1]]
+    rows = sum(k * sparse[:, i : i + sparse.shape[1] - 4] for i, k in enumerate(KERNEL))
+    full = 4 * sum(k * rows[i : i + sparse.shape[0] - 4] for i, k in enumerate(KERNEL))
+    return full[: size[0], : size[1]]
 
 
 def reference_fusion(first, second, levels):
@@ -66,18 +66,19 @@ def test_agrees_with_the_float64_reference():
     size = (128, 192)
     # Strong structure in bands that alternate between the images: no close decisions but at
     # the seams, where rounding may tip them either way.
-    strong = (np.arange(size[1]) // 48 % 2 == 0)
+    strong = np.arange(size[1]) // 48 % 2 == 0
     gains = np.where(strong, 0.9, 0.02), np.where(strong, 0.02, 0.9)
     first, second = (
         np.clip(128 + gain * (texture(size, seed) - 128.0), 0, 255).astype(np.uint8)
-        for gain, seed in zip(gains, (1, 2), strict=True))
+        for gain, seed in zip(gains, (1, 2), strict=True)
+    )
     fused = LaplacianFusion(size, levels=2)(first, second)
     error = np.abs(fused - reference_fusion(first, second, 2))
     seam = np.abs((np.arange(size[1]) + 24) % 48 - 24) < 12
     seam[[0, 1, -2, -1]] = True
     assert error[8:-8, ~seam].max() <= 3.0  # rounding to integers per level
     assert np.median(error) <= 1.0
-    average = (first / 2.0 + second / 2.0)
+    average = first / 2.0 + second / 2.0
     assert np.abs(fused - average)[8:-8, ~seam].mean() > 5  # it is no average
 
 
@@ -146,8 +147,9 @@ def test_a_single_image_passes_through(engine):
 
 
 def test_results_are_not_overwritten_by_the_next_pair(engine):
-    first = engine.infer(np.full((64, 64, 3), 10, np.uint8), np.full((64, 64), 10, np.uint8),
-                         Outputs()).fused
+    first = engine.infer(
+        np.full((64, 64, 3), 10, np.uint8), np.full((64, 64), 10, np.uint8), Outputs()
+    ).fused
     engine.infer(np.full((64, 64, 3), 200, np.uint8), np.full((64, 64), 200, np.uint8), Outputs())
     assert (first == 10).all()
 

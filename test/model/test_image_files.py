@@ -87,8 +87,13 @@ def test_unreadable_files_name_the_file(tmp_path, reader):
     (tmp_path / 'empty.png').write_bytes(b'')
     (tmp_path / 'text.png').write_text('no image')
     (tmp_path / 'text.tiff').write_text('no image')
-    cases = {'cut.png': 'PNG is truncated', 'empty.png': 'empty file', 'text.png': 'not an image',
-             'text.tiff': 'not an image', 'none.png': 'cannot be read'}
+    cases = {
+        'cut.png': 'PNG is truncated',
+        'empty.png': 'empty file',
+        'text.png': 'not an image',
+        'text.tiff': 'not an image',
+        'none.png': 'cannot be read',
+    }
     for name, message in cases.items():
         with pytest.raises(ImageError) as caught:
             reader(tmp_path / name)
@@ -123,7 +128,8 @@ def test_folders_are_matched_by_name_and_the_rest_is_reported(tmp_path):
     text = '\n'.join(problems)
     assert len(problems) == 4
     assert "visible 'd': several files (d.jpg, d.png), expected one" in text.replace(
-        'd.png, d.jpg', 'd.jpg, d.png')
+        'd.png, d.jpg', 'd.jpg, d.png'
+    )
     assert f"visible '{visible / 'x.png'}': no thermal file of the same name" in text
     assert f"thermal '{thermal / 'y.png'}': no visible file" in text
 
@@ -146,8 +152,9 @@ def test_one_camera_alone(tmp_path, kind):
 def test_refused_paths(tmp_path):
     touch(tmp_path, 'a.png')
     for arguments, message in (
-            ((None, None), 'no input'),
-            ((tmp_path / 'no', tmp_path), 'no such file or folder'),
-            ((tmp_path / 'a.png', tmp_path), 'one input is a file and the other a folder')):
+        ((None, None), 'no input'),
+        ((tmp_path / 'no', tmp_path), 'no such file or folder'),
+        ((tmp_path / 'a.png', tmp_path), 'one input is a file and the other a folder'),
+    ):
         with pytest.raises(ConfigError, match=message):
             match_pairs(*arguments)

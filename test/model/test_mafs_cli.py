@@ -31,28 +31,49 @@ def folders(tmp_path):
 
 
 def fuse(folders, *extra, out='out'):
-    return main(['fuse', '--rgb', str(folders / 'vi'), '--thermal', str(folders / 'ir'),
-                 '--out', str(folders / out), '--weights', 'classical', '--device', 'cpu', *extra])
+    return main(
+        [
+            'fuse',
+            '--rgb',
+            str(folders / 'vi'),
+            '--thermal',
+            str(folders / 'ir'),
+            '--out',
+            str(folders / out),
+            '--weights',
+            'classical',
+            '--device',
+            'cpu',
+            *extra,
+        ]
+    )
 
 
 def test_folders_are_fused(folders, capsys):
     assert fuse(folders) == 0
     for kind in ('fused', 'labels', 'overlay'):
         assert sorted(p.name for p in (folders / 'out' / kind).iterdir()) == [
-            '1.png', '10.png', '2.png']
+            '1.png',
+            '10.png',
+            '2.png',
+        ]
     assert '3 fused' in capsys.readouterr().out
 
 
 def test_the_command_gives_the_predictors_arrays(folders):
     fuse(folders)
-    predictor = Predictor.create('classical', device='cpu',
-                                 thermal_scaler=ThermalScaler(smoothing=0.0))
+    predictor = Predictor.create(
+        'classical', device='cpu', thermal_scaler=ThermalScaler(smoothing=0.0)
+    )
     for name in ('1', '2', '10'):
-        expected = predictor.predict(read_visible(folders / 'vi' / f'{name}.png'),
-                                     read_thermal(folders / 'ir' / f'{name}.tiff'))
+        expected = predictor.predict(
+            read_visible(folders / 'vi' / f'{name}.png'),
+            read_thermal(folders / 'ir' / f'{name}.tiff'),
+        )
         assert np.array_equal(read_visible(folders / 'out/fused' / f'{name}.png'), expected.fused)
-        assert np.array_equal(read_thermal(folders / 'out/labels' / f'{name}.png'),
-                              expected.labels)
+        assert np.array_equal(
+            read_thermal(folders / 'out/labels' / f'{name}.png'), expected.labels
+        )
 
 
 def test_overlay_says_that_it_is_classical(folders):
@@ -65,12 +86,38 @@ def test_overlay_says_that_it_is_classical(folders):
 
 def test_single_files_options_and_output_size(folders):
     (folders / 'h.yaml').write_text('homography: [[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]]')
-    code = main(['fuse', '--rgb', str(folders / 'vi/1.png'), '--thermal',
-                 str(folders / 'ir/2.tiff'), '--out', str(folders / 'one'), '--weights',
-                 'classical', '--size', '64x48', '--output-size', '160x120', '--homography',
-                 str(folders / 'h.yaml'), '--thermal-scaling', 'range', '--thermal-range', '5',
-                 '40', '--thermal-unit', 'celsius', '--opacity', '0.3', '--classes', 'fmb',
-                 '--device', 'cpu'])
+    code = main(
+        [
+            'fuse',
+            '--rgb',
+            str(folders / 'vi/1.png'),
+            '--thermal',
+            str(folders / 'ir/2.tiff'),
+            '--out',
+            str(folders / 'one'),
+            '--weights',
+            'classical',
+            '--size',
+            '64x48',
+            '--output-size',
+            '160x120',
+            '--homography',
+            str(folders / 'h.yaml'),
+            '--thermal-scaling',
+            'range',
+            '--thermal-range',
+            '5',
+            '40',
+            '--thermal-unit',
+            'celsius',
+            '--opacity',
+            '0.3',
+            '--classes',
+            'fmb',
+            '--device',
+            'cpu',
+        ]
+    )
     assert code == 0
     assert read_visible(folders / 'one/fused/1.png').shape == (120, 160, 3)
 
@@ -78,8 +125,22 @@ def test_single_files_options_and_output_size(folders):
 @pytest.mark.parametrize('option', ['--rgb', '--thermal'])
 def test_one_camera_alone(folders, option):
     folder = 'vi' if option == '--rgb' else 'ir'
-    assert main(['fuse', option, str(folders / folder), '--out', str(folders / 'alone'),
-                 '--weights', 'classical', '--device', 'cpu']) == 0
+    assert (
+        main(
+            [
+                'fuse',
+                option,
+                str(folders / folder),
+                '--out',
+                str(folders / 'alone'),
+                '--weights',
+                'classical',
+                '--device',
+                'cpu',
+            ]
+        )
+        == 0
+    )
     assert len(list((folders / 'alone/fused').iterdir())) == 3
 
 
@@ -104,24 +165,33 @@ def test_empty_folders(tmp_path, capsys):
     assert 'no image files found' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    ([], 'the following arguments are required: COMMAND'),
-    (['fly'], "invalid choice: 'fly'"),
-    (['fuse'], 'required: --out'),
-    (['fuse', '--out', 'o'], 'no input: expected a visible or a thermal file or folder'),
-    (['fuse', '--out', 'o', '--rgb', '/nowhere'], "visible '/nowhere': no such file or folder"),
-    (['fuse', '--out', 'o', '--rgb', '.', '--size', '640'], "size '640': expected WIDTHxHEIGHT"),
-    (['fuse', '--out', 'o', '--rgb', '.', '--size', '8x8'], 'size 8x8: expected whole sides'),
-    (['fuse', '--out', 'o', '--rgb', '.', '--device', 'tpu'], "device 'tpu': expected auto"),
-    (['fuse', '--out', 'o', '--rgb', '.', '--backend', 'x'], "invalid choice: 'x'"),
-    (['fuse', '--out', 'o', '--rgb', '.', '--opacity', '2'], '--opacity 2: expected 0 to 1'),
-    (['fuse', '--out', 'o', '--rgb', '.', '--weights', '/no.pt'], "weights '/no.pt': no such"),
-    (['fuse', '--out', 'o', '--rgb', '.', '--homography', '/no'], "homography file '/no'"),
-    (['fuse', '--out', 'o', '--rgb', '.', '--thermal-scaling', 'range'], "'range': low None"),
-    (['fuse', '--out', 'o', '--rgb', '.', '--threads', 'x'], "invalid int value: 'x'"),
-    (['classes', 'cityscapes'], "classes 'cityscapes': neither a known data set"),
-    (['convert', '/no.ckpt', 'x.safetensors'], "checkpoint '/no.ckpt': no such file"),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([], 'the following arguments are required: COMMAND'),
+        (['fly'], "invalid choice: 'fly'"),
+        (['fuse'], 'required: --out'),
+        (['fuse', '--out', 'o'], 'no input: expected a visible or a thermal file or folder'),
+        (
+            ['fuse', '--out', 'o', '--rgb', '/nowhere'],
+            "visible '/nowhere': no such file or folder",
+        ),
+        (
+            ['fuse', '--out', 'o', '--rgb', '.', '--size', '640'],
+            "size '640': expected WIDTHxHEIGHT",
+        ),
+        (['fuse', '--out', 'o', '--rgb', '.', '--size', '8x8'], 'size 8x8: expected whole sides'),
+        (['fuse', '--out', 'o', '--rgb', '.', '--device', 'tpu'], "device 'tpu': expected auto"),
+        (['fuse', '--out', 'o', '--rgb', '.', '--backend', 'x'], "invalid choice: 'x'"),
+        (['fuse', '--out', 'o', '--rgb', '.', '--opacity', '2'], '--opacity 2: expected 0 to 1'),
+        (['fuse', '--out', 'o', '--rgb', '.', '--weights', '/no.pt'], "weights '/no.pt': no such"),
+        (['fuse', '--out', 'o', '--rgb', '.', '--homography', '/no'], "homography file '/no'"),
+        (['fuse', '--out', 'o', '--rgb', '.', '--thermal-scaling', 'range'], "'range': low None"),
+        (['fuse', '--out', 'o', '--rgb', '.', '--threads', 'x'], "invalid int value: 'x'"),
+        (['classes', 'cityscapes'], "classes 'cityscapes': neither a known data set"),
+        (['convert', '/no.ckpt', 'x.safetensors'], "checkpoint '/no.ckpt': no such file"),
+    ],
+)
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments, message, capsys):
     try:
         code = main(arguments)
@@ -153,8 +223,16 @@ def test_info(capsys):
     assert 'mafs_t' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('arguments', [['--help'], ['fuse', '--help'], ['classes', '--help'],
-                                       ['info', '--help'], ['convert', '--help']])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ['--help'],
+        ['fuse', '--help'],
+        ['classes', '--help'],
+        ['info', '--help'],
+        ['convert', '--help'],
+    ],
+)
 def test_help(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)
@@ -163,9 +241,12 @@ def test_help(arguments, capsys):
 
 
 def test_version_and_no_heavy_import_as_a_process():
-    code = ('import sys; from mafs_model.cli import main\n'
-            "try: main(['--version'])\nexcept SystemExit: pass\n"
-            "assert 'torch' not in sys.modules")
-    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
-                            timeout=60, check=True)
+    code = (
+        'import sys; from mafs_model.cli import main\n'
+        "try: main(['--version'])\nexcept SystemExit: pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert result.stdout.strip() == f'mafs {__version__}'

@@ -44,7 +44,8 @@ class RecordingEngine:
         return EngineOutput(
             np.repeat(grey[..., None], 3, 2) if outputs.fused else None,
             (grey % 9).astype(np.uint8) if outputs.labels else None,
-            grey.copy() if outputs.confidence else None)
+            grey.copy() if outputs.confidence else None,
+        )
 
     def close(self):
         self.closed += 1
@@ -58,6 +59,7 @@ def classical():
 
 def test_without_weights_it_is_classical_and_says_so(caplog, monkeypatch, tmp_path):
     from mafs_model.runtime import factory
+
     monkeypatch.setattr(factory, 'DEFAULT_WEIGHTS', tmp_path / 'none.safetensors')
     with caplog.at_level(logging.WARNING, 'mafs_model'):
         for weights in (None, 'default', 'classical'):
@@ -70,15 +72,25 @@ def test_without_weights_it_is_classical_and_says_so(caplog, monkeypatch, tmp_pa
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
-@pytest.mark.parametrize(('thermal_size', 'visible_size'), [
-    ((120, 160), (1080, 1920)), ((96, 128), (96, 128)), ((97, 131), (241, 319)),
-    ((480, 640), (120, 160)), ((24, 32), (480, 640)), ((33, 35), (35, 33))])
+@pytest.mark.parametrize(
+    ('thermal_size', 'visible_size'),
+    [
+        ((120, 160), (1080, 1920)),
+        ((96, 128), (96, 128)),
+        ((97, 131), (241, 319)),
+        ((480, 640), (120, 160)),
+        ((24, 32), (480, 640)),
+        ((33, 35), (35, 33)),
+    ],
+)
 def test_sizes(classical, dtype, thermal_size, visible_size):
     result = classical.predict(visible_image(*visible_size), thermal_image(*thermal_size, dtype))
     assert result.fused.shape == (*visible_size, 3)
     assert result.labels.shape == result.confidence.shape == visible_size
-    assert all(a.dtype == np.uint8 and a.flags.c_contiguous and a.flags.writeable
-               for a in (result.fused, result.labels, result.confidence))
+    assert all(
+        a.dtype == np.uint8 and a.flags.c_contiguous and a.flags.writeable
+        for a in (result.fused, result.labels, result.confidence)
+    )
     assert result.mode == 'classical'
 
 
@@ -90,8 +102,11 @@ def test_timings_name_the_three_stages(classical):
 
 def test_output_size_sets_all_results():
     with Predictor.create('classical', device='cpu', output_size=(60, 80)) as predictor:
-        for pair in ((visible_image(), thermal_image()), (visible_image(), None),
-                     (None, thermal_image())):
+        for pair in (
+            (visible_image(), thermal_image()),
+            (visible_image(), None),
+            (None, thermal_image()),
+        ):
             result = predictor.predict(*pair)
             assert result.fused.shape == (60, 80, 3)
             assert result.labels.shape == (60, 80)
@@ -153,18 +168,26 @@ def test_missing_modality_reaches_the_engine():
     assert predictor.predict(None, thermal_image()).mode == 'thermal_only'
     assert predictor.predict(visible_image(), thermal_image()).mode == 'fusion'
     assert [(v is None, t is None) for v, t, _ in engine.calls] == [
-        (False, True), (True, False), (False, False)]
+        (False, True),
+        (True, False),
+        (False, False),
+    ]
 
 
-@pytest.mark.parametrize('wanted', [(True, False, False), (False, True, False),
-                                    (False, False, True), (False, True, True)])
+@pytest.mark.parametrize(
+    'wanted',
+    [(True, False, False), (False, True, False), (False, False, True), (False, True, True)],
+)
 @pytest.mark.parametrize('inference_size', [None, (48, 64)])
 def test_only_wanted_outputs(wanted, inference_size):
     for engine in (RecordingEngine(), Predictor.create('classical', device='cpu').engine):
         result = Predictor(engine, inference_size=inference_size).predict(
-            visible_image(), thermal_image(), Outputs(*wanted))
-        assert tuple(a is not None for a in (
-            result.fused, result.labels, result.confidence)) == wanted
+            visible_image(), thermal_image(), Outputs(*wanted)
+        )
+        assert (
+            tuple(a is not None for a in (result.fused, result.labels, result.confidence))
+            == wanted
+        )
 
 
 def test_deterministic_and_independent_of_earlier_8_bit_images(classical):
@@ -257,18 +280,26 @@ def test_one_definition_for_node_and_script():
         assert np.array_equal(getattr(results[0], name), getattr(results[1], name))
 
 
-@pytest.mark.parametrize(('visible', 'thermal', 'reason', 'message'), [
-    (None, None, 'data', 'no image'),
-    (np.zeros((40, 40), np.uint8), None, 'encoding', r'shape \(40, 40\), expected'),
-    (np.zeros((40, 40, 3), np.float32), None, 'encoding', 'float32, expected uint8 RGB'),
-    (np.zeros((0, 40, 3), np.uint8), None, 'size', '40x0, expected sides of 32 to 8192'),
-    (np.zeros((31, 40, 3), np.uint8), None, 'size', '40x31'),
-    (np.zeros((1, 9000, 3), np.uint8), None, 'size', '9000x1'),
-    (np.zeros((40, 40, 3), np.uint8), np.zeros((7, 40), np.uint8), 'size', '40x7'),
-    (None, np.zeros((24, 32), np.uint8), 'size', '32x24 and there is no visible'),
-    (None, np.zeros((40, 40), np.int64), 'encoding', 'int64, expected uint8, uint16 or float32'),
-    (None, np.full((40, 40), np.nan, np.float32), 'nonfinite', 'no finite value'),
-])
+@pytest.mark.parametrize(
+    ('visible', 'thermal', 'reason', 'message'),
+    [
+        (None, None, 'data', 'no image'),
+        (np.zeros((40, 40), np.uint8), None, 'encoding', r'shape \(40, 40\), expected'),
+        (np.zeros((40, 40, 3), np.float32), None, 'encoding', 'float32, expected uint8 RGB'),
+        (np.zeros((0, 40, 3), np.uint8), None, 'size', '40x0, expected sides of 32 to 8192'),
+        (np.zeros((31, 40, 3), np.uint8), None, 'size', '40x31'),
+        (np.zeros((1, 9000, 3), np.uint8), None, 'size', '9000x1'),
+        (np.zeros((40, 40, 3), np.uint8), np.zeros((7, 40), np.uint8), 'size', '40x7'),
+        (None, np.zeros((24, 32), np.uint8), 'size', '32x24 and there is no visible'),
+        (
+            None,
+            np.zeros((40, 40), np.int64),
+            'encoding',
+            'int64, expected uint8, uint16 or float32',
+        ),
+        (None, np.full((40, 40), np.nan, np.float32), 'nonfinite', 'no finite value'),
+    ],
+)
 def test_refused_images_and_then_a_good_pair(classical, visible, thermal, reason, message):
     with pytest.raises(ImageError, match=message) as caught:
         classical.predict(visible, thermal)
@@ -276,17 +307,24 @@ def test_refused_images_and_then_a_good_pair(classical, visible, thermal, reason
     assert isinstance(classical.predict(visible_image(), thermal_image()), Prediction)
 
 
-@pytest.mark.parametrize(('arguments', 'error', 'message'), [
-    ({'device': 'gpu'}, ConfigError, "device 'gpu': expected auto, cpu, cuda or cuda:N"),
-    ({'backend': 'caffe'}, ConfigError, "backend 'caffe': expected one of auto, torch"),
-    ({'precision': 'int4'}, ConfigError, "precision 'int4': expected one of auto, fp32"),
-    ({'inference_size': (16, 64)}, ConfigError, 'inference size 64x16: expected whole sides'),
-    ({'output_size': 'big'}, ConfigError, "output size 'big': expected"),
-    ({'output_size': (40.5, 50)}, ConfigError, 'output size 50x40: expected whole sides'),
-    ({'threads': 0}, ConfigError, 'threads 0: expected a whole number'),
-    ({'classes': 'cityscapes'}, ConfigError, "classes 'cityscapes': neither"),
-    ({'weights': '/nowhere/w.safetensors'}, CheckpointError, "'/nowhere/w.safetensors': no such"),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'error', 'message'),
+    [
+        ({'device': 'gpu'}, ConfigError, "device 'gpu': expected auto, cpu, cuda or cuda:N"),
+        ({'backend': 'caffe'}, ConfigError, "backend 'caffe': expected one of auto, torch"),
+        ({'precision': 'int4'}, ConfigError, "precision 'int4': expected one of auto, fp32"),
+        ({'inference_size': (16, 64)}, ConfigError, 'inference size 64x16: expected whole sides'),
+        ({'output_size': 'big'}, ConfigError, "output size 'big': expected"),
+        ({'output_size': (40.5, 50)}, ConfigError, 'output size 50x40: expected whole sides'),
+        ({'threads': 0}, ConfigError, 'threads 0: expected a whole number'),
+        ({'classes': 'cityscapes'}, ConfigError, "classes 'cityscapes': neither"),
+        (
+            {'weights': '/nowhere/w.safetensors'},
+            CheckpointError,
+            "'/nowhere/w.safetensors': no such",
+        ),
+    ],
+)
 def test_refused_settings(arguments, error, message):
     with pytest.raises(error) as caught:
         Predictor.create(**{'weights': 'classical', 'device': 'cpu', **arguments})
@@ -297,6 +335,7 @@ def test_refused_settings(arguments, error, message):
 def test_absent_gpu_is_refused_and_auto_falls_back_with_a_warning(monkeypatch, caplog):
     from mafs_model.runtime import device as module
     from mafs_model.runtime.device import resolve_device
+
     monkeypatch.setattr(module, '_count_gpus', lambda: 0)
     with pytest.raises(DeviceError, match="device 'cuda': no CUDA device found; use device auto"):
         Predictor.create('classical', device='cuda')
@@ -310,6 +349,7 @@ def test_absent_gpu_is_refused_and_auto_falls_back_with_a_warning(monkeypatch, c
 def test_gpu_number_out_of_range(monkeypatch):
     from mafs_model.runtime import device as module
     from mafs_model.runtime.device import resolve_device
+
     monkeypatch.setattr(module, '_count_gpus', lambda: 2)
     assert resolve_device('cuda:1') == ('cuda:1', ())
     assert resolve_device('auto')[0] == 'cuda:0'

@@ -38,8 +38,14 @@ def test_homography_agrees_with_an_independent_warp():
     image = smooth()
     size = (480, 640)
     warped = Registration(TILTED).warp(image, size)
-    reference = transform.warp(image.astype(np.float64), np.linalg.inv(TILTED),
-                               output_shape=size, order=1, mode='edge', preserve_range=True)
+    reference = transform.warp(
+        image.astype(np.float64),
+        np.linalg.inv(TILTED),
+        output_shape=size,
+        order=1,
+        mode='edge',
+        preserve_range=True,
+    )
     # Fixed-point maps have 1/32 px: at this gradient that is about one grey level.
     assert np.abs(warped - reference).max() <= 2.0
     assert np.abs(warped - reference).mean() < 0.4
@@ -61,8 +67,10 @@ def test_coverage_marks_what_the_thermal_camera_does_not_see():
 
 
 def test_full_coverage_has_no_mask():
-    assert Registration([[20, 0, -50], [0, 20, -50], [0, 0, 1]]).coverage(
-        (120, 160), (480, 640)) is None
+    assert (
+        Registration([[20, 0, -50], [0, 20, -50], [0, 0, 1]]).coverage((120, 160), (480, 640))
+        is None
+    )
 
 
 def test_scale_and_sign_of_the_matrix_do_not_matter():
@@ -73,6 +81,7 @@ def test_scale_and_sign_of_the_matrix_do_not_matter():
 
 def test_output_at_half_size_is_the_full_one_halved():
     import cv2
+
     image = smooth()
     registration = Registration(TILTED)
     full = registration.warp(image, (480, 640))
@@ -134,37 +143,45 @@ def test_yaml_round_trip(tmp_path):
     assert (loaded.thermal_size, loaded.visible_size) == ((120, 160), (480, 640))
 
 
-@pytest.mark.parametrize('text', [
-    'homography: [1, 0, 0, 0, 1, 0, 0, 0, 1]', 'homography: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]'])
+@pytest.mark.parametrize(
+    'text',
+    ['homography: [1, 0, 0, 0, 1, 0, 0, 0, 1]', 'homography: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]'],
+)
 def test_yaml_of_nine_numbers_or_three_rows(tmp_path, text):
     path = tmp_path / 'h.yaml'
     path.write_text(text)
     assert np.array_equal(Registration.load(path).homography, np.eye(3))
 
 
-@pytest.mark.parametrize(('value', 'message'), [
-    (np.eye(2), r'shape \(2, 2\), expected \(3, 3\)'),
-    ([1, 2, 3], r'shape \(3,\), expected \(3, 3\)'),
-    ('identity', 'expected 3x3 numbers'),
-    ([[1, 0, 0], [0, 1, 0], [0, 0]], 'expected 3x3 numbers'),
-    (np.diag([1, 1, np.nan]), 'NaN or Inf'),
-    (np.diag([1, np.inf, 1]), 'NaN or Inf'),
-    (np.diag([1.0, 1.0, 0.0]), 'not invertible'),
-    (np.ones((3, 3)), 'not invertible'),
-])
+@pytest.mark.parametrize(
+    ('value', 'message'),
+    [
+        (np.eye(2), r'shape \(2, 2\), expected \(3, 3\)'),
+        ([1, 2, 3], r'shape \(3,\), expected \(3, 3\)'),
+        ('identity', 'expected 3x3 numbers'),
+        ([[1, 0, 0], [0, 1, 0], [0, 0]], 'expected 3x3 numbers'),
+        (np.diag([1, 1, np.nan]), 'NaN or Inf'),
+        (np.diag([1, np.inf, 1]), 'NaN or Inf'),
+        (np.diag([1.0, 1.0, 0.0]), 'not invertible'),
+        (np.ones((3, 3)), 'not invertible'),
+    ],
+)
 def test_refused_matrices(value, message):
     with pytest.raises(ConfigError, match=message):
         Registration(value)
 
 
-@pytest.mark.parametrize(('text', 'message'), [
-    ('matrix: 1', "expected a key 'homography'"),
-    ('- 1', "expected a key 'homography'"),
-    ('homography: [[1, 0], [0, 1]]', r'shape \(2, 2\)'),
-    ('homography: [1, 0, 0, 0, 1, 0, 0, 0, 1]\nscale: 2', 'unknown keys: scale'),
-    ('homography: [1, 0, 0, 0, 1, 0, 0, 0, 1]\nthermal_size: 5', 'thermal_size 5: expected'),
-    ('homography: [', 'not valid YAML'),
-])
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('matrix: 1', "expected a key 'homography'"),
+        ('- 1', "expected a key 'homography'"),
+        ('homography: [[1, 0], [0, 1]]', r'shape \(2, 2\)'),
+        ('homography: [1, 0, 0, 0, 1, 0, 0, 0, 1]\nscale: 2', 'unknown keys: scale'),
+        ('homography: [1, 0, 0, 0, 1, 0, 0, 0, 1]\nthermal_size: 5', 'thermal_size 5: expected'),
+        ('homography: [', 'not valid YAML'),
+    ],
+)
 def test_refused_files_name_the_file(tmp_path, text, message):
     path = tmp_path / 'h.yaml'
     path.write_text(text)

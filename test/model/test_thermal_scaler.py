@@ -93,8 +93,9 @@ def test_clahe_shows_weak_structure_that_the_ramp_hides():
     image[20:40, 20:40] += 60  # faint object
     plain = ThermalScaler('percentile')(image)
     equalised = ThermalScaler('clahe')(image)
-    contrast = [float(i[25:35, 25:35].mean()) - float(i[2:15, 2:15].mean())
-                for i in (plain, equalised)]
+    contrast = [
+        float(i[25:35, 25:35].mean()) - float(i[2:15, 2:15].mean()) for i in (plain, equalised)
+    ]
     assert equalised.dtype == np.uint8
     assert contrast[1] > contrast[0]
 
@@ -186,31 +187,37 @@ def test_image_without_finite_value_is_refused_and_the_next_one_works():
     assert scaler(scene(np.float32)).dtype == np.uint8
 
 
-@pytest.mark.parametrize(('image', 'reason', 'message'), [
-    (np.zeros((40, 40), np.int32), 'encoding', 'int32, expected uint8, uint16 or float32'),
-    (np.zeros((40, 40, 3), np.uint8), 'encoding', r'shape \(40, 40, 3\)'),
-    (np.zeros((0, 40), np.uint16), 'size', '40x0'),
-    ([[1]], 'encoding', 'list, expected uint8'),
-])
+@pytest.mark.parametrize(
+    ('image', 'reason', 'message'),
+    [
+        (np.zeros((40, 40), np.int32), 'encoding', 'int32, expected uint8, uint16 or float32'),
+        (np.zeros((40, 40, 3), np.uint8), 'encoding', r'shape \(40, 40, 3\)'),
+        (np.zeros((0, 40), np.uint16), 'size', '40x0'),
+        ([[1]], 'encoding', 'list, expected uint8'),
+    ],
+)
 def test_refused_images(image, reason, message):
     with pytest.raises(ImageError, match=message) as caught:
         ThermalScaler()(image)
     assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    ({'method': 'auto'}, "thermal scaling 'auto': expected one of percentile, range, minmax"),
-    ({'unit': 'kelvin'}, "thermal unit 'kelvin': expected one of raw, celsius"),
-    ({'method': 'range'}, 'low None and high None, expected two numbers in unit raw'),
-    ({'method': 'range', 'low': 5, 'high': 5}, 'low 5 and high 5: expected low below high'),
-    ({'low': 99, 'high': 1}, 'expected low below high'),
-    ({'high': 101}, 'thermal high percentile 101: expected a number from 0 to 100'),
-    ({'smoothing': 1.0}, r'thermal smoothing 1.0: expected a number from 0 to 0.9999'),
-    ({'smoothing': 'x'}, "thermal smoothing 'x': expected a number"),
-    ({'smoothing': float('nan')}, 'thermal smoothing nan: expected a number'),
-    ({'scale': 0}, 'thermal scale 0: expected a number'),
-    ({'tiles': 0}, 'tiles 0: expected 1 to 64'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'method': 'auto'}, "thermal scaling 'auto': expected one of percentile, range, minmax"),
+        ({'unit': 'kelvin'}, "thermal unit 'kelvin': expected one of raw, celsius"),
+        ({'method': 'range'}, 'low None and high None, expected two numbers in unit raw'),
+        ({'method': 'range', 'low': 5, 'high': 5}, 'low 5 and high 5: expected low below high'),
+        ({'low': 99, 'high': 1}, 'expected low below high'),
+        ({'high': 101}, 'thermal high percentile 101: expected a number from 0 to 100'),
+        ({'smoothing': 1.0}, r'thermal smoothing 1.0: expected a number from 0 to 0.9999'),
+        ({'smoothing': 'x'}, "thermal smoothing 'x': expected a number"),
+        ({'smoothing': float('nan')}, 'thermal smoothing nan: expected a number'),
+        ({'scale': 0}, 'thermal scale 0: expected a number'),
+        ({'tiles': 0}, 'tiles 0: expected 1 to 64'),
+    ],
+)
 def test_refused_settings(arguments, message):
     with pytest.raises(ConfigError, match=message):
         ThermalScaler(**arguments)

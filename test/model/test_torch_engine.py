@@ -26,8 +26,11 @@ def weights(tmp_path_factory):
         if 'classify' in name:
             torch.nn.init.normal_(parameter, std=0.5)
     path = tmp_path_factory.mktemp('weights') / 'w.safetensors'
-    save_checkpoint(path, model.eval().state_dict(), build_metadata(
-        model.config.to_dict(), ClassTable.load('mfnet')))
+    save_checkpoint(
+        path,
+        model.eval().state_dict(),
+        build_metadata(model.config.to_dict(), ClassTable.load('mfnet')),
+    )
     return path
 
 
@@ -38,13 +41,17 @@ def predictor(weights):
 
 
 def pair(height=64, width=96):
-    return (RNG.integers(0, 256, (height, width, 3), dtype=np.uint8),
-            RNG.integers(0, 256, (height, width), dtype=np.uint8))
+    return (
+        RNG.integers(0, 256, (height, width, 3), dtype=np.uint8),
+        RNG.integers(0, 256, (height, width), dtype=np.uint8),
+    )
 
 
 def tensors(visible, thermal):
-    return (None if visible is None else torch.from_numpy(visible).permute(2, 0, 1)[None] / 255,
-            None if thermal is None else torch.from_numpy(thermal)[None, None] / 255)
+    return (
+        None if visible is None else torch.from_numpy(visible).permute(2, 0, 1)[None] / 255,
+        None if thermal is None else torch.from_numpy(thermal)[None, None] / 255,
+    )
 
 
 @pytest.mark.parametrize('size', [(64, 96), (97, 131), (32, 32), (120, 160)])
@@ -62,7 +69,7 @@ def test_bytes_are_the_rounded_floats_of_the_network(predictor, weights, size, m
     probability, labels = (a[0].numpy() for a in output.logits.softmax(1).max(1))
     assert result.mode == mode
     assert np.abs(result.fused - fused).max() <= 0.51
-    repeat = np.s_[:size[0], :size[1]]
+    repeat = np.s_[: size[0], : size[1]]
     assert np.array_equal(result.labels, np.kron(labels, np.ones((2, 2), int))[repeat])
     expected = np.kron(probability, np.ones((2, 2)))[repeat] * 255
     assert np.abs(result.confidence - expected).max() <= 0.51
@@ -136,19 +143,29 @@ def test_bf16_stays_close(weights, predictor):
 
 
 def test_classes_can_be_renamed_but_not_recounted(weights):
-    own = ClassTable.from_dict({'dataset': 'own', 'classes': [
-        {'id': i, 'name': f'c{i}', 'color': [i, i, i]} for i in range(9)]})
+    own = ClassTable.from_dict(
+        {
+            'dataset': 'own',
+            'classes': [{'id': i, 'name': f'c{i}', 'color': [i, i, i]} for i in range(9)],
+        }
+    )
     with Predictor.create(weights, device='cpu', backend='torch', classes=own) as predictor:
         assert predictor.classes.names[1] == 'c1'
     with pytest.raises(ConfigError, match="classes 'fmb': 15 classes, expected 9 as in weights"):
         Predictor.create(weights, device='cpu', classes='fmb')
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    ({'precision': 'int8'}, "precision 'int8' with torch: expected fp32, fp16 or bf16"),
-    ({'precision': 'fp16'}, "precision 'fp16' on the CPU: expected fp32 or bf16"),
-    ({'backend': 'cuda-graph'}, "backend 'cuda-graph' on device 'cpu': expected a CUDA device"),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'precision': 'int8'}, "precision 'int8' with torch: expected fp32, fp16 or bf16"),
+        ({'precision': 'fp16'}, "precision 'fp16' on the CPU: expected fp32 or bf16"),
+        (
+            {'backend': 'cuda-graph'},
+            "backend 'cuda-graph' on device 'cpu': expected a CUDA device",
+        ),
+    ],
+)
 def test_refused_combinations(weights, arguments, message):
     with pytest.raises(ConfigError, match=message):
         Predictor.create(weights, **{'device': 'cpu', 'backend': 'torch', **arguments})
@@ -156,6 +173,7 @@ def test_refused_combinations(weights, arguments, message):
 
 def test_cuda_without_gpu_is_refused(weights, monkeypatch):
     from mafs_model.runtime import device
+
     monkeypatch.setattr(device, '_count_gpus', lambda: 0)
     with pytest.raises(DeviceError, match="device 'cuda:1': no CUDA device found"):
         Predictor.create(weights, device='cuda:1')

@@ -1,0 +1,304 @@
+"""The same bytes in give the same bytes out, whatever computes."""
+
+from __future__ import annotations
+
+import shutil
+
+import cv2
+from mafs_model.errors import CheckpointError, ConfigError, DeviceError, ImageError
+from mafs_model.predictor import Outputs, Predictor
+from mafs_model.runtime import graph_files
+from mafs_model.runtime.export import (
+    Agreement,
+    deployment_graph,
+    export_graph,
+    Tolerance,
+    TOLERANCES,
+)
+from mafs_model.runtime.factory import build_engine
+from mafs_model.runtime.graph_files import graph_path, GraphStore, read_graph_metadata
+import numpy as np
+import pytest
+
+NEEDS = {'onnxruntime': ('onnx', 'onnxruntime'), 'openvino': ('openvino',)}
+FORMATS = {'onnxruntime': 'onnx', 'openvino': 'openvino'}
+SIZES = [(64, 96), (97, 131)]
+MODES = ['fusion', 'visible_only', 'thermal_only']
+
+
+def pair(size, seed=0):
+    generator = np.random.default_rng(seed)
+    visible, thermal = (
+        cv2.GaussianBlur(generator.integers(0, 256, shape, dtype=np.uint8), (0, 0), 1.5)
+        for shape in ((*size, 3), size)
+    )
+    return visible, thermal
+
+
+@pytest.fixture(scope='module', autouse=True)
+def cache(tmp_path_factory):
+    """Export every graph once for the whole module."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp('cache')
+        patch.setenv(graph_files.CACHE_VARIABLE, str(folder))
+        yield folder
+
+
+@pytest.fixture(params=['onnxruntime', 'openvino'])
+def backend(request):
+    for package in NEEDS[request.param]:
+        pytest.importorskip(package)
+    return request.param
+
+
+@pytest.fixture(scope='module')
+def reference(small_weights):
+    engine = build_engine(
+        small_weights, backend='torch', precision='fp32', device='cpu', threads=1
+    )
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def engine(backend, small_weights):
+    made = build_engine(small_weights, backend=backend, precision='fp32', device='cpu', threads=1)
+    yield made
+    made.close()
+
+
+def given(mode, size, seed=0):
+    visible, thermal = pair(size, seed)
+    return (
+        None if mode == 'thermal_only' else visible,
+        None if mode == 'visible_only' else thermal,
+    )
+
+
+@pytest.mark.parametrize('mode', MODES)
+def test_equivalent_to_torch(engine, reference, mode):
+    tolerance = TOLERANCES['fp32']
+    for size in SIZES:
+        images = given(mode, size)
+        result, expected = (e.infer(*images, Outputs()) for e in (engine, reference))
+        difference = np.abs(result.fused.astype(int) - expected.fused)
+        assert difference.max() <= tolerance.fused_max, size
+        assert difference.mean() <= tolerance.fused, size
+        assert (result.labels == expected.labels).mean() >= tolerance.labels, size
+        assert np.abs(result.confidence.astype(int) - expected.confidence).max() <= 2, size
+        assert len(np.unique(expected.labels)) > 1, 'the comparison of labels says something'
+
+
+def test_engine_says_what_it_is(engine, backend, reference):
+    assert (engine.backend, engine.device, engine.is_classical) == (backend, 'cpu', False)
+    assert engine.weights_id == reference.weights_id
+    assert engine.classes == reference.classes
+
+
+def test_results_belong_to_the_caller(engine):
+    images = given('fusion', (64, 96))
+    first = engine.infer(*images, Outputs())
+    kept = [a.copy() for a in (first.fused, first.labels, first.confidence)]
+    engine.infer(*given('fusion', (64, 96), seed=1), Outputs())
+    for now, before in zip((first.fused, first.labels, first.confidence), kept, strict=True):
+        assert np.array_equal(now, before)
+        assert now.flags.writeable
+        assert now.flags.c_contiguous
+
+
+def test_only_wanted_outputs(engine):
+    result = engine.infer(*given('fusion', (64, 96)), Outputs(False, True, False))
+    assert result.fused is None
+    assert result.confidence is None
+    assert result.labels.shape == (64, 96)
+
+
+def test_strided_read_only_input(engine):
+    visible, thermal = pair((64, 96))
+    wide = np.zeros((64, 120, 3), np.uint8)
+    wide[:, :96] = visible
+    view = wide[:, :96]
+    view.flags.writeable = False
+    expected = engine.infer(visible, thermal, Outputs()).fused
+    assert np.array_equal(engine.infer(view, thermal, Outputs()).fused, expected)
+
+
+def test_predictor_runs_it(backend, small_weights):
+    arguments = {'device': 'cpu', 'threads': 1}
+    visible, thermal = pair((97, 131))
+    with (
+        Predictor.create(small_weights, backend=backend, **arguments) as first,
+        Predictor.create(small_weights, backend='torch', **arguments) as second,
+    ):
+        assert first.backend == backend
+        results = [p.predict(visible, thermal[:40, :60].copy()) for p in (first, second)]
+    assert np.abs(results[0].fused.astype(int) - results[1].fused).max() <= 2
+
+
+@pytest.fixture
+def exported(backend, small_weights, tmp_path):
+    """Return a folder with the fusion graph and nothing else."""
+    made = GraphStore(small_weights).get(FORMATS[backend], 'fp32', 'fusion').path
+    path = graph_path(tmp_path / 'small.safetensors', FORMATS[backend], 'fp32', 'fusion')
+    for suffix in {made.suffix, '.bin'} if backend == 'openvino' else {made.suffix}:
+        shutil.copy(made.with_suffix(suffix), path.with_suffix(suffix))
+    return path
+
+
+def test_exported_file_works_alone(exported, backend, reference):
+    with Predictor.create(exported, device='cpu', threads=1) as predictor:
+        assert predictor.backend == backend
+        assert predictor.weights_id == reference.weights_id
+        result = predictor.predict(*pair((64, 96)))
+    expected = reference.infer(*pair((64, 96)), Outputs())
+    assert np.abs(result.fused.astype(int) - expected.fused).max() <= 2
+
+
+def test_metadata_is_kept(exported, small_weights):
+    from mafs_model.checkpoint import read_metadata
+
+    metadata = read_graph_metadata(exported)
+    export = metadata.pop('export')
+    assert metadata == read_metadata(small_weights)
+    assert export['precision'] == 'fp32'
+    assert export['mode'] == 'fusion'
+    assert export['size'] is None
+    assert export['multiple'] == 32
+
+
+def test_missing_mode_is_an_error_that_says_what_to_do(exported, monkeypatch):
+    monkeypatch.delenv(graph_files.CACHE_VARIABLE)
+    with Predictor.create(exported, device='cpu') as predictor:
+        with pytest.raises(CheckpointError, match='mafs export writes it with --modes visible_on'):
+            predictor.predict(pair((64, 96))[0], None)
+        assert predictor.predict(*pair((64, 96))).mode == 'fusion'
+
+
+def test_truncated_export(exported):
+    data = exported.read_bytes()
+    exported.write_bytes(data[: len(data) // 2])
+    with pytest.raises(CheckpointError, match='truncated or damaged') as caught:
+        Predictor.create(exported, device='cpu')
+    assert str(exported) in str(caught.value)
+    assert '\n' not in str(caught.value)
+
+
+def test_wrong_backend_or_precision_for_an_export(exported, backend):
+    other = {'onnxruntime': 'openvino', 'openvino': 'onnxruntime'}[backend]
+    with pytest.raises(ConfigError, match=rf"backend '{other}' with weights .*: expected"):
+        Predictor.create(exported, device='cpu', backend=other)
+    with pytest.raises(ConfigError, match=r"'int8' with weights .*: the file holds fp32"):
+        Predictor.create(exported, device='cpu', precision='int8')
+
+
+def test_fixed_size_pads_smaller_images_and_refuses_larger(backend, small_weights, tmp_path):
+    from mafs_model.checkpoint import load_checkpoint
+
+    path = graph_path(tmp_path / 'w.safetensors', FORMATS[backend], 'fp32', 'fusion')
+    export_graph(load_checkpoint(small_weights), path, FORMATS[backend], size=(64, 96))
+    with Predictor.create(path, device='cpu') as predictor:
+        assert predictor.predict(*pair((64, 96))).fused.shape == (64, 96, 3)
+        assert predictor.predict(*pair((50, 90))).fused.shape == (50, 90, 3)
+        with pytest.raises(ImageError, match='image is 131x97, expected at most 96x64'):
+            predictor.predict(*pair((97, 131)))
+
+
+def test_graph_beside_the_weights_is_used(exported, backend, small_weights, monkeypatch):
+    weights = exported.with_name('small.safetensors')
+    shutil.copy(small_weights, weights)
+    monkeypatch.delenv(graph_files.CACHE_VARIABLE)
+    monkeypatch.setattr(GraphStore, '_make', None)  # exporting would fail
+    with Predictor.create(weights, device='cpu', backend=backend) as predictor:
+        assert predictor.predict(*pair((64, 96))).mode == 'fusion'
+
+
+def test_graph_of_other_weights_is_ignored(exported, backend, small_weights, caplog):
+    from mafs_model.checkpoint import load_checkpoint, save_checkpoint
+
+    checkpoint = load_checkpoint(small_weights)
+    state = {k: v * 1.01 if v.is_floating_point() else v for k, v in checkpoint.state_dict.items()}
+    weights = exported.with_name('small.safetensors')
+    save_checkpoint(weights, state, checkpoint.metadata)
+    assert not GraphStore(weights).has(FORMATS[backend], 'fp32')
+    assert 'made from other weights' in caplog.text
+
+
+def test_without_a_cache_folder_nothing_is_left_behind(
+    backend, small_weights, monkeypatch, tmp_path
+):
+    import tempfile
+
+    monkeypatch.delenv(graph_files.CACHE_VARIABLE)
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    engine = build_engine(small_weights, backend=backend, precision='fp32', device='cpu')
+    assert list(tmp_path.iterdir())
+    engine.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_int8_needs_a_calibrated_graph(backend, small_weights):
+    with pytest.raises(ConfigError, match=r"'int8': no calibrated graph beside .*--calib"):
+        Predictor.create(small_weights, device='cpu', backend=backend, precision='int8')
+
+
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino', 'tensorrt'])
+def test_missing_package(backend, small_weights, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, backend, None)
+    with pytest.raises(DeviceError, match=f"backend '{backend}': package '{backend}' is not inst"):
+        Predictor.create(small_weights, device='cpu', backend=backend)
+
+
+def test_openvino_computes_in_fp32_unless_told_otherwise(small_weights, reference):
+    pytest.importorskip('openvino')
+    engine = build_engine(small_weights, backend='openvino', precision='bf16', device='cpu')
+    images = pair((64, 96))
+    rough = engine.infer(*images, Outputs())
+    engine.close()
+    expected = reference.infer(*images, Outputs())
+    difference = np.abs(rough.fused.astype(int) - expected.fused)
+    assert difference.mean() <= TOLERANCES['bf16'].fused
+
+
+def test_openvino_runs_exported_weights_without_torch(exported, backend):
+    import subprocess
+    import sys
+
+    code = (
+        'import sys, numpy as np\n'
+        'from mafs_model.predictor import Predictor\n'
+        f'p = Predictor.create({str(exported)!r})\n'
+        'r = p.predict(np.zeros((64, 96, 3), np.uint8), np.zeros((64, 96), np.uint8))\n'
+        'assert r.fused.shape == (64, 96, 3)\n'
+        "assert 'torch' not in sys.modules, 'torch was loaded'\n"
+    )
+    subprocess.run([sys.executable, '-c', code], check=True, timeout=120)
+
+
+def test_agreement_is_within_its_tolerance_only_if_every_figure_is():
+    good = Agreement(0.01, 1, 0.999, 0.0, 1)
+    assert good.within(TOLERANCES['fp32'])
+    for bad in (
+        Agreement(0.1, 1, 0.999, 0.0, 1),
+        Agreement(0.01, 9, 0.999, 0.0, 1),
+        Agreement(0.01, 1, 0.99, 0.0, 1),
+        Agreement(float('nan'), 1, 0.999, 0.0, 1),
+    ):
+        assert not bad.within(TOLERANCES['fp32'])
+    assert Tolerance(1, 2, 0.5) != TOLERANCES['fp32']
+
+
+def test_folding_changes_nothing_but_rounding(small_weights):
+    from mafs_model.checkpoint import load_checkpoint, load_model
+    import torch
+
+    checkpoint = load_checkpoint(small_weights)
+    folded = deployment_graph(checkpoint, 'fusion').network
+    plain, _ = load_model(small_weights)
+    assert not [m for m in folded.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    visible, thermal = torch.rand(1, 3, 64, 96), torch.rand(1, 1, 64, 96)
+    with torch.inference_mode():
+        first, second = folded(visible, thermal), plain(visible, thermal)
+    assert torch.allclose(first.fused_rgb, second.fused_rgb, atol=1e-4)
+    assert torch.allclose(first.logits, second.logits, atol=1e-3)
