@@ -286,7 +286,7 @@ def probe_compressed(data: Any) -> CompressedHeader:
 
 
 def decode_compressed(
-    format: str,
+    format: str,  # noqa: A002 - the name of the message's field
     data: Any,
     kind: Literal['visible', 'thermal'] = 'visible',
 ) -> NDArray[Any]:

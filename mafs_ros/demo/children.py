@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-import ctypes
 import os
 from pathlib import Path
 import signal
@@ -17,7 +15,6 @@ from typing import Any
 from mafs_model.errors import MafsError
 from mafs_ros.demo.protocol import parse
 
-_PR_SET_PDEATHSIG = 1
 _TAIL_LINES = 12
 # fusion_node promises to end within two seconds; a stuck one is killed after this.
 _END_TIMEOUT_S = 5.0
@@ -67,22 +64,13 @@ def _find_config(name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _prepare_child() -> None:
-    """Let the kernel interrupt this child when the parent is killed (Linux)."""
-    # A shell that starts the demo in the background hands down an ignored Ctrl-C.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # Elsewhere the closed pipe ends the children that read it.
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-
-
 class Child:
     """
     One process, its events and its log.
 
     Args:
         name: shown to the user, and the name of its log file.
-        command: arguments after the Python interpreter.
+        command: a Python module and its arguments.
         environment: of the process.
         log_dir: folder of the log file.
         events: called with (child, event) for every event, from a thread of its own.
@@ -102,7 +90,7 @@ class Child:
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         # A session of its own: Ctrl-C reaches the parent alone, which ends the children in order.
         self._process = subprocess.Popen(
-            [sys.executable, *command],
+            [sys.executable, '-m', 'mafs_ros.demo.guarded', *command],
             env=dict(environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -111,7 +99,6 @@ class Child:
             encoding='utf-8',
             errors='replace',
             start_new_session=True,
-            preexec_fn=_prepare_child,
         )
         self._events = events
         self._reader = threading.Thread(target=self._read, name=f'{name} output', daemon=True)

@@ -45,7 +45,7 @@ class NodeOptions:
     parameters: dict[str, str] = field(default_factory=dict)
 
     def command(self) -> list[str]:
-        """Return the arguments of the node's process."""
+        """Return the module and the arguments of the node's process."""
         # A core that is busy elsewhere for a moment must not cost frames: a longer queue than
         # the default of live cameras, where old frames are worth nothing.
         depths = {
@@ -60,7 +60,7 @@ class NodeOptions:
             **self.parameters,
         }
         arguments = [part for name, value in values.items() for part in ('-p', f'{name}:={value}')]
-        return ['-m', 'mafs_ros.node', '--ros-args', *arguments]
+        return ['mafs_ros.node', '--ros-args', *arguments]
 
 
 @dataclass(frozen=True)
@@ -133,12 +133,11 @@ class Session:
             self._start('fusion_node', self._node.command())
             self._start(
                 'recorder',
-                ['-m', 'mafs_ros.demo.recorder', '--spool', str(spool), '--index', str(index)],
+                ['mafs_ros.demo.recorder', '--spool', str(spool), '--index', str(index)],
             )
             self._start(
                 'cameras',
                 [
-                    '-m',
                     'mafs_ros.demo.player',
                     '--schedule',
                     str(schedule),
