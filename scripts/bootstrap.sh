@@ -267,11 +267,9 @@ record_ros() {
 build_package() {
     record_ros
     (
-        set +u
         MAFS_SKIP_OVERLAY=1
         # shellcheck source=scripts/env.sh
         . scripts/env.sh
-        set -u
         if ! colcon --log-base log build --symlink-install --base-paths . \
             --event-handlers console_cohesion- console_direct- summary- \
             --cmake-args -DPython3_EXECUTABLE="$VENV/bin/python3" -DBUILD_TESTING=ON \

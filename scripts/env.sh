@@ -56,8 +56,12 @@ _mafs_environment() {
     fi
 }
 
-_mafs_environment
-_mafs_status=$?
+# The scripts of colcon and ROS use variables before they set them.
+case $- in *u*) _mafs_nounset=1 ;; *) _mafs_nounset= ;; esac
+set +u
+_mafs_status=0
+_mafs_environment || _mafs_status=$?
+[ -z "$_mafs_nounset" ] || set -u
 unset -f _mafs_environment
-unset _mafs_root _mafs_venv
-(exit $_mafs_status)
+unset _mafs_root _mafs_venv _mafs_nounset
+return $_mafs_status

@@ -52,3 +52,20 @@ def test_executable_is_where_ros2_run_looks(root):
     for folder in ('launch', 'config'):
         here = {p.name for p in (root / folder).iterdir() if p.is_file()}
         assert here <= {p.name for p in (share / folder).iterdir()}
+
+
+def test_environment_script_bears_strict_shells(root):
+    if not (root / '.venv' / 'mode').exists():
+        pytest.skip('the environment was not made by scripts/bootstrap.sh')
+    script = '. scripts/env.sh; python -c "import mafs_model"; echo "flags $-"; echo $unset_one'
+    done = subprocess.run(
+        ['bash', '-euo', 'pipefail', '-c', script],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 'flags ehuBc' in done.stdout, done.stderr
+    # The strictness that the shell had is there again.
+    assert done.returncode != 0
+    assert 'unset_one: unbound variable' in done.stderr
