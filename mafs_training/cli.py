@@ -7,6 +7,7 @@ import sys
 from typing import Any, TYPE_CHECKING
 
 from mafs_model.errors import MafsError
+from mafs_model.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ _STAGES = {'mae': 'stage I: masked autoencoder, no labels',
 
 
 def _usage() -> str:
-    lines = ['usage: mafs-train STAGE [--config FILE] [--dry-run] [options]', '', 'stages:']
+    lines = ['usage: mafs-train [-h] [--version] STAGE [--config FILE] [--dry-run] [options]', '', 'stages:']
     lines += [f'  {name:7s}{text}' for name, text in _STAGES.items()]
     return '\n'.join([*lines, '', 'options of a stage: mafs-train STAGE --help'])
 
@@ -79,6 +80,9 @@ def main_train(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] in ('-h', '--help'):
         print(_usage())
         return 0 if arguments else 2
+    if arguments[0] == '--version':
+        print(f'mafs-train {__version__}')
+        return 0
     stage, rest = arguments[0], arguments[1:]
     if stage not in _STAGES:
         print(f'error: unknown stage {stage!r}, expected one of {", ".join(_STAGES)}',

@@ -6,11 +6,14 @@ import argparse
 from pathlib import Path
 import sys
 
+from mafs_model.version import __version__
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser; each command carries the function that runs it."""
     parser = argparse.ArgumentParser(
         prog='mafs-data', description='Prepare and check data for training.')
+    parser.add_argument('--version', action='version', version=f'mafs-data {__version__}')
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
 
     check = commands.add_parser('check', help='report what is wrong with a data set')
