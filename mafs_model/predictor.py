@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 from mafs_model.classes import ClassTable
+from mafs_model.enlargement import enlarge
 from mafs_model.errors import ConfigError, ImageError
 from mafs_model.preprocessing import (
     check_size,
@@ -20,13 +21,10 @@ from mafs_model.preprocessing import (
     format_size,
     luminance,
     MIN_SIDE_PX,
-    replace_luminance,
     resize,
-    resize_labels,
 )
 from mafs_model.registration import Registration
 from mafs_model.runtime import create_engine, Engine
-from mafs_model.runtime.engine import EngineOutput
 from mafs_model.thermal import ThermalScaler
 from mafs_model.types import Mode, Outputs, Prediction, Size, ThermalImage, UInt8Image
 import numpy as np
@@ -204,7 +202,7 @@ class Predictor:
         result = engine.infer(small_visible, small_thermal, outputs)
         inferred = time.perf_counter()
         if work_size != size:
-            result = _enlarge(result, full_visible, full_thermal, work_size, size)
+            result = enlarge(result, full_visible, full_thermal, work_size, size)
         done = time.perf_counter()
         return Prediction(
             result.fused,
@@ -325,50 +323,3 @@ def _mode(has_visible: bool, has_thermal: bool, classical: bool) -> Mode:
     if not has_visible:
         return 'thermal_only'
     return 'classical' if classical else 'fusion'
-
-
-def _enlarge(
-    result: EngineOutput,
-    visible: UInt8Image | None,
-    thermal: UInt8Image | None,
-    work_size: Size,
-    size: Size,
-) -> EngineOutput:
-    """
-    Bring an engine's results from the inference size to the output size.
-
-    The fused luminance gets back the detail band that shrinking removed: of each source the
-    difference to its shrunk and re-enlarged self, the larger magnitude wins (one level of a
-    Laplacian pyramid). Chroma comes from the full-size visible image.
-    """
-    fused = None
-    if result.fused is not None:
-        base = resize(luminance(result.fused), size)
-        details = [
-            _lost_detail(source, work_size)
-            for source in (None if visible is None else luminance(visible), thermal)
-            if source is not None
-        ]
-        detail = details[0]
-        if len(details) == 2:
-            stronger = cv2.compare(
-                cv2.convertScaleAbs(details[1]), cv2.convertScaleAbs(detail), cv2.CMP_GT
-            )
-            cv2.copyTo(details[1], stronger, detail)
-        sharp = cv2.add(base, detail, dtype=cv2.CV_8U)
-        fused = (
-            cv2.cvtColor(sharp, cv2.COLOR_GRAY2RGB)
-            if visible is None
-            else replace_luminance(visible, sharp)
-        )
-    return EngineOutput(
-        fused=fused,
-        labels=None if result.labels is None else resize_labels(result.labels, size),
-        confidence=None if result.confidence is None else resize(result.confidence, size),
-    )
-
-
-def _lost_detail(image: UInt8Image, work_size: Size) -> Any:
-    """Return int16 [H,W]: image minus its version that went through the inference size."""
-    coarse = resize(resize(image, work_size), _size_of(image))
-    return cv2.subtract(image, coarse, dtype=cv2.CV_16S)
