@@ -20,7 +20,8 @@ _STAGES = {'mae': 'stage I: masked autoencoder, no labels',
 
 
 def _usage() -> str:
-    lines = ['usage: mafs-train [-h] [--version] STAGE [--config FILE] [--dry-run] [options]', '', 'stages:']
+    usage = 'usage: mafs-train [-h] [--version] STAGE [--config FILE] [--dry-run] [options]'
+    lines = [usage, '', 'stages:']
     lines += [f'  {name:7s}{text}' for name, text in _STAGES.items()]
     return '\n'.join([*lines, '', 'options of a stage: mafs-train STAGE --help'])
 
