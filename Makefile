@@ -3,13 +3,12 @@
 #   make demo [ARGS='--images DIR']     make test [ARGS='-k pairing -x']
 
 SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
+.SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint bench clean distclean
 
 ARGS ?=
 ENV := . scripts/env.sh
-JOBS ?= 1
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 - \2/p' Makefile | expand -t 18
@@ -26,8 +25,10 @@ test: setup  ## run all tests, linters and type checks (ARGS: options of pytest)
 lint: setup  ## check style, formatting and types
 	@$(ENV) && ruff check . && ruff format --check . && mypy
 
-bench: setup  ## run every benchmark and print its table
-	@$(ENV) && for file in benchmarks/*.py; do echo "== $$file"; python "$$file" $(ARGS); done
+BENCHMARKS ?= pairing node_overhead network_speed
+bench: setup  ## run the benchmarks and print their tables (BENCHMARKS=soak: the long one)
+	@$(ENV) && for name in $(BENCHMARKS); do \
+		echo "== benchmarks/$$name.py"; python benchmarks/$$name.py $(ARGS); done
 
 clean:  ## remove build products, keep the environment
 	rm -rf build install log out .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
