@@ -8,7 +8,6 @@ import json
 import math
 from pathlib import Path
 import re
-import shutil
 import signal
 import sys
 import time
@@ -20,6 +19,7 @@ from mafs_ros.demo import sources
 from mafs_ros.demo.report import ReportJob, write_report
 from mafs_ros.demo.session import NodeOptions, require_ros, Session
 from mafs_ros.demo.sources import Sequence, SequenceOptions
+from mafs_ros.demo.workspace import Workspace
 from tqdm import tqdm
 
 _DEFAULT_SLOP_S = 0.03
@@ -182,25 +182,23 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def prepare(options: argparse.Namespace, bars: Bars) -> Sequence:
-    """Return the sequence the user asked for."""
-    cache = options.out.parent / 'cache' / 'demo'
-    cache.mkdir(parents=True, exist_ok=True)
+def prepare(options: argparse.Namespace, work: Path, bars: Bars) -> Sequence:
+    """Return the sequence the user asked for; rendered frames are kept for the next run."""
     wanted = SequenceOptions(options.duration, options.rate, options.size, options.seed)
     if options.images is not None:
-        return sources.images(options.images, wanted, cache, bars)
+        return sources.images(options.images, wanted, work, bars)
     if options.bag is not None:
         topics = {'visible': options.rgb_topic, 'thermal': options.thermal_topic}
-        return sources.from_bag(options.bag, topics, wanted, cache, bars)
+        return sources.from_bag(options.bag, topics, wanted, work, bars)
     if options.rgb_topic or options.thermal_topic:
         raise ConfigError('--rgb-topic and --thermal-topic need --bag')
-    return sources.synthetic(wanted, cache, bars)
+    return sources.synthetic(wanted, options.out.parent / 'cache' / 'demo', bars)
 
 
 def play(
-    options: argparse.Namespace, sequence: Sequence, bars: Bars
-) -> tuple[dict[str, Any], bool]:
-    """Run the three processes and report; return the figures and whether there is a film."""
+    options: argparse.Namespace, sequence: Sequence, space: Workspace, bars: Bars
+) -> dict[str, Any]:
+    """Run the three processes, make the results in the work folder, return the figures."""
     from mafs_ros.demo import movie
     from mafs_ros.demo.summary import summarize
 
@@ -212,19 +210,13 @@ def play(
         options.device,
         {'sync.slop': f'{options.slop:.6f}', **dict(options.param)},
     )
-    recording = Session(sequence, node, options.out / 'work', bars).run()
+    recording = Session(sequence, node, space, bars).run()
     if not recording.statuses:
-        raise MafsError(
-            f'the node fused no pair; its log is {options.out / "work" / "fusion_node.log"}'
-        )
+        raise MafsError(f'the node fused no pair; its log is {space.logs / "fusion_node.log"}')
     summary = summarize(recording, sequence.schedule, round(options.slop * 1e9), sequence.name)
-    with_movie = not options.no_movie and movie.is_available()
-    write_report(
-        ReportJob(options.out, recording, sequence.store, recording.classes, summary, options.raw),
-        with_movie,
-        bars,
-    )
-    return summary, with_movie
+    job = ReportJob(space.work, recording, sequence.store, recording.classes, summary, options.raw)
+    write_report(job, not options.no_movie and movie.is_available(), bars)
+    return summary
 
 
 def run(options: argparse.Namespace) -> int:
@@ -233,49 +225,28 @@ def run(options: argparse.Namespace) -> int:
 
     started = time.monotonic()
     require_ros()
-    _prepare_out(options.out)
+    space = Workspace(options.out)
+    space.prepare()
     bars = Bars()
-    sequence = None
     try:
-        sequence = prepare(options, bars)
-        summary, with_movie = play(options, sequence, bars)
+        sequence = prepare(options, space.work, bars)
+        summary = play(options, sequence, space, bars)
+        summary['wall_s'] = round(time.monotonic() - started, 1)
+        text = json.dumps(summary, indent=2) + '\n'
+        (space.work / 'summary.json').write_text(text, encoding='utf-8')
+        space.publish()
     finally:
         bars.close()
-        if sequence is not None and not sequence.keep:
-            shutil.rmtree(sequence.store, ignore_errors=True)
-    summary['wall_s'] = round(time.monotonic() - started, 1)
-    (options.out / 'summary.json').write_text(
-        json.dumps(summary, indent=2) + '\n', encoding='utf-8'
-    )
-    _keep_logs(options.out)
+        space.clean()
     print(f'\n{table(summary)}\n')
-    _print_results(options, with_movie)
+    _print_results(options)
     return 0
 
 
-def _prepare_out(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f'cannot write to {out}: {error.strerror}') from error
-    for name in ('summary.json', 'contact_sheet.png', 'demo.mp4'):
-        (out / name).unlink(missing_ok=True)  # old results must not pass for new ones
-
-
-def _keep_logs(out: Path) -> None:
-    """Keep the logs, remove the large intermediate files."""
-    work, logs = out / 'work', out / 'logs'
-    shutil.rmtree(logs, ignore_errors=True)
-    logs.mkdir()
-    for path in work.glob('*.log'):
-        shutil.copy(path, logs / path.name)
-    shutil.rmtree(work, ignore_errors=True)
-
-
-def _print_results(options: argparse.Namespace, with_movie: bool) -> None:
+def _print_results(options: argparse.Namespace) -> None:
     out = options.out
     print(f'  {out / "contact_sheet.png"}')
-    if with_movie:
+    if (out / 'demo.mp4').is_file():
         print(f'  {out / "demo.mp4"}')
     elif not options.no_movie:
         print('  no MP4: the package av (with libx264) is not installed')

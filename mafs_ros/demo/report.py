@@ -19,7 +19,7 @@ class ReportJob:
     What a report is made of; travels to worker processes.
 
     Args:
-        out: folder for the results.
+        work: folder in which the results are made.
         recording: what the run left behind.
         store: folder of the frames that were played.
         table: the classes, as `ClassTable.to_dict` gives them.
@@ -28,7 +28,7 @@ class ReportJob:
 
     """
 
-    out: Path
+    work: Path
     recording: Recording
     store: Path
     table: dict[str, Any]
@@ -42,7 +42,7 @@ def _write_movie(job: ReportJob) -> str:
 
     playback = Playback(job.recording, FrameStore(job.store))
     movie.write_movie(
-        job.out / 'demo.mp4',
+        job.work / 'demo.mp4',
         playback,
         ClassTable.from_dict(job.table),
         job.summary['mode'] == 'classical',
@@ -57,7 +57,7 @@ def _write_bag(job: ReportJob) -> str:
 
     store = FrameStore(job.store)
     export.write_bag(
-        job.out / 'bag',
+        job.work / 'bag',
         job.recording,
         store,
         Playback(job.recording, store),
@@ -74,11 +74,14 @@ def _write_sheet(job: ReportJob) -> str:
     figures = job.summary
     facts = (
         f'{figures["pairs_fused"]} pairs, {figures["pairs_per_s"]:.1f} per second, latency '
-        f'p50 {figures["latency_ms"]["p50"]:.0f} ms, {figures["device"]}'
+        f'p50 {figures["latency_ms"]["p50"]:.0f} ms on {figures["device"]}'
     )
-    text = SheetText(figures['source'], facts, figures['mode'] == 'classical')
+    classical = figures['mode'] == 'classical'
+    if not classical:
+        facts += f', {figures["weights"]}'
+    text = SheetText(figures['source'], facts, classical)
     write_contact_sheet(
-        job.out / 'contact_sheet.png',
+        job.work / 'contact_sheet.png',
         Playback(job.recording, FrameStore(job.store)),
         ClassTable.from_dict(job.table),
         text,

@@ -18,6 +18,7 @@ from mafs_ros.demo.children import Child, child_environment, DemoError
 from mafs_ros.demo.sources import Sequence
 from mafs_ros.demo.store import FrameStore
 from mafs_ros.demo.topics import INPUT_DEPTH, INPUT_TOPICS
+from mafs_ros.demo.workspace import Workspace
 
 # A new network is exported and measured on every backend when it is configured for the first time.
 _READY_TIMEOUT_S = 300.0
@@ -93,7 +94,7 @@ class Session:
     Args:
         sequence: what the cameras show.
         node: how the node is started.
-        work: folder for logs and intermediate files, emptied first.
+        space: where logs and intermediate files go.
         progress: called with (phase, done, total, text) now and then.
 
     """
@@ -102,12 +103,13 @@ class Session:
         self,
         sequence: Sequence,
         node: NodeOptions,
-        work: Path,
+        space: Workspace,
         progress: Callable[[str, int, int, str], None],
     ) -> None:
         self._sequence = sequence
         self._node = node
-        self._work = work
+        self._work = space.work
+        self._logs = space.logs
         self._progress = progress
         self._events: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
         self._children: dict[str, Child] = {}
@@ -121,8 +123,6 @@ class Session:
             DemoError: a process failed, with the end of its log.
 
         """
-        shutil.rmtree(self._work, ignore_errors=True)
-        self._work.mkdir(parents=True)
         schedule = self._work / 'schedule.json'
         self._sequence.schedule.save(schedule)
         spool, index, sent = (
@@ -187,7 +187,7 @@ class Session:
             name,
             command,
             environment,
-            self._work,
+            self._logs,
             lambda child, event: self._events.put((child, event)),
         )
 

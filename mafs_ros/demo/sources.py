@@ -35,7 +35,6 @@ class Sequence:
         store: folder of the prepared frames.
         schedule: what is published when.
         notes: lines the user should read.
-        keep: whether the prepared frames are kept for the next run.
 
     """
 
@@ -43,7 +42,6 @@ class Sequence:
     store: Path
     schedule: Schedule
     notes: tuple[str, ...] = ()
-    keep: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def synthetic(options: SequenceOptions, cache: Path, progress: Progress) -> Sequ
         _remove_old_renderings(cache)
         _render_all(path, options, count, progress)
     name = f'synthetic night drive, {width}x{height}, seed {options.seed}'
-    return Sequence(name, path, _simulated(options, count), keep=True)
+    return Sequence(name, path, _simulated(options, count))
 
 
 def _remove_old_renderings(cache: Path) -> None:
@@ -148,7 +146,7 @@ def _render_all(path: Path, options: SequenceOptions, count: int, progress: Prog
 # -- image folders -------------------------------------------------------------------------------
 
 
-def images(folder: Path, options: SequenceOptions, cache: Path, progress: Progress) -> Sequence:
+def images(folder: Path, options: SequenceOptions, work: Path, progress: Progress) -> Sequence:
     """
     Turn the folders `vi/` and `ir/` into two camera streams; each image is held for a while.
 
@@ -170,7 +168,7 @@ def images(folder: Path, options: SequenceOptions, cache: Path, progress: Progre
     hold = max(1, round(options.count / len(pairs)))
     pairs = pairs[: max(1, options.count // hold)] if options.duration_s else pairs
     notes = [f'{len(leftovers)} files without partner are left out'] if leftovers else []
-    writer = FrameWriter(cache / 'images')
+    writer = FrameWriter(work / 'frames')
     used = 0
     try:
         for done, pair in enumerate(pairs, 1):
@@ -193,7 +191,7 @@ def images(folder: Path, options: SequenceOptions, cache: Path, progress: Progre
         writer.abort()
         raise
     name = f'{used} image pairs of {folder}, each for {hold / options.rate_hz:.2f} s'
-    return Sequence(name, cache / 'images', _simulated(options, used * hold), tuple(notes))
+    return Sequence(name, work / 'frames', _simulated(options, used * hold), tuple(notes))
 
 
 # -- bag -----------------------------------------------------------------------------------------
@@ -235,7 +233,7 @@ def from_bag(
     path: Path,
     topics: dict[str, str | None],
     options: SequenceOptions,
-    cache: Path,
+    work: Path,
     progress: Progress,
 ) -> Sequence:
     """
@@ -248,7 +246,7 @@ def from_bag(
     limit_s = options.duration_s or BAG_LIMIT_S
     with open_bag(path) as bag:
         chosen = choose_topics(bag, topics)
-        writer = FrameWriter(cache / 'bag')
+        writer = FrameWriter(work / 'frames')
         try:
             events, notes = _copy_bag(bag, chosen, limit_s, writer, progress)
             writer.close()
@@ -262,7 +260,7 @@ def from_bag(
     events = _from_zero(events)
     name = f'bag {path} ({chosen["visible"]}, {chosen["thermal"]})'
     schedule = Schedule(tuple(sorted(events, key=lambda e: (e.stamp_ns, e.stream))), False)
-    return Sequence(name, cache / 'bag', schedule, tuple(notes))
+    return Sequence(name, work / 'frames', schedule, tuple(notes))
 
 
 def _copy_bag(

@@ -189,7 +189,7 @@ def test_node_that_dies_is_reported_with_its_log(environment, folder, tmp_path):
     )
     assert code == 2
     assert 'demo: fusion_node ended early' in output
-    assert str(tmp_path / 'demo' / 'work' / 'fusion_node.log') in output
+    assert str(tmp_path / 'demo' / 'logs' / 'fusion_node.log') in output
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -219,6 +219,7 @@ def test_interrupt_while_playing_leaves_no_process(environment, folder, tmp_path
         assert process.returncode == 130
         assert output.strip().endswith('demo: interrupted')
         assert processes_of(tmp_path) == []
+        assert {path.name for path in (tmp_path / 'demo').iterdir()} == {'logs'}
     finally:
         process.kill()
 

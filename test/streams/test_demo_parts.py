@@ -21,6 +21,7 @@ from mafs_ros.demo.sources import SequenceOptions
 from mafs_ros.demo.store import FrameStore, FrameWriter
 from mafs_ros.demo.summary import expected_pairs, summarize, table
 from mafs_ros.demo.topics import CLASSES_TOPIC, IMAGE_TOPICS, INPUT_TOPICS, STATUS_TOPIC
+from mafs_ros.demo.workspace import Workspace
 import numpy as np
 import pytest
 
@@ -114,6 +115,39 @@ def test_full_disk_is_said_before_it_happens(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r'0\.2 GB of disk space left .* try a shorter'):
         writer.add('visible', np.zeros((4, 4, 3), np.uint8))
     writer.abort()
+
+
+def test_workspace_replaces_results_at_the_end_and_nothing_else(tmp_path):
+    space = Workspace(tmp_path / 'demo')
+    space.prepare()
+    write_bag(space.work / 'bag', BAG_TOPICS)
+    (space.work / 'summary.json').write_text('new')
+    (space.out / 'notes.txt').write_text('mine')
+    space.publish()
+    space.clean()
+    assert {path.name for path in space.out.iterdir()} == {
+        'bag',
+        'summary.json',
+        'notes.txt',
+        'logs',
+    }
+    space.prepare()
+    assert not (space.out / 'summary.json').exists(), 'old results do not pass for new ones'
+    assert (space.out / 'bag').exists(), 'it may be what is played'
+    write_bag(space.work / 'bag', BAG_TOPICS, count=3)
+    space.publish()
+    with open_bag(space.out / 'bag') as bag:
+        assert bag.topics['/flir/image'].count == 3
+
+
+def test_workspace_refuses_what_it_would_have_to_destroy(tmp_path):
+    (tmp_path / 'demo' / 'bag').mkdir(parents=True)
+    (tmp_path / 'demo' / 'bag' / 'thesis.txt').write_text('precious')
+    with pytest.raises(ConfigError, match='is not a bag: not replaced'):
+        Workspace(tmp_path / 'demo').prepare()
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ConfigError, match='cannot write to'):
+        Workspace(tmp_path / 'file').prepare()
 
 
 # -- sources -------------------------------------------------------------------------------------
