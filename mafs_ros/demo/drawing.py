@@ -16,16 +16,23 @@ PANEL = (32, 35, 41)
 TEXT = (236, 238, 241)
 MUTED = (150, 156, 166)
 ACCENT = (255, 176, 64)
+_BITMAP_HEIGHT = 11
 _CLEAR = frozenset({'unlabelled', 'unlabeled', 'background', 'void', 'unknown'})
 
 
 @lru_cache(maxsize=16)
 def font(size: int) -> Any:
-    """Return Pillow's own font; old releases have it in one small size only."""
+    """Return Pillow's own font; releases before 10.1 have it as one small bitmap only."""
     try:
         return ImageFont.load_default(size)
     except TypeError:
-        return ImageFont.load_default()
+        pass
+    for name in ('DejaVuSans.ttf', 'LiberationSans-Regular.ttf'):
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
+    return ImageFont.load_default()
 
 
 def fit(image: UInt8Image, size: tuple[int, int]) -> UInt8Image:
@@ -78,14 +85,14 @@ class Canvas:
         color: tuple[int, int, int] = TEXT,
         anchor: str = 'la',
     ) -> None:
-        """Write a line; `anchor` as Pillow has it ('la': left and top, 'ma': middle)."""
-        self._draw.text(
-            (left, top),
-            text,
-            color,
-            font(size),
-            anchor if hasattr(font(size), 'getmetrics') else None,
-        )
+        """Write a line; `anchor` as Pillow has it ('la': left and top, 'rm': right and middle)."""
+        if hasattr(font(size), 'getmetrics'):
+            self._draw.text((left, top), text, color, font(size), anchor)
+            return
+        # A bitmap font knows no anchor.
+        left -= {'l': 0.0, 'm': 0.5, 'r': 1.0}[anchor[0]] * self.width_of(text, size)
+        top -= _BITMAP_HEIGHT / 2 if anchor[1] == 'm' else 0
+        self._draw.text((left, top), text, color, font(size))
 
     def width_of(self, text: str, size: int) -> int:
         """Return the width of a line in px."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import re
 import shutil
 import sqlite3
+import struct
 
 import cv2
 from mafs_model._cdr import parse_image, serialize_image
@@ -377,3 +378,31 @@ def test_rosbags_missing_is_said(monkeypatch, tmp_path):
     with pytest.raises(BagError, match='pip install rosbags'):
         open_bag(tmp_path / 'x.mcap')
     shutil.rmtree(tmp_path / 'none', ignore_errors=True)
+
+
+@pytest.mark.parametrize('cut', [0, 40_000])
+def test_unfinished_mcap_with_lz4_chunks(tmp_path, cut):
+    """As a recorder that was killed leaves it: no index, no end, the last chunk in part."""
+    lz4 = pytest.importorskip('lz4.frame')
+    source = (write_bag(tmp_path / 'bag', 600) / 'bag.mcap').read_bytes()
+    rewritten, position = bytearray(source[:8]), 8
+    while position < len(source) - 8:
+        kind, length = struct.unpack_from('<BQ', source, position)
+        body = source[position + 9 : position + 9 + length]
+        position += 9 + length
+        if kind == 0x0F:  # end of the data section
+            break
+        if kind == 0x06:  # chunk: times, size, checksum, compression, length, records
+            packed = lz4.compress(body[40:])
+            body = (
+                body[:28] + struct.pack('<I', 3) + b'lz4' + struct.pack('<Q', len(packed)) + packed
+            )
+        rewritten += struct.pack('<BQ', kind, len(body)) + body
+    path = tmp_path / 'cut.mcap'
+    path.write_bytes(bytes(rewritten[: len(rewritten) - cut]))
+    with open_bag(path) as bag:
+        images = [image for image in bag.images() if image.topic == RGB]
+        assert len(images) == 600 if not cut else 500 < len(images) < 600
+        assert bag.damage
+        for index, image in enumerate(images):
+            assert np.array_equal(image.image, rgb(index))

@@ -417,6 +417,40 @@ def test_contact_sheet_shows_the_panels(tmp_path):
     assert (np.abs(sheet.astype(int) - person).max(-1) == 0).sum() > 100, 'in the legend'
 
 
+def test_contact_sheet_with_the_bitmap_font_of_old_pillow(tmp_path, monkeypatch):
+    from mafs_ros.demo import drawing
+    from PIL import ImageFont
+
+    bitmap = (
+        ImageFont.ImageFont()
+        if not hasattr(ImageFont, 'load_default_imagefont')
+        else (ImageFont.load_default_imagefont())
+    )
+
+    def old_load_default() -> ImageFont.ImageFont:
+        return bitmap
+
+    def no_such_font(*_: object) -> None:
+        raise OSError('cannot open resource')
+
+    monkeypatch.setattr(ImageFont, 'load_default', old_load_default)
+    monkeypatch.setattr(ImageFont, 'truetype', no_such_font)
+    drawing.font.cache_clear()
+    try:
+        recording, store, _ = make_run(tmp_path)
+        contact_sheet.write_contact_sheet(
+            tmp_path / 'sheet.png',
+            Playback(recording, store),
+            ClassTable.load('mfnet'),
+            contact_sheet.SheetText('source', 'facts', True),
+        )
+    finally:
+        drawing.font.cache_clear()
+    header = cv2.imread(str(tmp_path / 'sheet.png'))[:96]
+    right = np.flatnonzero((header > 120).any(-1).any(0)).max()
+    assert 1900 < right <= 28 + 4 * 480 + 3 * 10, 'the facts end at the right margin'
+
+
 def test_contact_sheet_without_network_says_so(tmp_path):
     recording, store, _ = make_run(tmp_path, classical=True)
     sheets = []
