@@ -109,7 +109,7 @@ class AbsentModality(nn.Module):
 
         """
         if features is None:
-            return self.embedding.expand_as(like)
+            return torch.zeros_like(like) + self.embedding
         if present is None:
             return features
         return torch.where(present.view(-1, 1, 1, 1), features, self.embedding)

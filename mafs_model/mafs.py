@@ -195,4 +195,5 @@ def _crop_logits(logits: Tensor, height: int, width: int, full: bool) -> Tensor:
         logits = F.interpolate(logits, scale_factor=float(stride), mode='bilinear',
                                align_corners=False)
         return logits[..., :height, :width]
-    return logits[..., :-(-height // stride), :-(-width // stride)]
+    # Rounded up; the usual double negation truncates wrongly in a traced graph.
+    return logits[..., :(height + stride - 1) // stride, :(width + stride - 1) // stride]
