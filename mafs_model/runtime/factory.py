@@ -12,6 +12,7 @@ from mafs_model.errors import CheckpointError, ConfigError
 from mafs_model.runtime.classical import ClassicalEngine
 from mafs_model.runtime.device import check_device_name, resolve_device
 from mafs_model.runtime.engine import Engine
+from mafs_model.runtime.waiting import wait_passively
 
 if TYPE_CHECKING:
     from mafs_model.runtime.graph_files import GraphStore
@@ -69,6 +70,7 @@ def create_engine(
     if precision not in PRECISIONS:
         raise ConfigError(f"precision '{precision}': expected one of {', '.join(PRECISIONS)}")
     check_device_name(device)
+    wait_passively()
     path = _weights_path(weights)
     if path is None:
         if device not in {'auto', 'cpu'}:

@@ -262,3 +262,30 @@ def test_out_of_memory_on_the_cpu_and_other_failures_pass_through():
 
     with pytest.raises(DeviceError, match='lost'):
         FallbackEngine(Lost('gpu'), lambda: FakeEngine('cpu')).infer(*IMAGES, Outputs())
+
+
+@pytest.mark.parametrize(
+    ('loaded', 'before', 'after', 'holds'),
+    [
+        (False, None, 'PASSIVE', True),
+        (False, 'active', 'active', False),
+        (True, None, None, False),
+        (True, 'passive', 'passive', True),
+    ],
+)
+def test_openmp_threads_wait_asleep_unless_told_otherwise(
+    monkeypatch, loaded, before, after, holds
+):
+    import os
+    import sys
+
+    from mafs_model.runtime import waiting
+
+    monkeypatch.delenv(waiting.VARIABLE, raising=False)
+    if before is not None:
+        monkeypatch.setenv(waiting.VARIABLE, before)
+    modules = {k: v for k, v in sys.modules.items() if k != 'torch'}
+    monkeypatch.setattr(waiting.sys, 'modules', {**modules, 'torch': None} if loaded else modules)
+    assert waiting.wait_passively() is holds
+    assert os.environ.get(waiting.VARIABLE) == after
+    os.environ.pop(waiting.VARIABLE, None)
