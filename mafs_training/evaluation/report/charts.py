@@ -57,7 +57,7 @@ def box_chart(series: Mapping[str, Sequence[float]], colors: Mapping[str, str],
         return svg(WIDTH, 30, [text(WIDTH / 2, 18, 'no values')], title)
     edges = [np.quantile(values, [0.05, 0.95]) for values in filled]
     low, high = padded(min(e[0] for e in edges), max(e[1] for e in edges))
-    x = Scale(low, high, left, WIDTH - 10)
+    x = Scale(low, high, left, WIDTH - 18)
     parts = []
     for tick in ticks(low, high):
         parts += [line(x(tick), top, x(tick), bottom), text(x(tick), bottom + 13, label(tick))]
@@ -134,7 +134,7 @@ def line_chart(series: Mapping[str, Sequence[tuple[float, float | None]]],
               if y is not None and math.isfinite(y)]
     if not points:
         return svg(width, 30, [text(width / 2, 18, 'no values')], title)
-    left, right, top, bottom = 44, width - 12, 8, height - (34 if x_title else 20)
+    left, right, top, bottom = 44, width - 18, 8, height - (34 if x_title else 20)
     low_y, high_y = padded(min(y for _, y in points), max(y for _, y in points), 0.08)
     low_x, high_x = min(x for x, _ in points), max(x for x, _ in points)
     x = Scale(low_x, high_x, left, right)
@@ -178,7 +178,7 @@ def histogram(values: Sequence[float], title: str, *, x_title: str, bins: int = 
         return svg(WIDTH, 30, [text(WIDTH / 2, 18, 'no values')], title)
     low, high = padded(float(finite.min()), float(finite.max()), 0.02)
     counts, edges = np.histogram(finite, bins=bins, range=(low, high))
-    height, left, right, top = 190, 36, WIDTH - 10, 20
+    height, left, right, top = 190, 36, WIDTH - 18, 20
     bottom = height - 34
     x, y = Scale(low, high, left, right), Scale(0, float(counts.max()), bottom, top)
     parts = []
@@ -239,7 +239,7 @@ def interval_chart(rows: Mapping[str, tuple[float, float, float]], title: str) -
     row, left, top = 21, 96, 4
     bottom = top + row * len(rows)
     low, high = padded(min([*known, 0.0]), max([*known, 0.0]))
-    x = Scale(low, high, left, WIDTH - 10)
+    x = Scale(low, high, left, WIDTH - 18)
     parts = []
     for tick in ticks(low, high):
         parts += [line(x(tick), top, x(tick), bottom), text(x(tick), bottom + 13, label(tick))]

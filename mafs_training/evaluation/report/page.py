@@ -78,7 +78,8 @@ details{margin:8px 0}summary{cursor:pointer;color:var(--accent)}
 footer{color:var(--soft);font-size:.82rem;margin-top:26px}
 @media (max-width:600px){main{padding:18px 12px 40px}section{padding:14px 13px}
 h1{font-size:1.35rem}.facts{grid-template-columns:repeat(2,1fr)}
-.panels{grid-template-columns:repeat(2,1fr)}}
+.panels{grid-template-columns:repeat(2,1fr)}
+.panels figure:last-child:nth-child(odd){grid-column:1/-1}}
 @media print{body{background:#fff}section{break-inside:avoid}}
 """
 
