@@ -72,7 +72,7 @@ class BagWriter:
             self._writer.set_compression(
                 module.CompressionMode.STORAGE, module.CompressionFormat.ZSTD
             )
-        self._types = rosbags.typesys.get_typestore(rosbags.typesys.Stores.ROS2_JAZZY)
+        self._types = rosbags.typesys.get_typestore(rosbags.typesys.Stores.ROS2_HUMBLE)
         self._parse_definition = rosbags.typesys.get_types_from_msg
         self._unknown_type = rosbags.typesys.TypesysError
         self._connections: dict[str, Any] = {}

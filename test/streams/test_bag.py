@@ -23,7 +23,7 @@ from rosbags.typesys import get_typestore, Stores  # noqa: E402
 MS = 1_000_000
 START = 1_700_000_000 * 10**9
 RGB, THERMAL = '/rgb/image_raw', '/thermal/image_raw'
-TYPES = get_typestore(Stores.ROS2_JAZZY)
+TYPES = get_typestore(Stores.ROS2_HUMBLE)
 
 
 def rgb(index: int) -> np.ndarray:

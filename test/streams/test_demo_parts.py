@@ -421,14 +421,9 @@ def test_contact_sheet_with_the_bitmap_font_of_old_pillow(tmp_path, monkeypatch)
     from mafs_ros.demo import drawing
     from PIL import ImageFont
 
-    bitmap = (
-        ImageFont.ImageFont()
-        if not hasattr(ImageFont, 'load_default_imagefont')
-        else (ImageFont.load_default_imagefont())
-    )
-
-    def old_load_default() -> ImageFont.ImageFont:
-        return bitmap
+    if hasattr(ImageFont, 'load_default_imagefont'):  # a Pillow that has both
+        bitmap = ImageFont.load_default_imagefont()
+        monkeypatch.setattr(ImageFont, 'load_default', lambda: bitmap)
 
     def no_such_font(*_: object) -> None:
         raise OSError('cannot open resource')
