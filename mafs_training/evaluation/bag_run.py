@@ -10,6 +10,7 @@ from typing import Any
 
 from mafs_model.errors import BagError, ImageError
 from mafs_model.predictor import Prediction, Predictor
+from mafs_model.registration import Registration
 from mafs_model.thermal import ThermalScaler
 from mafs_training.evaluation.bag_pairs import BagPair, BagPairing
 from mafs_training.evaluation.baselines import BASELINES, fuse_baseline
@@ -17,7 +18,7 @@ from mafs_training.evaluation.fusion_run import collect, PairOutcome
 from mafs_training.evaluation.images import list_images, listing, read_labels, same_size
 from mafs_training.evaluation.seg_run import LabelScore, score_labels, seg_document
 from mafs_training.metrics.fusion import FUSION_METRICS, fusion_metrics
-from mafs_training.metrics.plane import Plane
+from mafs_training.metrics.plane import luminance, Plane
 import numpy as np
 from numpy.typing import NDArray
 
@@ -109,9 +110,8 @@ def process_bag(pairing: BagPairing, predictor: Predictor, *, method: str, every
         name = str(pair.visible_ns)
         if number % every == 0:
             assert scaler.last is not None
-            assert prediction.fused is not None
-            size = (prediction.fused.shape[0], prediction.fused.shape[1])
-            thermal = predictor.registration.warp(scaler.last, size)
+            assert isinstance(pair.visible.image, np.ndarray)
+            thermal = registered(scaler.last, pair.visible.image, predictor.registration)
             outcome.measured.append(measure(name, pair, prediction, thermal, method))
             outcome.samples.offer(Sample(pair, prediction, thermal))
         if name in label_files:
@@ -125,6 +125,18 @@ def process_bag(pairing: BagPairing, predictor: Predictor, *, method: str, every
         outcome.problems.append(f'{listing(sorted(label_files))}: label image, but no pair has '
                                 'a visible image of that stamp')
     return outcome
+
+
+def registered(scaled: NDArray[np.uint8], visible: NDArray[np.uint8],
+               registration: Registration) -> NDArray[np.uint8]:
+    """Return the thermal image as the predictor gives it to the model, uint8 [H, W]."""
+    size = (visible.shape[0], visible.shape[1])
+    thermal = np.asarray(registration.warp(scaled, size))
+    outside = registration.coverage((scaled.shape[0], scaled.shape[1]), size)
+    if outside is None:
+        return thermal
+    # Where the thermal camera does not look, the visible luminance stands in for it.
+    return np.where(outside > 0, luminance(visible), thermal)
 
 
 def _predictions(pairing: BagPairing, predictor: Predictor,

@@ -9,9 +9,10 @@ import shutil
 import cv2
 from mafs_model.bag import BagWriter, open_bag
 from mafs_model.predictor import Predictor
+from mafs_model.registration import Registration
 from mafs_model.thermal import ThermalScaler
 from mafs_training.evaluation.bag_pairs import BagPairing, choose_topics, PairingSettings
-from mafs_training.evaluation.bag_run import Samples
+from mafs_training.evaluation.bag_run import KeepingScaler, registered, Samples
 from mafs_training.evaluation.cli import main
 import numpy as np
 import pytest
@@ -242,6 +243,24 @@ def test_defaults_are_those_of_the_node():
     assert options.thermal_scaling == table['thermal.scaling']
     assert options.thermal_smoothing == table['thermal.smoothing']
     assert options.weights == table['weights']
+
+
+def test_thermal_image_of_the_metrics_is_the_one_of_the_model(monkeypatch):
+    # Registered to the right by 10 px: what the model gets is caught inside its engine.
+    homography = np.array([[1.0, 0, 10], [0, 1, 0], [0, 0, 1]])
+    predictor = Predictor.create('classical', registration=Registration(homography),
+                                 thermal_scaler=KeepingScaler())
+    seen = []
+    infer = predictor.engine.infer
+    monkeypatch.setattr(predictor.engine, 'infer', lambda visible, thermal, outputs: (
+        seen.append(thermal.copy()), infer(visible, thermal, outputs))[1])
+    visible, thermal = frames(0)
+    predictor.predict(visible, thermal)
+    ours = registered(predictor.thermal_scaler.last, visible, predictor.registration)
+    difference = np.abs(ours.astype(int) - seen[0])
+    assert difference[:, 10:].max() == 0
+    assert difference.max() <= 1       # two roundings of the luminance outside
+    assert (ours[:, :8] != np.asarray(predictor.thermal_scaler.last)[:, :8]).any()
 
 
 def test_labels_are_scored_against_the_pair_of_their_stamp(bag, weights, capsys):
