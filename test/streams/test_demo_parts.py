@@ -428,7 +428,6 @@ def test_contact_sheet_with_the_bitmap_font_of_old_pillow(tmp_path, monkeypatch)
     def no_such_font(*_: object) -> None:
         raise OSError('cannot open resource')
 
-    monkeypatch.setattr(ImageFont, 'load_default', old_load_default)
     monkeypatch.setattr(ImageFont, 'truetype', no_such_font)
     drawing.font.cache_clear()
     try:
