@@ -8,8 +8,9 @@ import torch.nn.functional as F
 
 
 @torch.no_grad()
-def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3,
-             prior: Tensor | None = None) -> Tensor:
+def sinkhorn(
+    scores: Tensor, epsilon: float = 0.05, iterations: int = 3, prior: Tensor | None = None
+) -> Tensor:
     r"""
     Entropic transport of N samples to K prototypes with a prescribed use of each prototype.
 
@@ -57,8 +58,9 @@ class Prototypes(nn.Module):
     def __init__(self, channels: int, count: int, temperature: float = 0.1) -> None:
         super().__init__()
         if count < 2 or temperature <= 0:
-            raise ValueError('expected count >= 2 and temperature > 0, '
-                             f'got {count}, {temperature}')
+            raise ValueError(
+                f'expected count >= 2 and temperature > 0, got {count}, {temperature}'
+            )
         self.temperature = temperature
         self.vectors = nn.Parameter(F.normalize(torch.randn(count, channels), dim=1))
 
@@ -72,8 +74,9 @@ class Prototypes(nn.Module):
         return self.cosine(embedding) / self.temperature
 
 
-def balanced_targets(cosine: Tensor, epsilon: float = 0.05, iterations: int = 3,
-                     prior: Tensor | None = None) -> Tensor:
+def balanced_targets(
+    cosine: Tensor, epsilon: float = 0.05, iterations: int = 3, prior: Tensor | None = None
+) -> Tensor:
     """Sinkhorn targets [B,K,H,W] of similarities [B,K,H,W], balanced over the whole batch."""
     batch, count, height, width = cosine.shape
     flat = cosine.detach().permute(0, 2, 3, 1).reshape(-1, count)  # [B*H*W,K]
@@ -81,8 +84,9 @@ def balanced_targets(cosine: Tensor, epsilon: float = 0.05, iterations: int = 3,
     return targets.view(batch, height, width, count).permute(0, 3, 1, 2)
 
 
-def swapped_prediction_loss(logits: Tensor, targets: Tensor,
-                            weight: Tensor | None = None) -> Tensor:
+def swapped_prediction_loss(
+    logits: Tensor, targets: Tensor, weight: Tensor | None = None
+) -> Tensor:
     """
     Cross-entropy of a prediction with the soft targets found by the other branch or view.
 

@@ -72,8 +72,9 @@ def _choose(batch: int, probability: float, like: Tensor) -> Tensor:
     return (torch.rand(batch) < probability).view(-1, 1, 1, 1).to(like.device)
 
 
-def _geometry(visible: Tensor, thermal: Tensor, label: Tensor, options: AugmentOptions,
-              ignore_index: int) -> tuple[Tensor, Tensor, Tensor]:
+def _geometry(
+    visible: Tensor, thermal: Tensor, label: Tensor, options: AugmentOptions, ignore_index: int
+) -> tuple[Tensor, Tensor, Tensor]:
     from kornia.geometry.transform import get_affine_matrix2d, warp_affine
 
     batch, _, height, width = visible.shape
@@ -87,14 +88,31 @@ def _geometry(visible: Tensor, thermal: Tensor, label: Tensor, options: AugmentO
         # enlarge so far that no corner of the result lies outside the image
         largest = angle.abs().max().item() * math.pi / 180
         zoom = math.cos(largest) + math.sin(largest)
-        matrix = get_affine_matrix2d(torch.zeros_like(centre), centre,
-                                     torch.full_like(centre, zoom), angle)[:, :2]
-        both = warp_affine(torch.cat([visible, thermal], 1), matrix, (height, width),
-                           mode='bilinear', padding_mode='reflection', align_corners=True)
+        matrix = get_affine_matrix2d(
+            torch.zeros_like(centre), centre, torch.full_like(centre, zoom), angle
+        )[:, :2]
+        both = warp_affine(
+            torch.cat([visible, thermal], 1),
+            matrix,
+            (height, width),
+            mode='bilinear',
+            padding_mode='reflection',
+            align_corners=True,
+        )
         visible, thermal = both[:, :3], both[:, 3:]
         # shifted by one, so that zeros of the padding become ignored pixels
-        ids = warp_affine((label + 1)[:, None].float(), matrix, (height, width), mode='nearest',
-                          padding_mode='zeros', align_corners=True)[:, 0].round().long()
+        ids = (
+            warp_affine(
+                (label + 1)[:, None].float(),
+                matrix,
+                (height, width),
+                mode='nearest',
+                padding_mode='zeros',
+                align_corners=True,
+            )[:, 0]
+            .round()
+            .long()
+        )
         label = torch.where(ids == 0, torch.full_like(ids, ignore_index), ids - 1)
     return visible, thermal, label
 
@@ -104,9 +122,11 @@ def _visible_photometry(visible: Tensor, options: AugmentOptions) -> Tensor:
 
     batch = visible.shape[0]
     visible = adjust_brightness(
-        visible, _uniform(batch, -options.brightness, options.brightness, visible))
+        visible, _uniform(batch, -options.brightness, options.brightness, visible)
+    )
     visible = adjust_contrast_with_mean_subtraction(
-        visible, _uniform(batch, 1 - options.contrast, 1 + options.contrast, visible))
+        visible, _uniform(batch, 1 - options.contrast, 1 + options.contrast, visible)
+    )
     grey = visible.mean(1, keepdim=True)
     factor = _uniform(batch, 1 - options.saturation, 1 + options.saturation, visible)
     visible = torch.lerp(grey, visible, factor.view(-1, 1, 1, 1)).clamp(0, 1)
@@ -181,8 +201,9 @@ def augment(batch: Batch, options: AugmentOptions, ignore_index: int = 255) -> B
     return result
 
 
-def photometric_view(visible: Tensor, thermal: Tensor,
-                     options: AugmentOptions) -> tuple[Tensor, Tensor]:
+def photometric_view(
+    visible: Tensor, thermal: Tensor, options: AugmentOptions
+) -> tuple[Tensor, Tensor]:
     """Another photometric view of the same pixels, for losses that compare two views."""
     visible = _noise(_visible_photometry(visible, options), options.visible_noise)
     thermal = _noise(_thermal_photometry(thermal, options), options.thermal_noise)

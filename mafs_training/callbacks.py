@@ -43,8 +43,9 @@ class PanelCallback(pl.Callback):
 
     """
 
-    def __init__(self, folder: Path, store: PairStore, every: int, count: int,
-                 ignore_index: int) -> None:
+    def __init__(
+        self, folder: Path, store: PairStore, every: int, count: int, ignore_index: int
+    ) -> None:
         self.folder, self.every = folder, every
         dataset = ImageDataset(store, ignore_index)
         chosen = np.unique(np.linspace(0, len(store) - 1, count).round().astype(int))
@@ -52,8 +53,14 @@ class PanelCallback(pl.Callback):
         self._last = 0
 
     @torch.no_grad()
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any,
-                           batch: Any, batch_index: int) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_index: int,
+    ) -> None:
         """Write a panel if it is time."""
         step = trainer.global_step
         if step == self._last or step % self.every or not trainer.is_global_zero:
@@ -68,8 +75,9 @@ class PanelCallback(pl.Callback):
             rows.append(module.stage.panel(module.ema.module, moved))
         module.stage.train(was_training)
         width = max(row.shape[-1] for row in rows)
-        picture = torch.cat([torch.nn.functional.pad(row, (0, width - row.shape[-1]))
-                             for row in rows], dim=1)
+        picture = torch.cat(
+            [torch.nn.functional.pad(row, (0, width - row.shape[-1])) for row in rows], dim=1
+        )
         data = encode_png(picture)
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / f'step_{step:07d}.png').write_bytes(data)
@@ -84,8 +92,9 @@ def _to_tensorboard(trainer: pl.Trainer, data: bytes, size: tuple[int, int], ste
         if isinstance(logger, TensorBoardLogger):
             from tensorboard.compat.proto.summary_pb2 import Summary
 
-            image = Summary.Image(height=size[0], width=size[1], colorspace=3,
-                                  encoded_image_string=data)
+            image = Summary.Image(
+                height=size[0], width=size[1], colorspace=3, encoded_image_string=data
+            )
             writer = logger.experiment._get_file_writer()
             writer.add_summary(Summary(value=[Summary.Value(tag='samples', image=image)]), step)
 
@@ -93,13 +102,16 @@ def _to_tensorboard(trainer: pl.Trainer, data: bytes, size: tuple[int, int], ste
 class ShortProgressBar(TQDMProgressBar):
     """The bar of Lightning with the names of losses and task weights cut to what is needed."""
 
-    def get_metrics(self, trainer: pl.Trainer,
-                    module: pl.LightningModule) -> dict[str, int | str | float | dict[str, float]]:
+    def get_metrics(
+        self, trainer: pl.Trainer, module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
         """Drop the version and the prefix 'train/'."""
         items = super().get_metrics(trainer, module)
         items.pop('v_num', None)
-        return {str(key).removeprefix('train/').replace('weight_', 'w_'): value
-                for key, value in items.items()}
+        return {
+            str(key).removeprefix('train/').replace('weight_', 'w_'): value
+            for key, value in items.items()
+        }
 
 
 class EpochLines(pl.Callback):
@@ -126,13 +138,21 @@ class EpochLines(pl.Callback):
         rate = crops / max(1e-9, seconds)
         for logger in trainer.loggers:
             logger.log_metrics({'crops_per_s': rate}, trainer.global_step)
-        numbers = {str(k).removeprefix('train/'): float(v)
-                   for k, v in trainer.callback_metrics.items()
-                   if str(k).removeprefix('train/') in _SHOWN or str(k).startswith(
-                       ('val/miou', 'val/fusion', 'val/loss', 'train/weight_'))}
+        numbers = {
+            str(k).removeprefix('train/'): float(v)
+            for k, v in trainer.callback_metrics.items()
+            if str(k).removeprefix('train/') in _SHOWN
+            or str(k).startswith(('val/miou', 'val/fusion', 'val/loss', 'train/weight_'))
+        }
         text = ' '.join(f'{name} {value:.4g}' for name, value in numbers.items())
-        _log.info('epoch %d/%d step %d %s %.1f crops/s', trainer.current_epoch + 1,
-                  trainer.max_epochs, trainer.global_step, text, rate)
+        _log.info(
+            'epoch %d/%d step %d %s %.1f crops/s',
+            trainer.current_epoch + 1,
+            trainer.max_epochs,
+            trainer.global_step,
+            text,
+            rate,
+        )
 
 
 class EpochLimit(pl.Callback):

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
     from mafs_training.options import StageConfig
 
-_STAGES = {'mae': 'stage I: masked autoencoder, no labels',
-           'joint': 'stage II: fusion and segmentation with a teacher',
-           'ssvif': 'self-supervised consistency, without or with some labels'}
+_STAGES = {
+    'mae': 'stage I: masked autoencoder, no labels',
+    'joint': 'stage II: fusion and segmentation with a teacher',
+    'ssvif': 'self-supervised consistency, without or with some labels',
+}
 
 
 def _usage() -> str:
@@ -42,8 +44,9 @@ def parse_stage(stage: str, arguments: Sequence[str]) -> StageConfig:
     from mafs_model.errors import ConfigError
     from mafs_training.options import CONFIGS
 
-    parser = ArgumentParser(prog=f'mafs-train {stage}', description=_STAGES[stage],
-                            exit_on_error=False)
+    parser = ArgumentParser(
+        prog=f'mafs-train {stage}', description=_STAGES[stage], exit_on_error=False
+    )
     parser.add_argument('--config', action='config', help='YAML file with any of the options')
     parser.add_class_arguments(CONFIGS[stage])
     arguments = ['--trainer.dry_run=true' if a == '--dry-run' else a for a in arguments]
@@ -67,8 +70,10 @@ def guard(action: Callable[[], int]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or '').startswith('mafs'):
             raise
-        print(f"error: the Python package '{error.name}' is missing: "
-              "pip install 'mafs_ros[train]'", file=sys.stderr)
+        print(
+            f"error: the Python package '{error.name}' is missing: pip install 'mafs_ros[train]'",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print('interrupted; continue with --trainer.resume auto', file=sys.stderr)
@@ -86,8 +91,10 @@ def main_train(argv: Sequence[str] | None = None) -> int:
         return 0
     stage, rest = arguments[0], arguments[1:]
     if stage not in _STAGES:
-        print(f'error: unknown stage {stage!r}, expected one of {", ".join(_STAGES)}',
-              file=sys.stderr)
+        print(
+            f'error: unknown stage {stage!r}, expected one of {", ".join(_STAGES)}',
+            file=sys.stderr,
+        )
         return 2
     return guard(lambda: _train(stage, rest))
 
@@ -103,16 +110,23 @@ def _train(stage: str, arguments: Sequence[str]) -> int:
         with tempfile.TemporaryDirectory(prefix='mafs_dry_run_') as folder:
             config.trainer.out = folder
             result = run(config, command)
-            print(f'dry run of {stage}: {result.steps} steps, '
-                  f'loss {result.metrics["train/loss"]:.4f}')
+            print(
+                f'dry run of {stage}: {result.steps} steps, '
+                f'loss {result.metrics["train/loss"]:.4f}'
+            )
         return 0
     result = run(config, command)
     for name, value in sorted(result.metrics.items()):
         if name.startswith('val/'):
             print(f'{name} {value:.4f}')
-    print(f'{result.steps} steps; '
-          + (f'weights: {result.weights}' if result.weights else
-             f'continue with --trainer.resume auto (checkpoint: {result.checkpoint})'))
+    print(
+        f'{result.steps} steps; '
+        + (
+            f'weights: {result.weights}'
+            if result.weights
+            else f'continue with --trainer.resume auto (checkpoint: {result.checkpoint})'
+        )
+    )
     return 0
 
 

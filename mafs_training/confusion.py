@@ -24,7 +24,7 @@ class ConfusionMeter:
         """Count predictions int64 [B,H,W] against labels [B,H,W]."""
         valid = labels != self.ignore_index
         cells = labels[valid] * self.num_classes + prediction[valid]
-        counts = torch.bincount(cells, minlength=self.num_classes ** 2)
+        counts = torch.bincount(cells, minlength=self.num_classes**2)
         self.matrix += counts.view(self.num_classes, self.num_classes).cpu()
 
     def iou(self) -> Tensor:

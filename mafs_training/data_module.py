@@ -29,8 +29,15 @@ class PairDataModule(pl.LightningDataModule):
 
     """
 
-    def __init__(self, options: DataOptions, train: PairStore, val: PairStore, steps: int,
-                 seed: int, ignore_index: int) -> None:
+    def __init__(
+        self,
+        options: DataOptions,
+        train: PairStore,
+        val: PairStore,
+        steps: int,
+        seed: int,
+        ignore_index: int,
+    ) -> None:
         super().__init__()
         self.options, self.train, self.val = options, train, val
         self.steps, self.seed, self.ignore_index = steps, seed, ignore_index
@@ -42,23 +49,36 @@ class PairDataModule(pl.LightningDataModule):
         known = set(labelled)
         fraction = options.labelled_fraction
         sampler = DrawSampler(
-            labelled, [i for i in range(len(self.train)) if i not in known], self.train.weights,
-            batch=options.batch, steps=self.steps,
-            labelled_fraction=None if fraction < 0 else fraction, seed=self.seed,
+            labelled,
+            [i for i in range(len(self.train)) if i not in known],
+            self.train.weights,
+            batch=options.batch,
+            steps=self.steps,
+            labelled_fraction=None if fraction < 0 else fraction,
+            seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
-            world=self.trainer.world_size if self.trainer else 1)
-        dataset = CropDataset(self.train, options.crop, options.scale, self.seed,
-                              self.ignore_index, options.focus)
-        return DataLoader(dataset, batch_size=options.batch, sampler=sampler, collate_fn=collate,
-                          num_workers=options.workers, persistent_workers=options.workers > 0,
-                          drop_last=True)
+            world=self.trainer.world_size if self.trainer else 1,
+        )
+        dataset = CropDataset(
+            self.train, options.crop, options.scale, self.seed, self.ignore_index, options.focus
+        )
+        return DataLoader(
+            dataset,
+            batch_size=options.batch,
+            sampler=sampler,
+            collate_fn=collate,
+            num_workers=options.workers,
+            persistent_workers=options.workers > 0,
+            drop_last=True,
+        )
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]] | Sequence[Any]:
         """Loader of whole images, one at a time, since sizes differ."""
         if not len(self.val):
             return []
-        return DataLoader(ImageDataset(self.val, self.ignore_index), batch_size=1,
-                          collate_fn=collate)
+        return DataLoader(
+            ImageDataset(self.val, self.ignore_index), batch_size=1, collate_fn=collate
+        )
 
 
 def class_counts(store: PairStore, num_classes: int) -> NDArray[np.int64]:

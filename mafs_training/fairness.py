@@ -40,8 +40,9 @@ def project_to_floor(weights: Tensor, floor: float) -> Tensor:
     return result
 
 
-def exponentiated_gradient_step(weights: Tensor, utilities: Tensor, rate: float,
-                                floor: float) -> Tensor:
+def exponentiated_gradient_step(
+    weights: Tensor, utilities: Tensor, rate: float, floor: float
+) -> Tensor:
     r"""
     One step of the player that lays its weight on the least improved task.
 
@@ -179,8 +180,14 @@ class FairnessWeighting(TaskWeighting):
     counts: Tensor
     weights: Tensor
 
-    def __init__(self, tasks: Sequence[str], rate: float = 0.05, floor: float = 0.1,
-                 smoothing: float = 0.98, start_steps: int = 10) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        rate: float = 0.05,
+        floor: float = 0.1,
+        smoothing: float = 0.98,
+        start_steps: int = 10,
+    ) -> None:
         super().__init__(tasks)
         count = len(self.tasks)
         if not 0 <= floor <= 1 / count:
@@ -242,14 +249,21 @@ class FairnessWeighting(TaskWeighting):
                 self.smoothed[index].lerp_(loss, 1 - self.smoothing)
             self.counts[index] += 1
         if bool((self.counts >= self.start_steps).all()):
-            self.weights.copy_(exponentiated_gradient_step(
-                self.weights, self.utilities(), self.rate, self.floor))
+            self.weights.copy_(
+                exponentiated_gradient_step(self.weights, self.utilities(), self.rate, self.floor)
+            )
 
 
-def create_weighting(kind: str, tasks: Sequence[str], *,
-                     fixed: Mapping[str, float] | None = None, rate: float = 0.05,
-                     floor: float = 0.1, smoothing: float = 0.98,
-                     start_steps: int = 10) -> TaskWeighting:
+def create_weighting(
+    kind: str,
+    tasks: Sequence[str],
+    *,
+    fixed: Mapping[str, float] | None = None,
+    rate: float = 0.05,
+    floor: float = 0.1,
+    smoothing: float = 0.98,
+    start_steps: int = 10,
+) -> TaskWeighting:
     """
     Build the weighting called ``kind``.
 
@@ -287,6 +301,10 @@ def max_min_point(losses: Sequence[Tensor], starts: Sequence[float]) -> int:
         Index into the candidates.
 
     """
-    gains = torch.stack([relative_improvement(loss, loss.new_tensor(start))
-                         for loss, start in zip(losses, starts, strict=True)])
+    gains = torch.stack(
+        [
+            relative_improvement(loss, loss.new_tensor(start))
+            for loss, start in zip(losses, starts, strict=True)
+        ]
+    )
     return int(gains.amin(0).argmax())

@@ -33,11 +33,13 @@ def read_network_state(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location='cpu', weights_only=True)
         state = content['state_dict']
     except Exception as error:  # noqa: BLE001 - torch.load raises a dozen unrelated kinds
-        raise CheckpointError(f'model.init: {path}: no checkpoint of mafs-train: '
-                              f'{str(error).splitlines()[0][:120]}') from None
+        raise CheckpointError(
+            f'model.init: {path}: no checkpoint of mafs-train: {str(error).splitlines()[0][:120]}'
+        ) from None
     for prefix in _PREFIXES:
-        found = {key[len(prefix):]: value for key, value in state.items()
-                 if key.startswith(prefix)}
+        found = {
+            key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)
+        }
         if found:
             return found
     raise CheckpointError(f'model.init: {path}: no network inside')
@@ -65,7 +67,9 @@ def load_initial(network: nn.Module, path: Path) -> list[str]:
     if missing or len(skipped) > len(own) // 4:
         raise CheckpointError(
             f'model.init: {path}: another architecture: {len(missing)} tensors missing'
-            f'{" (" + missing[0] + ", ...)" if missing else ""}, {len(skipped)} of another shape')
-    network.load_state_dict({name: state[name] for name in own if name not in skipped},
-                            strict=False)
+            f'{" (" + missing[0] + ", ...)" if missing else ""}, {len(skipped)} of another shape'
+        )
+    network.load_state_dict(
+        {name: state[name] for name in own if name not in skipped}, strict=False
+    )
     return skipped

@@ -27,9 +27,15 @@ from torch import Tensor
 
 def weighting_from(options: WeightingOptions, tasks: tuple[str, ...]) -> TaskWeighting:
     """Build the task weighting that the options describe."""
-    return create_weighting(options.kind, tasks, fixed=options.fixed, rate=options.rate,
-                            floor=options.floor, smoothing=options.smoothing,
-                            start_steps=options.start_steps)
+    return create_weighting(
+        options.kind,
+        tasks,
+        fixed=options.fixed,
+        rate=options.rate,
+        floor=options.floor,
+        smoothing=options.smoothing,
+        start_steps=options.start_steps,
+    )
 
 
 class JointStage(Stage):
@@ -52,8 +58,13 @@ class JointStage(Stage):
     monitor_mode = 'max'
     class_weights: Tensor | None
 
-    def __init__(self, config: JointConfig, architecture: MAFSConfig,
-                 class_weights: Tensor | None = None, ignore_index: int = 255) -> None:
+    def __init__(
+        self,
+        config: JointConfig,
+        architecture: MAFSConfig,
+        class_weights: Tensor | None = None,
+        ignore_index: int = 255,
+    ) -> None:
         super().__init__()
         check_segmentation_options(config.segmentation)
         self.config, self.ignore_index = config, ignore_index
@@ -69,18 +80,29 @@ class JointStage(Stage):
         options = self.config
         labels = batch['label']
         present = draw_presence(labels.shape[0], options.dropout, labels.device)
-        out = network(batch['visible'], batch['thermal'], full_logits=False,
-                      visible_present=present[0], thermal_present=present[1])
+        out = network(
+            batch['visible'],
+            batch['thermal'],
+            full_logits=False,
+            visible_present=present[0],
+            thermal_present=present[1],
+        )
         losses: dict[str, Tensor | None] = {}
-        losses['fusion'], logs = fusion_terms(out.fused_luminance,
-                                              fusion_sources(batch, *present), options.fusion)
+        losses['fusion'], logs = fusion_terms(
+            out.fused_luminance, fusion_sources(batch, *present), options.fusion
+        )
         labelled = bool((labels != self.ignore_index).any())
         losses['segmentation'] = None
         if labelled:
             assert out.aux is not None
             losses['segmentation'], terms = segmentation_loss(
-                out.logits, out.aux, labels, options.segmentation, self.class_weights,
-                self.ignore_index)
+                out.logits,
+                out.aux,
+                labels,
+                options.segmentation,
+                self.class_weights,
+                self.ignore_index,
+            )
             logs |= terms
         consistency = None
         if options.teacher.enabled:
@@ -88,11 +110,13 @@ class JointStage(Stage):
             teacher = self.teacher(rgb).logits
             losses['teacher'] = None
             if labelled:
-                losses['teacher'], _ = class_loss(teacher, labels, options.segmentation,
-                                                  self.class_weights, self.ignore_index)
+                losses['teacher'], _ = class_loss(
+                    teacher, labels, options.segmentation, self.class_weights, self.ignore_index
+                )
             size = (out.logits.shape[-2], out.logits.shape[-1])
-            consistency = consistency_loss(out.logits, resize_logits(teacher, size),
-                                           options.teacher.temperature)
+            consistency = consistency_loss(
+                out.logits, resize_logits(teacher, size), options.teacher.temperature
+            )
         total = self.weighting.combine(losses)
         if consistency is not None:
             logs['consistency'] = consistency.detach()
@@ -124,5 +148,6 @@ class JointStage(Stage):
         predicted = out.logits.argmax(1).float() / scale
         truth = batch['label'].float()
         truth = torch.where(batch['label'] == self.ignore_index, 0.0, truth / scale)
-        return columns(batch['visible'][0], batch['thermal'][0], out.fused_rgb[0],
-                       predicted[:1], truth[:1])
+        return columns(
+            batch['visible'][0], batch['thermal'][0], out.fused_rgb[0], predicted[:1], truth[:1]
+        )

@@ -36,8 +36,10 @@ def parameter_groups(modules: list[nn.Module], weight_decay: float) -> list[dict
     A vector is a bias or a normalisation; pulling it to zero has no meaning.
     """
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-    return [{'params': [p for p in parameters if p.ndim >= 2], 'weight_decay': weight_decay},
-            {'params': [p for p in parameters if p.ndim < 2], 'weight_decay': 0.0}]
+    return [
+        {'params': [p for p in parameters if p.ndim >= 2], 'weight_decay': weight_decay},
+        {'params': [p for p in parameters if p.ndim < 2], 'weight_decay': 0.0},
+    ]
 
 
 class TrainingModule(pl.LightningModule):
@@ -54,8 +56,15 @@ class TrainingModule(pl.LightningModule):
 
     """
 
-    def __init__(self, network: MAFS, stage: Stage, config: StageConfig, classes: ClassTable,
-                 total_steps: int, metadata: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        network: MAFS,
+        stage: Stage,
+        config: StageConfig,
+        classes: ClassTable,
+        total_steps: int,
+        metadata: Mapping[str, Any],
+    ) -> None:
         super().__init__()
         self.network, self.stage = network, stage
         for module in stage.frozen(network):
@@ -79,9 +88,12 @@ class TrainingModule(pl.LightningModule):
         torch.manual_seed((trainer.seed * 1_000_003 + number) * 4096 + self.global_rank)
         batch = augment(batch, self.config.augment, self.classes.ignore_index)
         if trainer.channels_last:
-            batch = {key: value.contiguous(memory_format=torch.channels_last)
-                     if isinstance(value, Tensor) and value.ndim == 4 else value
-                     for key, value in batch.items()}
+            batch = {
+                key: value.contiguous(memory_format=torch.channels_last)
+                if isinstance(value, Tensor) and value.ndim == 4
+                else value
+                for key, value in batch.items()
+            }
         result = self.stage.training_step(self.network, batch, number // trainer.accumulate)
         if not bool(torch.isfinite(result.loss)):
             self._stop_on_non_finite(batch, result.logs, number)
@@ -89,8 +101,7 @@ class TrainingModule(pl.LightningModule):
         values = {'loss': result.loss.detach(), **result.logs, **numbers}
         for name, value in values.items():
             on_bar = name in _ON_BAR or name.startswith('weight_')
-            self.log(f'train/{name}', value, prog_bar=on_bar,
-                     batch_size=batch['visible'].shape[0])
+            self.log(f'train/{name}', value, prog_bar=on_bar, batch_size=batch['visible'].shape[0])
         return result.loss
 
     def _average(self, tasks: Mapping[str, Tensor | None]) -> dict[str, Tensor | None]:
@@ -104,19 +115,28 @@ class TrainingModule(pl.LightningModule):
             if value is not None:
                 table[0, column], table[1, column] = value, 1.0
         table = self.trainer.strategy.reduce(table, reduce_op='sum')
-        return {name: table[0, column] / table[1, column] if table[1, column] > 0 else None
-                for column, name in enumerate(names)}
+        return {
+            name: table[0, column] / table[1, column] if table[1, column] > 0 else None
+            for column, name in enumerate(names)
+        }
 
     def _stop_on_non_finite(self, batch: Batch, logs: Mapping[str, Tensor], number: int) -> None:
         path = Path(self.config.trainer.out) / f'nonfinite_step{number}_rank{self.global_rank}.pt'
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({'step': number, 'names': batch.get('names'),
-                    'batch': {k: v.cpu() for k, v in batch.items() if isinstance(v, Tensor)},
-                    'logs': {k: float(v) for k, v in logs.items()}}, path)
+        torch.save(
+            {
+                'step': number,
+                'names': batch.get('names'),
+                'batch': {k: v.cpu() for k, v in batch.items() if isinstance(v, Tensor)},
+                'logs': {k: float(v) for k, v in logs.items()},
+            },
+            path,
+        )
         bad = [name for name, value in logs.items() if not bool(torch.isfinite(value))]
         raise NonFiniteLossError(
             f'step {number}: the loss is not finite ({", ".join(bad) or "sum of finite terms"}); '
-            f'batch saved to {path}')
+            f'batch saved to {path}'
+        )
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
         """Average the weights after each optimiser step."""
@@ -137,8 +157,12 @@ class TrainingModule(pl.LightningModule):
         network = self.ema.module
         values = self.stage.validate(network, batch, batch_index)
         for name, value in values.items():
-            self.log(f'val/{name}', value, batch_size=batch['visible'].shape[0],
-                     prog_bar=f'val/{name}' == self.stage.monitor)
+            self.log(
+                f'val/{name}',
+                value,
+                batch_size=batch['visible'].shape[0],
+                prog_bar=f'val/{name}' == self.stage.monitor,
+            )
         if bool(batch['labelled'].any()):
             logits = self.stage.logits(network, batch)
             if logits is not None:
@@ -157,12 +181,19 @@ class TrainingModule(pl.LightningModule):
         options = self.config.optim
         optimizer = torch.optim.AdamW(
             parameter_groups([self.network, self.stage], options.weight_decay),
-            lr=options.lr, betas=(0.9, 0.99))
+            lr=options.lr,
+            betas=(0.9, 0.99),
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: cosine_with_warmup(step, self.total_steps,
-                                                       options.warmup_steps, options.min_lr))
-        return {'optimizer': optimizer,
-                'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
+            optimizer,
+            lambda step: cosine_with_warmup(
+                step, self.total_steps, options.warmup_steps, options.min_lr
+            ),
+        )
+        return {
+            'optimizer': optimizer,
+            'lr_scheduler': {'scheduler': schedule, 'interval': 'step'},
+        }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the description that makes the checkpoint convertible."""

@@ -32,8 +32,9 @@ class ReconstructionDecoder(nn.Module):
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(size, width, 1) for size in config.widths)
         self.mix = nn.Sequential(ConvNormAct(width, width), ConvNormAct(width, width))
-        self.head = nn.Sequential(CellConv(width, channels, config.stem_stride),
-                                  nn.PixelShuffle(config.stem_stride))
+        self.head = nn.Sequential(
+            CellConv(width, channels, config.stem_stride), nn.PixelShuffle(config.stem_stride)
+        )
 
     def forward(self, code: Sequence[Tensor]) -> Tensor:
         """Fused code, finest level first, to an image [B,channels,H,W] around mid grey."""
@@ -74,34 +75,53 @@ class MAEStage(Stage):
         network.encoder.compile()
         network.level_fusion.compile()
 
-    def reconstruct(self, network: MAFS, visible: Tensor, thermal: Tensor,
-                    visible_present: Tensor | None = None,
-                    thermal_present: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def reconstruct(
+        self,
+        network: MAFS,
+        visible: Tensor,
+        thermal: Tensor,
+        visible_present: Tensor | None = None,
+        thermal_present: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Reconstruct both images from (masked) inputs of any size."""
         height, width = visible.shape[-2:]
-        levels = network.encoder(pad_to_multiple(visible, self.stride),
-                                 pad_to_multiple(thermal, self.stride),
-                                 visible_present=visible_present,
-                                 thermal_present=thermal_present)
+        levels = network.encoder(
+            pad_to_multiple(visible, self.stride),
+            pad_to_multiple(thermal, self.stride),
+            visible_present=visible_present,
+            thermal_present=thermal_present,
+        )
         code = network.fuse(levels)
-        return (self.visible_decoder(code)[..., :height, :width].float(),
-                self.thermal_decoder(code)[..., :height, :width].float())
+        return (
+            self.visible_decoder(code)[..., :height, :width].float(),
+            self.thermal_decoder(code)[..., :height, :width].float(),
+        )
 
-    def _masked(self, batch: Batch,
-                generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
+    def _masked(
+        self, batch: Batch, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, ...]:
         visible, thermal = batch['visible'], batch['thermal']
         size = (visible.shape[-2], visible.shape[-1])
         masks = complementary_masks(visible.shape[0], size, self.mask, generator)
         visible_mask, thermal_mask = (mask.to(visible) for mask in masks)
-        return (apply_mask(visible, visible_mask, self.mask.noise_std, generator),
-                apply_mask(thermal, thermal_mask, self.mask.noise_std, generator),
-                visible_mask, thermal_mask)
+        return (
+            apply_mask(visible, visible_mask, self.mask.noise_std, generator),
+            apply_mask(thermal, thermal_mask, self.mask.noise_std, generator),
+            visible_mask,
+            thermal_mask,
+        )
 
-    def _loss(self, prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor,
-                                                                               dict[str, Tensor]]:
-        return reconstruction_loss(prediction, target, mask, intensity=self.options.intensity,
-                                   gradient=self.options.gradient,
-                                   visible_weight=self.options.visible_weight)
+    def _loss(
+        self, prediction: Tensor, target: Tensor, mask: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        return reconstruction_loss(
+            prediction,
+            target,
+            mask,
+            intensity=self.options.intensity,
+            gradient=self.options.gradient,
+            visible_weight=self.options.visible_weight,
+        )
 
     def training_step(self, network: MAFS, batch: Batch, step: int) -> StepResult:
         """Mask, reconstruct, compare with the originals."""
@@ -125,13 +145,22 @@ class MAEStage(Stage):
         outputs = self.reconstruct(network, visible, thermal)
         first, _ = self._loss(outputs[0], batch['visible'], visible_mask)
         second, _ = self._loss(outputs[1], batch['thermal'], thermal_mask)
-        return {'loss': first + second, 'psnr_visible': psnr(outputs[0], batch['visible']),
-                'psnr_thermal': psnr(outputs[1], batch['thermal'])}
+        return {
+            'loss': first + second,
+            'psnr_visible': psnr(outputs[0], batch['visible']),
+            'psnr_thermal': psnr(outputs[1], batch['thermal']),
+        }
 
     def panel(self, network: MAFS, batch: Batch) -> Tensor:
         """Masked, reconstructed and original image of both modalities."""
         generator = torch.Generator().manual_seed(0)
         visible, thermal, _, _ = self._masked(batch, generator)
         outputs = self.reconstruct(network, visible, thermal)
-        return columns(visible[0], outputs[0][0], batch['visible'][0],
-                       thermal[0], outputs[1][0], batch['thermal'][0])
+        return columns(
+            visible[0],
+            outputs[0][0],
+            batch['visible'][0],
+            thermal[0],
+            outputs[1][0],
+            batch['thermal'][0],
+        )

@@ -40,8 +40,13 @@ class MaskOptions:
             raise ValueError(f'noise_std: expected >= 0, got {self.noise_std}')
 
 
-def hidden_cells(cells: int, ratio: float, first: Tensor | None, complementary: float,
-                 generator: torch.Generator | None = None) -> Tensor:
+def hidden_cells(
+    cells: int,
+    ratio: float,
+    first: Tensor | None,
+    complementary: float,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     """
     Choose which cells of one image are hidden.
 
@@ -66,8 +71,12 @@ def hidden_cells(cells: int, ratio: float, first: Tensor | None, complementary: 
     return hidden
 
 
-def complementary_masks(batch: int, size: tuple[int, int], options: MaskOptions,
-                        generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+def complementary_masks(
+    batch: int,
+    size: tuple[int, int],
+    options: MaskOptions,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
     """
     Draw a mask per modality and image; what one modality lacks the other shows.
 
@@ -91,24 +100,29 @@ def complementary_masks(batch: int, size: tuple[int, int], options: MaskOptions,
     height, width = size
     rows, columns = -(-height // patch), -(-width // patch)
     if rows * columns < 2:
-        raise ValueError(f'patch_px: expected at least two cells in {height} x {width} pixels, '
-                         f'got side {patch}')
+        raise ValueError(
+            f'patch_px: expected at least two cells in {height} x {width} pixels, got side {patch}'
+        )
     masks: tuple[list[Tensor], list[Tensor]] = ([], [])
     for index in range(batch):
         ratios = torch.empty(2).uniform_(*options.ratio, generator=generator).tolist()
         first = hidden_cells(rows * columns, ratios[0], None, 0.0, generator)
         second = hidden_cells(rows * columns, ratios[1], first, options.complementary, generator)
         # alternate which modality is drawn first, so that neither is favoured
-        for target, cells in zip(masks if index % 2 else masks[::-1], (first, second),
-                                 strict=True):
+        for target, cells in zip(
+            masks if index % 2 else masks[::-1], (first, second), strict=True
+        ):
             target.append(cells.view(1, rows, columns).float())
-    visible, thermal = (F.interpolate(torch.stack(part), scale_factor=patch, mode='nearest')
-                        [..., :height, :width] for part in masks)
+    visible, thermal = (
+        F.interpolate(torch.stack(part), scale_factor=patch, mode='nearest')[..., :height, :width]
+        for part in masks
+    )
     return visible, thermal
 
 
-def apply_mask(image: Tensor, mask: Tensor, noise_std: float,
-               generator: torch.Generator | None = None) -> Tensor:
+def apply_mask(
+    image: Tensor, mask: Tensor, noise_std: float, generator: torch.Generator | None = None
+) -> Tensor:
     """
     Replace the hidden pixels by noise around mid grey, clipped to 0..1.
 

@@ -146,8 +146,10 @@ class DropoutOptions:
 
     def __post_init__(self) -> None:
         if min(self.visible, self.thermal) < 0 or self.visible + self.thermal > 1:
-            raise ValueError('modality dropout: expected visible, thermal >= 0 and a sum <= 1, '
-                             f'got {self.visible} and {self.thermal}')
+            raise ValueError(
+                'modality dropout: expected visible, thermal >= 0 and a sum <= 1, '
+                f'got {self.visible} and {self.thermal}'
+            )
 
 
 @dataclass
@@ -372,11 +374,13 @@ class SSVIFConfig:
     fusion: FusionOptions = field(default_factory=FusionOptions)
     segmentation: SegmentationOptions = field(default_factory=SegmentationOptions)
     segmenter: SegmenterOptions = field(default_factory=SegmenterOptions)
-    weighting: WeightingOptions = field(
-        default_factory=lambda: WeightingOptions(kind='fixed'))
+    weighting: WeightingOptions = field(default_factory=lambda: WeightingOptions(kind='fixed'))
     ssvif: SSVIFOptions = field(default_factory=SSVIFOptions)
 
 
 StageConfig = MAEConfig | JointConfig | SSVIFConfig
 CONFIGS: dict[str, type[StageConfig]] = {
-    'mae': MAEConfig, 'joint': JointConfig, 'ssvif': SSVIFConfig}
+    'mae': MAEConfig,
+    'joint': JointConfig,
+    'ssvif': SSVIFConfig,
+}

@@ -37,8 +37,9 @@ def sigmoid_ramp(step: int, length: int) -> float:
     return math.exp(-5 * (1 - x) ** 2)
 
 
-def dynamic_weight(step: int, length: int, fusion: float, consistency: float, ratio: float,
-                   maximum: float) -> float:
+def dynamic_weight(
+    step: int, length: int, fusion: float, consistency: float, ratio: float, maximum: float
+) -> float:
     r"""
     Weight of the self-supervised task, :math:`\lambda = r(t) \min(\lambda_{max}, \rho L_f / L_c)`.
 

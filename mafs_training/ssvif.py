@@ -59,8 +59,12 @@ class FeatureTap:
 
 def embedding_head(channels: int, embedding: int) -> nn.Sequential:
     """Two 1x1 layers from features to embeddings."""
-    return nn.Sequential(nn.Conv2d(channels, embedding, 1, bias=False),
-                         nn.BatchNorm2d(embedding), nn.ReLU(), nn.Conv2d(embedding, embedding, 1))
+    return nn.Sequential(
+        nn.Conv2d(channels, embedding, 1, bias=False),
+        nn.BatchNorm2d(embedding),
+        nn.ReLU(),
+        nn.Conv2d(embedding, embedding, 1),
+    )
 
 
 class SSVIFStage(Stage):
@@ -89,16 +93,23 @@ class SSVIFStage(Stage):
     class_weights: Tensor | None
     smoothed: Tensor
 
-    def __init__(self, config: SSVIFConfig, architecture: MAFSConfig,
-                 class_weights: Tensor | None = None, ignore_index: int = 255) -> None:
+    def __init__(
+        self,
+        config: SSVIFConfig,
+        architecture: MAFSConfig,
+        class_weights: Tensor | None = None,
+        ignore_index: int = 255,
+    ) -> None:
         super().__init__()
         options = config.ssvif
         check_segmentation_options(config.segmentation)
         if options.mode not in MODES:
             raise ConfigError(f'ssvif.mode: expected one of {MODES}, got {options.mode!r}')
         if options.mode == 'prototypes' and config.segmenter.kind != 'fresh':
-            raise ConfigError('ssvif.mode prototypes: expected segmenter.kind fresh, '
-                              f'got {config.segmenter.kind!r}; a loaded one has classes')
+            raise ConfigError(
+                'ssvif.mode prototypes: expected segmenter.kind fresh, '
+                f'got {config.segmenter.kind!r}; a loaded one has classes'
+            )
         self.config, self.ignore_index = config, ignore_index
         self.prototypical = options.mode == 'prototypes'
         self.monitor = 'val/fusion' if self.prototypical else 'val/miou'
@@ -119,8 +130,11 @@ class SSVIFStage(Stage):
     def frozen(self, network: MAFS) -> list[nn.Module]:
         """Class heads, if there are no classes."""
         decoder = network.segmentation_decoder
-        return [decoder.classify, decoder.stage_heads, decoder.binary_head,
-                decoder.boundary_head] if self.prototypical else []
+        return (
+            [decoder.classify, decoder.stage_heads, decoder.binary_head, decoder.boundary_head]
+            if self.prototypical
+            else []
+        )
 
     def compile(self, network: MAFS) -> None:  # type: ignore[override]
         """Compile the network, unless its features are tapped."""
@@ -141,12 +155,18 @@ class SSVIFStage(Stage):
         labels = batch['label']
         present = draw_presence(labels.shape[0], self.config.dropout, labels.device)
         tap = self._tapped(network) if self.prototypical else None
-        out = network(batch['visible'], batch['thermal'], full_logits=False,
-                      visible_present=present[0], thermal_present=present[1])
+        out = network(
+            batch['visible'],
+            batch['thermal'],
+            full_logits=False,
+            visible_present=present[0],
+            thermal_present=present[1],
+        )
         pixel = self.segmenter(out.fused_rgb.float())
         losses: dict[str, Tensor | None] = {'segmentation': None, 'pixel': None}
         losses['fusion'], logs = fusion_terms(
-            out.fused_luminance, fusion_sources(batch, *present), self.config.fusion)
+            out.fused_luminance, fusion_sources(batch, *present), self.config.fusion
+        )
         if self.prototypical:
             assert tap is not None
             extra, cross, terms = self._prototype_terms(network, batch, tap, pixel)
@@ -165,40 +185,54 @@ class SSVIFStage(Stage):
         logs |= {name: loss for name, loss in tasks.items() if loss is not None}
         return StepResult(total, logs, tasks)
 
-    def _supervised(self, out: MAFSOutput, pixel: SegmenterOutput,
-                    labels: Tensor) -> dict[str, Tensor | None]:
+    def _supervised(
+        self, out: MAFSOutput, pixel: SegmenterOutput, labels: Tensor
+    ) -> dict[str, Tensor | None]:
         """Labelled pixels of a mixed run teach both branches."""
         if not bool((labels != self.ignore_index).any()):
             return {}
         assert out.aux is not None
         losses: dict[str, Tensor | None] = {}
         losses['segmentation'], _ = segmentation_loss(
-            out.logits, out.aux, labels, self.config.segmentation, self.class_weights,
-            self.ignore_index)
+            out.logits,
+            out.aux,
+            labels,
+            self.config.segmentation,
+            self.class_weights,
+            self.ignore_index,
+        )
         if not self.pretrained or self.config.segmenter.trainable:
-            losses['pixel'], _ = class_loss(pixel.logits, labels, self.config.segmentation,
-                                            self.class_weights, self.ignore_index)
+            losses['pixel'], _ = class_loss(
+                pixel.logits,
+                labels,
+                self.config.segmentation,
+                self.class_weights,
+                self.ignore_index,
+            )
         return losses
 
-    def _class_terms(self, out: MAFSOutput, pixel: SegmenterOutput,
-                     step: int) -> tuple[Tensor | None, Tensor, dict[str, Tensor]]:
+    def _class_terms(
+        self, out: MAFSOutput, pixel: SegmenterOutput, step: int
+    ) -> tuple[Tensor | None, Tensor, dict[str, Tensor]]:
         """Distillation of stage 1, cross consistency, and their agreement."""
         options = self.config.ssvif
         size = (out.logits.shape[-2], out.logits.shape[-1])
         feature, other = out.logits, resize_logits(pixel.logits, size)
-        to_feature = consistency_loss(feature, other, options.temperature,
-                                      confidence_weight(other, options.confidence))
-        to_pixel = consistency_loss(other, feature, options.temperature,
-                                    confidence_weight(feature, options.confidence))
+        to_feature = consistency_loss(
+            feature, other, options.temperature, confidence_weight(other, options.confidence)
+        )
+        to_pixel = consistency_loss(
+            other, feature, options.temperature, confidence_weight(feature, options.confidence)
+        )
         distil = None
         if self.pretrained and step < options.stage1_steps and options.distil > 0:
             distil = options.distil * to_feature
         agreement = (feature.argmax(1) == other.argmax(1)).float().mean().detach()
         return distil, (to_feature + to_pixel) / 2, {'agreement': agreement}
 
-    def _prototype_terms(self, network: MAFS, batch: Batch, tap: FeatureTap,
-                         pixel: SegmenterOutput) -> tuple[Tensor | None, Tensor,
-                                                          dict[str, Tensor]]:
+    def _prototype_terms(
+        self, network: MAFS, batch: Batch, tap: FeatureTap, pixel: SegmenterOutput
+    ) -> tuple[Tensor | None, Tensor, dict[str, Tensor]]:
         """Two-view loss of each branch, cross consistency, and signs of collapse."""
         options = self.config.ssvif
         assert pixel.features is not None
@@ -207,28 +241,46 @@ class SSVIFStage(Stage):
         temperature = self.prototypes.temperature
         feature_targets = balanced_targets(feature, options.epsilon)
         other_targets = balanced_targets(other, options.epsilon)
-        cross = (swapped_prediction_loss(feature / temperature, other_targets,
-                                         _certainty(other_targets, options.confidence))
-                 + swapped_prediction_loss(other / temperature, feature_targets,
-                                           _certainty(feature_targets, options.confidence))) / 2
+        cross = (
+            swapped_prediction_loss(
+                feature / temperature, other_targets, _certainty(other_targets, options.confidence)
+            )
+            + swapped_prediction_loss(
+                other / temperature,
+                feature_targets,
+                _certainty(feature_targets, options.confidence),
+            )
+        ) / 2
         representation = None
         if options.representation > 0:
-            visible, thermal = photometric_view(batch['visible_target'], batch['thermal_target'],
-                                                self.config.augment)
+            visible, thermal = photometric_view(
+                batch['visible_target'], batch['thermal_target'], self.config.augment
+            )
             again = network(visible, thermal, full_logits=False)
             second = self.prototypes.cosine(self.feature_head(tap.take()).float())
             rgb = self.segmenter(again.fused_rgb.float()).features
             second_other = self.prototypes.cosine(self.pixel_head(rgb).float())
-            representation = options.representation * sum(
-                swapped_prediction_loss(b / temperature, a_targets)
-                + swapped_prediction_loss(a / temperature, balanced_targets(b, options.epsilon))
-                for a, a_targets, b in ((feature, feature_targets, second),
-                                        (other, other_targets, second_other))) / 4
+            representation = (
+                options.representation
+                * sum(
+                    swapped_prediction_loss(b / temperature, a_targets)
+                    + swapped_prediction_loss(
+                        a / temperature, balanced_targets(b, options.epsilon)
+                    )
+                    for a, a_targets, b in (
+                        (feature, feature_targets, second),
+                        (other, other_targets, second_other),
+                    )
+                )
+                / 4
+            )
         else:
             tap.value = None
-        logs = {'agreement': (feature.argmax(1) == other.argmax(1)).float().mean().detach(),
-                'usage_feature': prototype_usage(feature / temperature),
-                'usage_pixel': prototype_usage(other / temperature)}
+        logs = {
+            'agreement': (feature.argmax(1) == other.argmax(1)).float().mean().detach(),
+            'usage_feature': prototype_usage(feature / temperature),
+            'usage_pixel': prototype_usage(other / temperature),
+        }
         if representation is not None:
             logs['representation'] = representation.detach()
         return representation, cross, logs
@@ -242,8 +294,14 @@ class SSVIFStage(Stage):
         if step < options.stage1_steps:
             return 0.0
         fusion, consistency = self.smoothed.tolist()
-        return dynamic_weight(step - options.stage1_steps, options.ramp_steps, fusion,
-                              consistency, options.ratio, options.maximum)
+        return dynamic_weight(
+            step - options.stage1_steps,
+            options.ramp_steps,
+            fusion,
+            consistency,
+            options.ratio,
+            options.maximum,
+        )
 
     def after_step(self, tasks: Mapping[str, Tensor | None]) -> dict[str, float]:
         """Move the weights of the tasks."""
@@ -273,8 +331,13 @@ class SSVIFStage(Stage):
         size = (out.logits.shape[-2], out.logits.shape[-1])
         pixel = resize_logits(self.segmenter(out.fused_rgb).logits, size)
         scale = max(1, out.logits.shape[1] - 1)
-        return columns(batch['visible'][0], batch['thermal'][0], out.fused_rgb[0],
-                       out.logits.argmax(1)[:1] / scale, pixel.argmax(1)[:1] / scale)
+        return columns(
+            batch['visible'][0],
+            batch['thermal'][0],
+            out.fused_rgb[0],
+            out.logits.argmax(1)[:1] / scale,
+            pixel.argmax(1)[:1] / scale,
+        )
 
 
 def _certainty(targets: Tensor, threshold: float) -> Tensor:

@@ -73,8 +73,9 @@ class Stage(nn.Module):
         raise NotImplementedError
 
 
-def draw_presence(batch: int, options: DropoutOptions, device: torch.device) -> tuple[Tensor,
-                                                                                      Tensor]:
+def draw_presence(
+    batch: int, options: DropoutOptions, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """
     Draw which samples lack a modality.
 
@@ -93,8 +94,9 @@ def draw_presence(batch: int, options: DropoutOptions, device: torch.device) -> 
     return visible.to(device), thermal.to(device)
 
 
-def fusion_sources(batch: Batch, visible_present: Tensor | None = None,
-                   thermal_present: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def fusion_sources(
+    batch: Batch, visible_present: Tensor | None = None, thermal_present: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """
     Return the sources that the fused luminance is compared with.
 
@@ -120,17 +122,26 @@ def fusion_sources(batch: Batch, visible_present: Tensor | None = None,
     return first, second
 
 
-def fusion_terms(fused: Tensor, sources: tuple[Tensor, Tensor],
-                 options: FusionOptions) -> tuple[Tensor, dict[str, Tensor]]:
+def fusion_terms(
+    fused: Tensor, sources: tuple[Tensor, Tensor], options: FusionOptions
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Fusion loss in single precision, whatever the precision of the network."""
-    return fusion_loss(fused.float(), sources[0].float(), sources[1].float(),
-                       intensity=options.intensity, gradient=options.gradient,
-                       structure=options.structure, signed=options.signed,
-                       information=options.information, edges=options.edges,
-                       complement=options.complement)
+    return fusion_loss(
+        fused.float(),
+        sources[0].float(),
+        sources[1].float(),
+        intensity=options.intensity,
+        gradient=options.gradient,
+        structure=options.structure,
+        signed=options.signed,
+        information=options.information,
+        edges=options.edges,
+        complement=options.complement,
+    )
 
 
 def columns(*images: Tensor) -> Tensor:
     """Join images [C,H,W], C 1 or 3, side by side to [3,H,sum of W]."""
-    return torch.cat([image.detach().float().clamp(0, 1).expand(3, -1, -1).cpu()
-                      for image in images], dim=2)
+    return torch.cat(
+        [image.detach().float().clamp(0, 1).expand(3, -1, -1).cpu() for image in images], dim=2
+    )

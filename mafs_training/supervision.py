@@ -23,11 +23,12 @@ CLASS_WEIGHTINGS = ('none', 'enet')
 def check_segmentation_options(options: SegmentationOptions) -> None:
     """Raise ValueError for an unknown choice."""
     if options.region not in REGIONS:
-        raise ValueError(f'segmentation.region: expected one of {REGIONS}, '
-                         f'got {options.region!r}')
+        raise ValueError(f'segmentation.region: expected one of {REGIONS}, got {options.region!r}')
     if options.class_weighting not in CLASS_WEIGHTINGS:
-        raise ValueError(f'segmentation.class_weighting: expected one of {CLASS_WEIGHTINGS}, '
-                         f'got {options.class_weighting!r}')
+        raise ValueError(
+            f'segmentation.class_weighting: expected one of {CLASS_WEIGHTINGS}, '
+            f'got {options.class_weighting!r}'
+        )
 
 
 def enet_weights(counts: NDArray[np.int64], bound: float = 1.1) -> Tensor:
@@ -46,13 +47,20 @@ def enet_weights(counts: NDArray[np.int64], bound: float = 1.1) -> Tensor:
     """
     share = counts / max(1, counts.sum())
     weights = 1 / np.log(bound + share)
-    return torch.from_numpy((weights / max(1e-12, float((weights * share).sum()))
-                             ).astype(np.float32)) if counts.sum() else torch.ones(len(counts))
+    return (
+        torch.from_numpy((weights / max(1e-12, float((weights * share).sum()))).astype(np.float32))
+        if counts.sum()
+        else torch.ones(len(counts))
+    )
 
 
-def class_loss(logits: Tensor, labels: Tensor, options: SegmentationOptions,
-               class_weights: Tensor | None, ignore_index: int) -> tuple[Tensor,
-                                                                         dict[str, Tensor]]:
+def class_loss(
+    logits: Tensor,
+    labels: Tensor,
+    options: SegmentationOptions,
+    class_weights: Tensor | None,
+    ignore_index: int,
+) -> tuple[Tensor, dict[str, Tensor]]:
     """
     Hard-pixel cross-entropy and region loss at the resolution of the logits.
 
@@ -69,8 +77,9 @@ def class_loss(logits: Tensor, labels: Tensor, options: SegmentationOptions,
     """
     logits = logits.float()
     small = resize_labels(labels, (logits.shape[-2], logits.shape[-1]))
-    ohem = ohem_cross_entropy(logits, small, options.ohem_threshold, options.ohem_min_kept,
-                              ignore_index, class_weights)
+    ohem = ohem_cross_entropy(
+        logits, small, options.ohem_threshold, options.ohem_min_kept, ignore_index, class_weights
+    )
     terms = {'ohem': ohem.detach()}
     total = ohem
     if options.region != 'none' and options.region_weight > 0:
@@ -81,9 +90,14 @@ def class_loss(logits: Tensor, labels: Tensor, options: SegmentationOptions,
     return total, terms
 
 
-def segmentation_loss(logits: Tensor, aux: AuxOutputs, labels: Tensor,
-                      options: SegmentationOptions, class_weights: Tensor | None,
-                      ignore_index: int) -> tuple[Tensor, dict[str, Tensor]]:
+def segmentation_loss(
+    logits: Tensor,
+    aux: AuxOutputs,
+    labels: Tensor,
+    options: SegmentationOptions,
+    class_weights: Tensor | None,
+    ignore_index: int,
+) -> tuple[Tensor, dict[str, Tensor]]:
     """
     Complete supervised loss of the network, with deep supervision.
 
@@ -101,7 +115,13 @@ def segmentation_loss(logits: Tensor, aux: AuxOutputs, labels: Tensor,
     """
     total, terms = class_loss(logits, labels, options, class_weights, ignore_index)
     deep, deep_terms = deep_supervision_loss(
-        aux.stage_logits, aux.binary_logits, aux.boundary_logits, labels,
-        ignore_index=ignore_index, stage=options.stage, binary=options.binary,
-        boundary=options.boundary)
+        aux.stage_logits,
+        aux.binary_logits,
+        aux.boundary_logits,
+        labels,
+        ignore_index=ignore_index,
+        stage=options.stage,
+        binary=options.binary,
+        boundary=options.boundary,
+    )
     return total + deep, {**terms, **deep_terms}

@@ -56,7 +56,8 @@ class FusedImageSegmenter(nn.Module):
         self.stem = Stem(3, width, 4)
         self.stages = nn.ModuleList(
             nn.Sequential(ConvNormAct(fine, coarse, stride=2), ResidualBlock(coarse))
-            for fine, coarse in pairwise(widths))
+            for fine, coarse in pairwise(widths)
+        )
         self.channels = 2 * width
         self.pixel_decoder = PixelDecoder(widths, self.channels)
         self.mix = ConvNormAct(self.channels, self.channels)
@@ -70,8 +71,10 @@ class FusedImageSegmenter(nn.Module):
             levels.append(stage(levels[-1]))
         features = self.mix(self.pixel_decoder(levels)[0])
         logits = self.classify(features)
-        return SegmenterOutput(logits[..., :-(-height // 2), :-(-width // 2)],
-                               features[..., :-(-height // 4), :-(-width // 4)])
+        return SegmenterOutput(
+            logits[..., : -(-height // 2), : -(-width // 2)],
+            features[..., : -(-height // 4), : -(-width // 4)],
+        )
 
 
 class MafsSegmenter(nn.Module):
@@ -102,14 +105,21 @@ class TorchSegmenter(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, class_map: list[int], num_classes: int,
-                 mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        class_map: list[int],
+        num_classes: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+    ) -> None:
         super().__init__()
         self.network, self.num_classes = network, num_classes
         self.class_map = list(class_map)
         if any(not -1 <= value < num_classes for value in self.class_map):
-            raise ConfigError(f'segmenter.class_map: expected ids -1..{num_classes - 1}, '
-                              f'got {self.class_map}')
+            raise ConfigError(
+                f'segmenter.class_map: expected ids -1..{num_classes - 1}, got {self.class_map}'
+            )
         self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
@@ -121,17 +131,23 @@ class TorchSegmenter(nn.Module):
         logits = getattr(result, 'logits', result)
         if not self.class_map:
             if logits.shape[1] != self.num_classes:
-                raise ConfigError(f'segmenter: the network gives {logits.shape[1]} classes, '
-                                  f'expected {self.num_classes} or a class_map')
+                raise ConfigError(
+                    f'segmenter: the network gives {logits.shape[1]} classes, '
+                    f'expected {self.num_classes} or a class_map'
+                )
             return SegmenterOutput(logits, None)
         if len(self.class_map) != logits.shape[1]:
-            raise ConfigError(f'segmenter.class_map: {len(self.class_map)} ids for '
-                              f'{logits.shape[1]} channels')
+            raise ConfigError(
+                f'segmenter.class_map: {len(self.class_map)} ids for {logits.shape[1]} channels'
+            )
         joined = []
         for target in range(self.num_classes):
             channels = [i for i, value in enumerate(self.class_map) if value == target]
-            joined.append(logits[:, channels].logsumexp(1) if channels
-                          else torch.full_like(logits[:, 0], -30.0))
+            joined.append(
+                logits[:, channels].logsumexp(1)
+                if channels
+                else torch.full_like(logits[:, 0], -30.0)
+            )
         return SegmenterOutput(torch.stack(joined, 1), None)
 
 
@@ -182,23 +198,26 @@ def _load_mafs(options: SegmenterOptions, num_classes: int) -> nn.Module:
         raise ConfigError('segmenter.weights: expected a .safetensors file for kind mafs')
     network, _ = load_model(options.weights, 'cpu')
     if network.config.num_classes != num_classes:
-        raise ConfigError(f'segmenter.weights: {options.weights} has '
-                          f'{network.config.num_classes} classes, expected {num_classes}')
+        raise ConfigError(
+            f'segmenter.weights: {options.weights} has '
+            f'{network.config.num_classes} classes, expected {num_classes}'
+        )
     return MafsSegmenter(network)
 
 
 def _load_torch(options: SegmenterOptions, num_classes: int) -> nn.Module:
     module_name, _, attribute = options.factory.partition(':')
     if not module_name or not attribute:
-        raise ConfigError('segmenter.factory: expected module:callable, '
-                          f'got {options.factory!r}')
+        raise ConfigError(f'segmenter.factory: expected module:callable, got {options.factory!r}')
     try:
         network = getattr(importlib.import_module(module_name), attribute)()
     except (ImportError, AttributeError, TypeError) as error:
         raise ConfigError(f'segmenter.factory {options.factory!r}: {error}') from None
     if not isinstance(network, nn.Module):
-        raise ConfigError(f'segmenter.factory {options.factory!r}: gives '
-                          f'{type(network).__name__}, expected a torch module')
+        raise ConfigError(
+            f'segmenter.factory {options.factory!r}: gives '
+            f'{type(network).__name__}, expected a torch module'
+        )
     if options.weights:
         network.load_state_dict(_read_state(Path(options.weights)))
     return TorchSegmenter(network, options.class_map, num_classes, options.mean, options.std)
@@ -213,8 +232,9 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # noqa: BLE001 - the readers raise a dozen unrelated kinds
-        raise CheckpointError(f'{path}: no readable state_dict: '
-                              f'{str(error).splitlines()[0]}') from None
+        raise CheckpointError(
+            f'{path}: no readable state_dict: {str(error).splitlines()[0]}'
+        ) from None
     return state.get('state_dict', state)
 
 
@@ -232,5 +252,13 @@ def gradient_share(image: Tensor, share: float) -> Tensor:
     return image.detach() + share * (image - image.detach())
 
 
-__all__ = ['create_segmenter', 'FrozenSegmenter', 'FusedImageSegmenter', 'gradient_share',
-           'MafsSegmenter', 'resize_logits', 'SegmenterOutput', 'TorchSegmenter']
+__all__ = [
+    'create_segmenter',
+    'FrozenSegmenter',
+    'FusedImageSegmenter',
+    'gradient_share',
+    'MafsSegmenter',
+    'resize_logits',
+    'SegmenterOutput',
+    'TorchSegmenter',
+]

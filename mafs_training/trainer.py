@@ -65,28 +65,34 @@ def apply_dry_run(config: StageConfig) -> None:
 def check_config(config: StageConfig) -> None:
     """Raise ConfigError for values that do not fit together."""
     trainer, data = config.trainer, config.data
-    for name, value, low in (('trainer.steps', trainer.steps, 1),
-                             ('trainer.steps_per_epoch', trainer.steps_per_epoch, 1),
-                             ('trainer.accumulate', trainer.accumulate, 1),
-                             ('trainer.devices', trainer.devices, 1),
-                             ('trainer.stop_epochs', trainer.stop_epochs, 0),
-                             ('trainer.panels_every', trainer.panels_every, 0),
-                             ('trainer.threads', trainer.threads, 0),
-                             ('data.batch', data.batch, 1), ('data.workers', data.workers, 0)):
+    for name, value, low in (
+        ('trainer.steps', trainer.steps, 1),
+        ('trainer.steps_per_epoch', trainer.steps_per_epoch, 1),
+        ('trainer.accumulate', trainer.accumulate, 1),
+        ('trainer.devices', trainer.devices, 1),
+        ('trainer.stop_epochs', trainer.stop_epochs, 0),
+        ('trainer.panels_every', trainer.panels_every, 0),
+        ('trainer.threads', trainer.threads, 0),
+        ('data.batch', data.batch, 1),
+        ('data.workers', data.workers, 0),
+    ):
         if value < low:
             raise ConfigError(f'{name} is {value}, expected at least {low}')
     if trainer.precision not in _PRECISIONS:
-        raise ConfigError(f'trainer.precision is {trainer.precision!r}, expected one of '
-                          f'{", ".join(_PRECISIONS)}')
+        raise ConfigError(
+            f'trainer.precision is {trainer.precision!r}, expected one of {", ".join(_PRECISIONS)}'
+        )
     if data.crop < 32 or data.crop % 32:
         raise ConfigError(f'data.crop is {data.crop}, expected a multiple of 32')
     if not data.train:
-        raise ConfigError('data.train is empty, expected a source such as msrs:/data/MSRS '
-                          '(or use --dry-run)')
+        raise ConfigError(
+            'data.train is empty, expected a source such as msrs:/data/MSRS (or use --dry-run)'
+        )
 
 
-def create_stage(config: StageConfig, network: MAFS, classes: ClassTable,
-                 class_weights: Tensor | None) -> Stage:
+def create_stage(
+    config: StageConfig, network: MAFS, classes: ClassTable, class_weights: Tensor | None
+) -> Stage:
     """Build the stage that belongs to a configuration."""
     if isinstance(config, MAEConfig):
         from mafs_training.mae import MAEStage
@@ -110,8 +116,11 @@ def create_network(config: StageConfig, num_classes: int) -> MAFS:
     network = MAFS(create_config(config.model.variant, num_classes, **config.model.overrides))
     if config.model.init:
         skipped = load_initial(network, Path(config.model.init))
-        _log.info('%s: loaded%s', config.model.init,
-                  f', except {len(skipped)} tensors of another shape' if skipped else '')
+        _log.info(
+            '%s: loaded%s',
+            config.model.init,
+            f', except {len(skipped)} tensors of another shape' if skipped else '',
+        )
     return network
 
 
@@ -120,18 +129,23 @@ def load_data(config: StageConfig, classes: ClassTable) -> tuple[PairStore, Pair
     from mafs_training.datasets.store import load_sources, PairStore
 
     shared = {text.partition('?')[0] for text in config.data.train} & {
-        text.partition('?')[0] for text in config.data.val}
+        text.partition('?')[0] for text in config.data.val
+    }
     for text in shared:
-        splits = [{_split(t) for t in part if t.partition('?')[0] == text}
-                  for part in (config.data.train, config.data.val)]
+        splits = [
+            {_split(t) for t in part if t.partition('?')[0] == text}
+            for part in (config.data.train, config.data.val)
+        ]
         if not text.startswith('synthetic:') and splits[0] & splits[1]:
             raise DatasetError(f'{text} is both in data.train and data.val')
-    train = load_sources(config.data.train, len(classes), classes.ignore_index,
-                         config.data.threads)
+    train = load_sources(
+        config.data.train, len(classes), classes.ignore_index, config.data.threads
+    )
     if not config.data.val:
         return train, PairStore()
-    return train, load_sources(config.data.val, len(classes), classes.ignore_index,
-                               config.data.threads)
+    return train, load_sources(
+        config.data.val, len(classes), classes.ignore_index, config.data.threads
+    )
 
 
 def _split(text: str) -> str:
@@ -190,18 +204,27 @@ def run(config: StageConfig, command: str | None = None) -> RunResult:
     per_epoch = min(options.steps_per_epoch, options.steps)
     epochs = -(-options.steps // per_epoch)
     metadata = build_metadata(
-        network.config.to_dict(), classes, data=train.description, command=command,
-        extra={'stage': stage.name, 'options': json.loads(json.dumps(
-            dataclasses.asdict(config)))})
+        network.config.to_dict(),
+        classes,
+        data=train.description,
+        command=command,
+        extra={'stage': stage.name, 'options': json.loads(json.dumps(dataclasses.asdict(config)))},
+    )
     module = TrainingModule(network, stage, config, classes, epochs * per_epoch, metadata)
     if options.compile:
         stage.compile(network)
-    data = PairDataModule(config.data, train, val, per_epoch * options.accumulate, options.seed,
-                          classes.ignore_index)
-    trainer = create_trainer(config, stage, epochs, val if len(val) else train,
-                             classes.ignore_index, bool(len(val)))
-    trainer.fit(module, data, ckpt_path=None if resume is None else str(resume),
-                weights_only=None if resume is None else True)
+    data = PairDataModule(
+        config.data, train, val, per_epoch * options.accumulate, options.seed, classes.ignore_index
+    )
+    trainer = create_trainer(
+        config, stage, epochs, val if len(val) else train, classes.ignore_index, bool(len(val))
+    )
+    trainer.fit(
+        module,
+        data,
+        ckpt_path=None if resume is None else str(resume),
+        weights_only=None if resume is None else True,
+    )
     return finish(trainer, module, out, epochs)
 
 
@@ -221,21 +244,31 @@ def prepare_folder(out: Path, config: StageConfig, resume: Path | None) -> None:
     """Create the folder of the run and write its options; never into the run of another."""
     import yaml
 
-    if resume is None and (out / 'checkpoints' / 'last.ckpt').exists() \
-            and not config.trainer.dry_run:
-        raise ConfigError(f'trainer.out: {out} holds a run already; choose another folder, or '
-                          '--trainer.resume auto')
+    if (
+        resume is None
+        and (out / 'checkpoints' / 'last.ckpt').exists()
+        and not config.trainer.dry_run
+    ):
+        raise ConfigError(
+            f'trainer.out: {out} holds a run already; choose another folder, or '
+            '--trainer.resume auto'
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
         values = json.loads(json.dumps(dataclasses.asdict(config)))
-        (out / 'config.yaml').write_text(yaml.safe_dump(values, sort_keys=False),
-                                         encoding='utf-8')
+        (out / 'config.yaml').write_text(yaml.safe_dump(values, sort_keys=False), encoding='utf-8')
     except OSError as error:
         raise ConfigError(f'trainer.out: {out}: {error.strerror or error}') from None
 
 
-def create_trainer(config: StageConfig, stage: Stage, epochs: int, samples: PairStore,
-                   ignore_index: int, validates: bool) -> pl.Trainer:
+def create_trainer(
+    config: StageConfig,
+    stage: Stage,
+    epochs: int,
+    samples: PairStore,
+    ignore_index: int,
+    validates: bool,
+) -> pl.Trainer:
     """Build the Lightning trainer with its loggers and callbacks."""
     from lightning.pytorch import Trainer
     from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
@@ -253,13 +286,24 @@ def create_trainer(config: StageConfig, stage: Stage, epochs: int, samples: Pair
     callbacks: list[Callback] = [
         LearningRateMonitor('step'),
         # written when the epoch is complete: a resumed run starts with the next one
-        ModelCheckpoint(out / 'checkpoints', 'best', monitor=monitor if validates else None,
-                        mode=mode, save_top_k=1 if validates else 0, save_last=True,
-                        save_on_train_epoch_end=True, enable_version_counter=False,
-                        auto_insert_metric_name=False)]
+        ModelCheckpoint(
+            out / 'checkpoints',
+            'best',
+            monitor=monitor if validates else None,
+            mode=mode,
+            save_top_k=1 if validates else 0,
+            save_last=True,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+            auto_insert_metric_name=False,
+        ),
+    ]
     if options.panels_every:
-        callbacks.append(PanelCallback(out / 'panels', samples, options.panels_every,
-                                       options.panels, ignore_index))
+        callbacks.append(
+            PanelCallback(
+                out / 'panels', samples, options.panels_every, options.panels, ignore_index
+            )
+        )
     bar = options.progress and sys.stderr.isatty()
     callbacks.append(ShortProgressBar(options.log_every) if bar else EpochLines())
     if options.stop_epochs:
@@ -269,14 +313,23 @@ def create_trainer(config: StageConfig, stage: Stage, epochs: int, samples: Pair
     loggers: list[Logger] = [CSVLogger(out, name='', version=f'csv_{parts}' if parts else 'csv')]
     loggers += _tensorboard(out)
     return Trainer(
-        accelerator=options.accelerator, devices=options.devices,
+        accelerator=options.accelerator,
+        devices=options.devices,
         strategy='ddp_find_unused_parameters_true' if options.devices > 1 else 'auto',
-        precision=_PRECISIONS[options.precision], logger=loggers, callbacks=callbacks,
-        max_epochs=epochs, accumulate_grad_batches=options.accumulate,
+        precision=_PRECISIONS[options.precision],
+        logger=loggers,
+        callbacks=callbacks,
+        max_epochs=epochs,
+        accumulate_grad_batches=options.accumulate,
         gradient_clip_val=config.optim.clip_norm or None,
-        log_every_n_steps=options.log_every, enable_progress_bar=bar,
-        enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
-        sync_batchnorm=options.sync_batchnorm, default_root_dir=out)
+        log_every_n_steps=options.log_every,
+        enable_progress_bar=bar,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        sync_batchnorm=options.sync_batchnorm,
+        default_root_dir=out,
+    )
 
 
 def _mode(metric: str) -> str:
@@ -304,10 +357,12 @@ def finish(trainer: pl.Trainer, module: Any, out: Path, epochs: int) -> RunResul
     weights = best = None
     if trainer.current_epoch >= epochs and trainer.is_global_zero:
         weights = out / 'final.safetensors'
-        scores = {k: round(v, 6) for k, v in metrics.items()
-                  if k.startswith('val/') and math.isfinite(v)}
-        save_checkpoint(weights, module.ema.module.state_dict(),
-                        {**module.metadata, 'metrics': scores})
+        scores = {
+            k: round(v, 6) for k, v in metrics.items() if k.startswith('val/') and math.isfinite(v)
+        }
+        save_checkpoint(
+            weights, module.ema.module.state_dict(), {**module.metadata, 'metrics': scores}
+        )
         if (out / 'checkpoints' / 'best.ckpt').is_file():
             best = out / 'best.safetensors'
             convert_lightning(out / 'checkpoints' / 'best.ckpt', best, prefix='ema.module.')

@@ -54,13 +54,16 @@ def choose_topics(bag: BagReader, visible: str, thermal: str) -> tuple[str, str]
     cold = [t for t in topics if t not in hot and 'depth' not in t.lower()]
     for name, given, found in (('--thermal', thermal, hot), ('--visible', visible, cold)):
         if not given and len(found) != 1:
-            raise DatasetError(f'{bag.path}: {name} cannot be guessed, image topics are '
-                               f'{", ".join(topics) or "none"}')
+            raise DatasetError(
+                f'{bag.path}: {name} cannot be guessed, image topics are '
+                f'{", ".join(topics) or "none"}'
+            )
     return visible or cold[0], thermal or hot[0]
 
 
-def _pairs(bag: BagReader, pairer: NearestPairer, result: ExtractResult,
-           offset_ns: int) -> Iterator[Pair]:
+def _pairs(
+    bag: BagReader, pairer: NearestPairer, result: ExtractResult, offset_ns: int
+) -> Iterator[Pair]:
     kinds = {result.visible: 'visible', result.thermal: 'thermal'}
     for item in bag.images(kinds=kinds):  # type: ignore[arg-type]
         if isinstance(item.image, ImageError):
@@ -72,9 +75,16 @@ def _pairs(bag: BagReader, pairer: NearestPairer, result: ExtractResult,
     yield from pairer.flush()
 
 
-def extract_pairs(path: Path, out: Path, *, visible: str = '', thermal: str = '',
-                  slop_ms: float = 20.0, thermal_offset_ms: float = 0.0,
-                  every: int = 1) -> ExtractResult:
+def extract_pairs(
+    path: Path,
+    out: Path,
+    *,
+    visible: str = '',
+    thermal: str = '',
+    slop_ms: float = 20.0,
+    thermal_offset_ms: float = 0.0,
+    every: int = 1,
+) -> ExtractResult:
     """
     Write the pairs of a bag to ``out/vi`` and ``out/ir`` as PNG; thermal values are kept.
 
@@ -116,7 +126,9 @@ def extract_pairs(path: Path, out: Path, *, visible: str = '', thermal: str = ''
     received = sum(pairer.statistics.received.values())
     result.unpaired = received - 2 * result.pairs
     if not result.pairs:
-        raise DatasetError(f'{path}: no pair of {result.visible} and {result.thermal} within '
-                           f'{slop_ms:g} ms ({received} images); try --slop-ms or '
-                           '--thermal-offset-ms')
+        raise DatasetError(
+            f'{path}: no pair of {result.visible} and {result.thermal} within '
+            f'{slop_ms:g} ms ({received} images); try --slop-ms or '
+            '--thermal-offset-ms'
+        )
     return result

@@ -56,8 +56,7 @@ class CheckReport:
     labelled: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
     class_pixels: dict[str, int] = field(default_factory=dict)
-    problems: dict[str, list[str]] = field(
-        default_factory=lambda: {key: [] for key in _TITLES})
+    problems: dict[str, list[str]] = field(default_factory=lambda: {key: [] for key in _TITLES})
 
     @property
     def ok(self) -> bool:
@@ -70,13 +69,19 @@ class CheckReport:
 
     def to_text(self) -> str:
         """Return the report for a terminal."""
-        lines = [f'{self.source} {self.split}: {self.pairs} pairs, {self.labelled} labelled',
-                 'sizes: ' + (', '.join(f'{k} ({v})' for k, v in self.sizes.items()) or 'none')]
+        lines = [
+            f'{self.source} {self.split}: {self.pairs} pairs, {self.labelled} labelled',
+            'sizes: ' + (', '.join(f'{k} ({v})' for k, v in self.sizes.items()) or 'none'),
+        ]
         total = sum(self.class_pixels.values())
         if total:
-            lines.append('classes: ' + ', '.join(
-                f'{name} {100 * count / total:.2f} %' for name, count in
-                self.class_pixels.items()))
+            lines.append(
+                'classes: '
+                + ', '.join(
+                    f'{name} {100 * count / total:.2f} %'
+                    for name, count in self.class_pixels.items()
+                )
+            )
         for key, title in _TITLES.items():
             names = self.problems[key]
             if names:
@@ -86,8 +91,9 @@ class CheckReport:
         return '\n'.join(lines)
 
 
-def check_source(spec: SourceSpec, class_names: tuple[str, ...],
-                 ignore_index: int = 255) -> CheckReport:
+def check_source(
+    spec: SourceSpec, class_names: tuple[str, ...], ignore_index: int = 255
+) -> CheckReport:
     """
     Examine a source on disk.
 
@@ -118,10 +124,14 @@ def check_source(spec: SourceSpec, class_names: tuple[str, ...],
         digest = _check_pair(files, len(class_names), ignore_index, report, counts)
         if digest:
             hashes[digest].append(files.name)
-    report.class_pixels = {name: int(counts[index]) for index, name in enumerate(class_names)} \
-        if counts.sum() else {}
+    report.class_pixels = (
+        {name: int(counts[index]) for index, name in enumerate(class_names)}
+        if counts.sum()
+        else {}
+    )
     report.problems['duplicates'] = [
-        f'{name} = {names[0]}' for names in hashes.values() for name in names[1:]]
+        f'{name} = {names[0]}' for names in hashes.values() for name in names[1:]
+    ]
     return report
 
 
@@ -130,26 +140,35 @@ def _find_leftovers(spec: SourceSpec, report: CheckReport) -> None:
     if spec.kind == 'mfnet':
         return
     for prefix, visible, thermal, label in layout_folders(spec):
-        names = [set(index_images(folder)) if folder else set()
-                 for folder in (visible, thermal, label)]
+        names = [
+            set(index_images(folder)) if folder else set() for folder in (visible, thermal, label)
+        ]
         report.problems['missing_partner'] += [
-            f'{prefix}{name} (no thermal image)' for name in sorted(names[0] - names[1])]
+            f'{prefix}{name} (no thermal image)' for name in sorted(names[0] - names[1])
+        ]
         report.problems['missing_partner'] += [
-            f'{prefix}{name} (no visible image)' for name in sorted(names[1] - names[0])]
+            f'{prefix}{name} (no visible image)' for name in sorted(names[1] - names[0])
+        ]
         if label:
             both = names[0] & names[1]
             report.problems['missing_label'] += [prefix + n for n in sorted(both - names[2])]
             report.problems['orphan_label'] += [prefix + n for n in sorted(names[2] - both)]
 
 
-def _check_pair(files: PairFiles, classes: int, ignore_index: int, report: CheckReport,
-                counts: NDArray[np.int64]) -> str | None:
+def _check_pair(
+    files: PairFiles,
+    classes: int,
+    ignore_index: int,
+    report: CheckReport,
+    counts: NDArray[np.int64],
+) -> str | None:
     """Read one pair; return the digest of its pixels, None if it cannot be read."""
     try:
         image = read_image(files.visible)
         visible = as_visible(image, files.visible)
-        thermal = as_thermal(image if files.thermal == files.visible
-                             else read_image(files.thermal), files.thermal)
+        thermal = as_thermal(
+            image if files.thermal == files.visible else read_image(files.thermal), files.thermal
+        )
         label = None if files.label is None else as_label(read_image(files.label), files.label)
     except DatasetError as error:
         report.problems['unreadable'].append(f'{files.name} ({error})')
@@ -159,7 +178,8 @@ def _check_pair(files: PairFiles, classes: int, ignore_index: int, report: Check
     for what, other in (('thermal', thermal), ('label', label)):
         if other is not None and other.shape != visible.shape[:2]:
             report.problems['size_mismatch'].append(
-                f'{files.name} ({what} {other.shape[1]}x{other.shape[0]}, visible {size})')
+                f'{files.name} ({what} {other.shape[1]}x{other.shape[0]}, visible {size})'
+            )
     if label is not None:
         report.labelled += 1
         found = np.bincount(label.ravel(), minlength=256)
@@ -167,7 +187,8 @@ def _check_pair(files: PairFiles, classes: int, ignore_index: int, report: Check
         wrong = np.nonzero(found[classes:])[0] + classes
         if wrong.size:
             report.problems['bad_label_values'].append(
-                f'{files.name} ({", ".join(str(v) for v in wrong[:5])})')
+                f'{files.name} ({", ".join(str(v) for v in wrong[:5])})'
+            )
         counts += found
     return hashlib.sha256(visible.tobytes() + thermal.tobytes()).hexdigest()
 
@@ -177,9 +198,17 @@ def guess_kind(root: Path) -> str:
     if (root / 'train.txt').is_file() and (root / 'images').is_dir():
         return 'mfnet'
     for kind, layout in LAYOUTS.items():
-        if layout.splits and kind != 'mfnet' and all(
-                any((root / text.format(split=split)).is_dir()
-                    for text in part for split in layout.splits)
-                for part in (layout.visible, layout.thermal)):
+        if (
+            layout.splits
+            and kind != 'mfnet'
+            and all(
+                any(
+                    (root / text.format(split=split)).is_dir()
+                    for text in part
+                    for split in layout.splits
+                )
+                for part in (layout.visible, layout.thermal)
+            )
+        ):
             return kind
     return 'roadscene' if (root / 'cropinfrared').is_dir() else 'generic'

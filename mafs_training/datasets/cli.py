@@ -12,7 +12,8 @@ from mafs_model.version import __version__
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser; each command carries the function that runs it."""
     parser = argparse.ArgumentParser(
-        prog='mafs-data', description='Prepare and check data for training.')
+        prog='mafs-data', description='Prepare and check data for training.'
+    )
     parser.add_argument('--version', action='version', version=f'mafs-data {__version__}')
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
 
@@ -28,10 +29,15 @@ def build_parser() -> argparse.ArgumentParser:
     bag.add_argument('--out', type=Path, required=True)
     bag.add_argument('--visible', default='', help='topic (default: guessed)')
     bag.add_argument('--thermal', default='', help='topic (default: guessed)')
-    bag.add_argument('--slop-ms', type=float, default=20.0,
-                     help='largest distance of the stamps of a pair (default: 20)')
-    bag.add_argument('--thermal-offset-ms', type=float, default=0.0,
-                     help='added to thermal stamps (default: 0)')
+    bag.add_argument(
+        '--slop-ms',
+        type=float,
+        default=20.0,
+        help='largest distance of the stamps of a pair (default: 20)',
+    )
+    bag.add_argument(
+        '--thermal-offset-ms', type=float, default=0.0, help='added to thermal stamps (default: 0)'
+    )
     bag.add_argument('--every', type=int, default=1, help='keep every n-th pair')
     bag.set_defaults(run=_from_bag)
 
@@ -74,11 +80,18 @@ def _from_bag(arguments: argparse.Namespace) -> int:
     from mafs_training.datasets.bags import extract_pairs
 
     result = extract_pairs(
-        arguments.bag, arguments.out, visible=arguments.visible, thermal=arguments.thermal,
-        slop_ms=arguments.slop_ms, thermal_offset_ms=arguments.thermal_offset_ms,
-        every=arguments.every)
-    print(f'{result.visible} and {result.thermal}: {result.pairs} pairs, {result.written} '
-          f'written, {result.unpaired} images without partner, {result.unusable} unusable')
+        arguments.bag,
+        arguments.out,
+        visible=arguments.visible,
+        thermal=arguments.thermal,
+        slop_ms=arguments.slop_ms,
+        thermal_offset_ms=arguments.thermal_offset_ms,
+        every=arguments.every,
+    )
+    print(
+        f'{result.visible} and {result.thermal}: {result.pairs} pairs, {result.written} '
+        f'written, {result.unpaired} images without partner, {result.unusable} unusable'
+    )
     return 0
 
 
@@ -88,8 +101,7 @@ def _synthetic(arguments: argparse.Namespace) -> int:
     from mafs_training.datasets.synthetic import render_pairs
     from tqdm import tqdm
 
-    spec = parse_source(
-        f'synthetic:{arguments.count}?size={arguments.size}&seed={arguments.seed}')
+    spec = parse_source(f'synthetic:{arguments.count}?size={arguments.size}&seed={arguments.seed}')
     folders = [arguments.out / name for name in ('vi', 'ir', 'label')]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,6 +118,8 @@ def _pack(arguments: argparse.Namespace) -> int:
 
     store = load_sources(arguments.sources, None)
     write_pack(arguments.out, store.pairs)
-    print(f'{len(store)} pairs, {len(store.labelled)} labelled, '
-          f'{arguments.out.stat().st_size / 1e6:.1f} MB in {arguments.out}')
+    print(
+        f'{len(store)} pairs, {len(store.labelled)} labelled, '
+        f'{arguments.out.stat().st_size / 1e6:.1f} MB in {arguments.out}'
+    )
     return 0

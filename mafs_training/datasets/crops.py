@@ -17,8 +17,13 @@ from torch.utils.data import Dataset
 Sample = dict[str, Any]
 
 
-def to_tensors(visible: np.ndarray, thermal: np.ndarray, label: np.ndarray | None, name: str,
-               ignore_index: int = 255) -> Sample:
+def to_tensors(
+    visible: np.ndarray,
+    thermal: np.ndarray,
+    label: np.ndarray | None,
+    name: str,
+    ignore_index: int = 255,
+) -> Sample:
     """
     Make a sample from arrays.
 
@@ -38,15 +43,19 @@ def to_tensors(visible: np.ndarray, thermal: np.ndarray, label: np.ndarray | Non
     return {
         'visible': torch.from_numpy(np.ascontiguousarray(visible.transpose(2, 0, 1))) / 255.0,
         'thermal': torch.from_numpy(np.ascontiguousarray(thermal))[None] / 255.0,
-        'label': (torch.full((height, width), ignore_index) if label is None
-                  else torch.from_numpy(np.ascontiguousarray(label)).long()),
+        'label': (
+            torch.full((height, width), ignore_index)
+            if label is None
+            else torch.from_numpy(np.ascontiguousarray(label)).long()
+        ),
         'labelled': torch.tensor(label is not None),
         'name': name,
     }
 
 
-def random_window(size: tuple[int, int], crop: int, scale: tuple[float, float],
-                  rng: np.random.Generator) -> tuple[int, int, int, int]:
+def random_window(
+    size: tuple[int, int], crop: int, scale: tuple[float, float], rng: np.random.Generator
+) -> tuple[int, int, int, int]:
     """
     Draw a square window.
 
@@ -75,10 +84,16 @@ def fit(sample: Sample, crop: int, ignore_index: int) -> Sample:
     size = (min(crop, max(1, round(height * factor))), min(crop, max(1, round(width * factor))))
     if size != (height, width):
         for key in ('visible', 'thermal'):
-            sample[key] = F.interpolate(sample[key][None], size=size, mode='bilinear',
-                                        align_corners=False, antialias=factor < 1)[0].clamp(0, 1)
-        sample['label'] = F.interpolate(sample['label'][None, None].float(), size=size,
-                                        mode='nearest-exact')[0, 0].long()
+            sample[key] = F.interpolate(
+                sample[key][None],
+                size=size,
+                mode='bilinear',
+                align_corners=False,
+                antialias=factor < 1,
+            )[0].clamp(0, 1)
+        sample['label'] = F.interpolate(
+            sample['label'][None, None].float(), size=size, mode='nearest-exact'
+        )[0, 0].long()
     pad = (0, crop - size[1], 0, crop - size[0])
     if any(pad):
         for key in ('visible', 'thermal'):
@@ -102,8 +117,15 @@ class CropDataset(Dataset[Sample]):
 
     """
 
-    def __init__(self, store: PairStore, crop: int, scale: tuple[float, float] = (0.75, 1.5),
-                 seed: int = 0, ignore_index: int = 255, focus: float = 0.0) -> None:
+    def __init__(
+        self,
+        store: PairStore,
+        crop: int,
+        scale: tuple[float, float] = (0.75, 1.5),
+        seed: int = 0,
+        ignore_index: int = 255,
+        focus: float = 0.0,
+    ) -> None:
         if crop < 32 or crop % 4:
             raise DatasetError(f'crop: expected a multiple of 4 of at least 32, got {crop}')
         if not 0 < scale[0] <= scale[1]:
@@ -124,12 +146,18 @@ class CropDataset(Dataset[Sample]):
             top, left = self._around_object(pair, height, width, rng) or (top, left)
         rows, columns = slice(top, top + height), slice(left, left + width)
         label = None if pair.label is None else pair.label[rows, columns]
-        sample = to_tensors(pair.visible[rows, columns], pair.thermal[rows, columns], label,
-                            pair.name, self.ignore_index)
+        sample = to_tensors(
+            pair.visible[rows, columns],
+            pair.thermal[rows, columns],
+            label,
+            pair.name,
+            self.ignore_index,
+        )
         return fit(sample, self.crop, self.ignore_index)
 
-    def _around_object(self, pair: RawPair, height: int, width: int,
-                       rng: np.random.Generator) -> tuple[int, int] | None:
+    def _around_object(
+        self, pair: RawPair, height: int, width: int, rng: np.random.Generator
+    ) -> tuple[int, int] | None:
         """Top and left of a window that holds a random pixel of a random object class."""
         assert pair.label is not None
         classes = np.unique(pair.label)
@@ -139,8 +167,7 @@ class CropDataset(Dataset[Sample]):
         rows, columns = np.nonzero(pair.label == rng.choice(classes))
         chosen = int(rng.integers(rows.size))
         top = int(np.clip(rows[chosen] - rng.integers(height), 0, pair.label.shape[0] - height))
-        left = int(np.clip(columns[chosen] - rng.integers(width), 0,
-                           pair.label.shape[1] - width))
+        left = int(np.clip(columns[chosen] - rng.integers(width), 0, pair.label.shape[1] - width))
         return top, left
 
 
@@ -162,6 +189,7 @@ def collate(samples: Sequence[Sample]) -> dict[str, Tensor | list[str]]:
     """Stack samples of one size to a batch; 'name' becomes 'names'."""
     batch: dict[str, Tensor | list[str]] = {
         key: torch.stack([sample[key] for sample in samples])
-        for key in ('visible', 'thermal', 'label', 'labelled')}
+        for key in ('visible', 'thermal', 'label', 'labelled')
+    }
     batch['names'] = [sample['name'] for sample in samples]
     return batch

@@ -42,16 +42,22 @@ class Layout:
 
 
 LAYOUTS: dict[str, Layout] = {
-    'generic': Layout(('vi', 'visible', 'rgb'), ('ir', 'thermal', 'infrared'),
-                      ('label', 'labels')),
-    'msrs': Layout(('{split}/vi',), ('{split}/ir',),
-                   ('{split}/Segmentation_labels', '{split}/label', '{split}/labels'),
-                   ('train', 'test')),
+    'generic': Layout(
+        ('vi', 'visible', 'rgb'), ('ir', 'thermal', 'infrared'), ('label', 'labels')
+    ),
+    'msrs': Layout(
+        ('{split}/vi',),
+        ('{split}/ir',),
+        ('{split}/Segmentation_labels', '{split}/label', '{split}/labels'),
+        ('train', 'test'),
+    ),
     'mfnet': Layout(('images',), ('images',), ('labels',), ('train', 'val', 'test')),
-    'fmb': Layout(('{split}/Visible',), ('{split}/Infrared',), ('{split}/Label',),
-                  ('train', 'test'), 'fmb'),
-    'pst900': Layout(('{split}/rgb',), ('{split}/thermal',), ('{split}/labels',),
-                     ('train', 'test'), 'pst900'),
+    'fmb': Layout(
+        ('{split}/Visible',), ('{split}/Infrared',), ('{split}/Label',), ('train', 'test'), 'fmb'
+    ),
+    'pst900': Layout(
+        ('{split}/rgb',), ('{split}/thermal',), ('{split}/labels',), ('train', 'test'), 'pst900'
+    ),
     'roadscene': Layout(('crop_LR_visible', 'vi'), ('cropinfrared', 'ir')),
     'tno': Layout(('vi', 'VIS', 'visible'), ('ir', 'IR', 'infrared')),
     'llvip': Layout(('visible/{split}',), ('infrared/{split}',), (), ('train', 'test')),
@@ -99,8 +105,9 @@ def _folder(root: Path, alternatives: Iterable[str], split: str) -> Path | None:
     return None
 
 
-def _require_folder(root: Path, alternatives: tuple[str, ...], split: str, kind: str,
-                    what: str) -> Path:
+def _require_folder(
+    root: Path, alternatives: tuple[str, ...], split: str, kind: str, what: str
+) -> Path:
     folder = _folder(root, alternatives, split)
     if folder is None:
         names = ' or '.join(text.format(split=split) for text in alternatives)
@@ -112,8 +119,10 @@ def _splits(layout: Layout, spec: SourceSpec) -> tuple[str, ...]:
     if spec.split == 'all' or not layout.splits:
         return layout.splits or ('',)
     if spec.split not in layout.splits:
-        raise DatasetError(f'{spec.kind}:{spec.path}: no split {spec.split!r}, expected one of '
-                           f'{", ".join((*layout.splits, "all"))}')
+        raise DatasetError(
+            f'{spec.kind}:{spec.path}: no split {spec.split!r}, expected one of '
+            f'{", ".join((*layout.splits, "all"))}'
+        )
     return (spec.split,)
 
 
@@ -143,8 +152,9 @@ def _find_mfnet(root: Path, layout: Layout, spec: SourceSpec) -> list[PairFiles]
     names = [name for name in names if name in images or not name.endswith('_flip')]
     missing = [name for name in names if name not in images]
     if missing:
-        raise DatasetError(f'mfnet:{root}: {len(missing)} listed image(s) missing, '
-                           f'first {missing[0]!r}')
+        raise DatasetError(
+            f'mfnet:{root}: {len(missing)} listed image(s) missing, first {missing[0]!r}'
+        )
     return [PairFiles(name, images[name], images[name], labels.get(name)) for name in names]
 
 
@@ -172,8 +182,11 @@ def find_pairs(spec: SourceSpec) -> list[PairFiles]:
         for prefix, visible_folder, thermal_folder, label_folder in layout_folders(spec):
             thermal = index_images(thermal_folder)
             labels = index_images(label_folder) if label_folder else {}
-            pairs += [PairFiles(prefix + name, path, thermal[name], labels.get(name))
-                      for name, path in index_images(visible_folder).items() if name in thermal]
+            pairs += [
+                PairFiles(prefix + name, path, thermal[name], labels.get(name))
+                for name, path in index_images(visible_folder).items()
+                if name in thermal
+            ]
     if not pairs:
         raise DatasetError(f'{spec.kind}:{spec.path}: no pair of images with a common name')
     return thin(pairs, spec.limit)
@@ -183,8 +196,10 @@ def _layout(spec: SourceSpec) -> tuple[Layout, Path]:
     """Layout and root of a source, which must exist."""
     layout = LAYOUTS.get(spec.kind)
     if layout is None:
-        raise DatasetError(f'data source {spec.kind}:{spec.path}: unknown kind, expected one of '
-                           f'{", ".join((*LAYOUTS, "synthetic", "pack"))}')
+        raise DatasetError(
+            f'data source {spec.kind}:{spec.path}: unknown kind, expected one of '
+            f'{", ".join((*LAYOUTS, "synthetic", "pack"))}'
+        )
     root = Path(spec.path).expanduser()
     if not root.is_dir():
         raise DatasetError(f'{spec.kind}:{spec.path}: no such folder')
@@ -207,10 +222,15 @@ def layout_folders(spec: SourceSpec) -> list[tuple[str, Path, Path, Path | None]
     """
     layout, root = _layout(spec)
     splits = _splits(layout, spec)
-    return [(f'{split}/' if len(splits) > 1 else '',
-             _require_folder(root, layout.visible, split, spec.kind, 'visible'),
-             _require_folder(root, layout.thermal, split, spec.kind, 'thermal'),
-             _label_folder(root, layout, spec, split)) for split in splits]
+    return [
+        (
+            f'{split}/' if len(splits) > 1 else '',
+            _require_folder(root, layout.visible, split, spec.kind, 'visible'),
+            _require_folder(root, layout.thermal, split, spec.kind, 'thermal'),
+            _label_folder(root, layout, spec, split),
+        )
+        for split in splits
+    ]
 
 
 def thin(items: list[PairFiles], limit: int) -> list[PairFiles]:
@@ -220,8 +240,9 @@ def thin(items: list[PairFiles], limit: int) -> list[PairFiles]:
     return [items[int(index)] for index in np.linspace(0, len(items) - 1, limit).round()]
 
 
-def read_pair(files: PairFiles, num_classes: int | None = None,
-              ignore_index: int = 255) -> RawPair:
+def read_pair(
+    files: PairFiles, num_classes: int | None = None, ignore_index: int = 255
+) -> RawPair:
     """
     Read the images of a pair.
 
@@ -248,11 +269,15 @@ def read_pair(files: PairFiles, num_classes: int | None = None,
     if files.label is not None:
         label = as_label(read_image(files.label), files.label)
         if label.shape != size:
-            raise DatasetError(f'{files.label}: label is {label.shape[1]}x{label.shape[0]}, its '
-                               f'image {size[1]}x{size[0]}')
+            raise DatasetError(
+                f'{files.label}: label is {label.shape[1]}x{label.shape[0]}, its '
+                f'image {size[1]}x{size[0]}'
+            )
         if num_classes is not None:
             wrong = np.unique(label[(label >= num_classes) & (label != ignore_index)])
             if wrong.size:
-                raise DatasetError(f'{files.label}: label value(s) {wrong.tolist()[:5]} outside '
-                                   f'the {num_classes} classes')
+                raise DatasetError(
+                    f'{files.label}: label value(s) {wrong.tolist()[:5]} outside '
+                    f'the {num_classes} classes'
+                )
     return RawPair(files.name, visible, thermal, label)

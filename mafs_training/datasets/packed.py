@@ -43,8 +43,9 @@ def _integrate(image: np.ndarray) -> np.ndarray:
     return np.cumsum(image, axis=1, dtype=np.uint8)
 
 
-def read_pack(path: Path, spec: SourceSpec, num_classes: int | None = None,
-              ignore_index: int = 255) -> list[RawPair]:
+def read_pack(
+    path: Path, spec: SourceSpec, num_classes: int | None = None, ignore_index: int = 255
+) -> list[RawPair]:
     """
     Read a file of `write_pack`.
 
@@ -69,14 +70,21 @@ def read_pack(path: Path, spec: SourceSpec, num_classes: int | None = None,
                 label = None
                 if f'l{index}' in data and spec.labels != 'none':
                     label = _integrate(data[f'l{index}'])
-                pairs.append(RawPair(names[index], _integrate(data[f'v{index}']),
-                                     _integrate(data[f't{index}']), label))
+                pairs.append(
+                    RawPair(
+                        names[index],
+                        _integrate(data[f'v{index}']),
+                        _integrate(data[f't{index}']),
+                        label,
+                    )
+                )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DatasetError(f'{path}: not a file of mafs-data pack: {error}') from None
     for pair in pairs:
         if num_classes is not None and pair.label is not None:
             wrong = (pair.label >= num_classes) & (pair.label != ignore_index)
             if wrong.any():
-                raise DatasetError(f'{path}: {pair.name}: label value(s) outside the '
-                                   f'{num_classes} classes')
+                raise DatasetError(
+                    f'{path}: {pair.name}: label value(s) outside the {num_classes} classes'
+                )
     return pairs

@@ -109,6 +109,8 @@ def match_size(thermal: NDArray[np.uint8], size: tuple[int, int], path: Path) ->
 
     ratio = (thermal.shape[1] / thermal.shape[0]) / (size[1] / size[0])
     if not 0.98 < ratio < 1.02:
-        raise DatasetError(f'{path}: thermal image is {thermal.shape[1]}x{thermal.shape[0]}, its '
-                           f'visible partner {size[1]}x{size[0]}: the pair is not registered')
+        raise DatasetError(
+            f'{path}: thermal image is {thermal.shape[1]}x{thermal.shape[0]}, its '
+            f'visible partner {size[1]}x{size[0]}: the pair is not registered'
+        )
     return cv2.resize(thermal, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)

@@ -70,10 +70,19 @@ class DrawSampler(Sampler[tuple[int, int]]):
 
     """
 
-    def __init__(self, labelled: Sequence[int], unlabelled: Sequence[int],
-                 weights: Sequence[float], *, batch: int, steps: int,
-                 labelled_fraction: float | None = None, seed: int = 0, rank: int = 0,
-                 world: int = 1) -> None:
+    def __init__(
+        self,
+        labelled: Sequence[int],
+        unlabelled: Sequence[int],
+        weights: Sequence[float],
+        *,
+        batch: int,
+        steps: int,
+        labelled_fraction: float | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
         self.batch, self.steps, self.rank, self.world = batch, steps, rank, world
         self.epoch = 0
         if labelled_fraction is None or not labelled or not unlabelled:
@@ -82,8 +91,11 @@ class DrawSampler(Sampler[tuple[int, int]]):
             # at least one of each kind, or the group would never be drawn
             count = min(max(1, round(labelled_fraction * batch)), max(1, batch - 1))
             groups = [(list(labelled), count), (list(unlabelled), batch - count)]
-        self.groups = [(DrawStream(indices, [weights[i] for i in indices], seed * 7919 + number),
-                        count) for number, (indices, count) in enumerate(groups) if count]
+        self.groups = [
+            (DrawStream(indices, [weights[i] for i in indices], seed * 7919 + number), count)
+            for number, (indices, count) in enumerate(groups)
+            if count
+        ]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; called by the trainer."""

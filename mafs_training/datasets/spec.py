@@ -61,8 +61,9 @@ def parse_source(text: str) -> SourceSpec:
     values: dict[str, object] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in _KEYS:
-            raise DatasetError(f'data source {text!r}: unknown key {key!r}, expected one of '
-                               f'{", ".join(_KEYS)}')
+            raise DatasetError(
+                f'data source {text!r}: unknown key {key!r}, expected one of {", ".join(_KEYS)}'
+            )
         values[key] = _convert(text, key, value)
     return SourceSpec(kind, path, **values)  # type: ignore[arg-type]
 
@@ -85,9 +86,12 @@ def _convert(text: str, key: str, value: str) -> object:
                 raise ValueError
             return height, width
     except ValueError:
-        expected = {'limit': 'an integer >= 0', 'seed': 'an integer >= 0',
-                    'weight': 'a number > 0', 'step': 'a number of seconds > 0',
-                    'size': 'WIDTHxHEIGHT of at least 32x32, for instance 640x480'}[key]
-        raise DatasetError(
-            f'data source {text!r}: {key}={value!r}, expected {expected}') from None
+        expected = {
+            'limit': 'an integer >= 0',
+            'seed': 'an integer >= 0',
+            'weight': 'a number > 0',
+            'step': 'a number of seconds > 0',
+            'size': 'WIDTHxHEIGHT of at least 32x32, for instance 640x480',
+        }[key]
+        raise DatasetError(f'data source {text!r}: {key}={value!r}, expected {expected}') from None
     return value

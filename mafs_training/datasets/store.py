@@ -48,12 +48,15 @@ class PairStore:
     @property
     def nbytes(self) -> int:
         """Memory of the arrays."""
-        return sum(p.visible.nbytes + p.thermal.nbytes + (0 if p.label is None else p.label.nbytes)
-                   for p in self.pairs)
+        return sum(
+            p.visible.nbytes + p.thermal.nbytes + (0 if p.label is None else p.label.nbytes)
+            for p in self.pairs
+        )
 
 
-def load_sources(texts: Sequence[str], num_classes: int | None, ignore_index: int = 255,
-                 threads: int = 2) -> PairStore:
+def load_sources(
+    texts: Sequence[str], num_classes: int | None, ignore_index: int = 255, threads: int = 2
+) -> PairStore:
     """
     Read all sources into memory.
 
@@ -82,8 +85,9 @@ def load_sources(texts: Sequence[str], num_classes: int | None, ignore_index: in
     return store
 
 
-def _load(spec: SourceSpec, num_classes: int | None, ignore_index: int,
-          threads: int) -> list[RawPair]:
+def _load(
+    spec: SourceSpec, num_classes: int | None, ignore_index: int, threads: int
+) -> list[RawPair]:
     if spec.kind == 'synthetic':
         from mafs_training.datasets.synthetic import render_pairs
 
@@ -92,5 +96,8 @@ def _load(spec: SourceSpec, num_classes: int | None, ignore_index: int,
         return read_pack(Path(spec.path).expanduser(), spec, num_classes, ignore_index)
     files: list[PairFiles] = find_pairs(spec)
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
-        return list(pool.map(read_pair, files, itertools.repeat(num_classes),
-                             itertools.repeat(ignore_index)))
+        return list(
+            pool.map(
+                read_pair, files, itertools.repeat(num_classes), itertools.repeat(ignore_index)
+            )
+        )

@@ -37,6 +37,9 @@ def render_pairs(spec: SourceSpec) -> list[RawPair]:
             drive = NightDrive(SceneConfig(width=spec.size[1], height=spec.size[0], seed=seed))
             scaler = ThermalScaler(smoothing=0.0)
         scene = drive.frame(frame * spec.step)
-        pairs.append(RawPair(f'synthetic_{seed:05d}_{frame}', scene.visible,
-                             scaler(scene.thermal), scene.labels))
+        pairs.append(
+            RawPair(
+                f'synthetic_{seed:05d}_{frame}', scene.visible, scaler(scene.thermal), scene.labels
+            )
+        )
     return pairs

@@ -37,7 +37,8 @@ def check_same_shape(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
     """
     if a.shape != b.shape:
         raise ValueError(
-            f'{name_a} and {name_b}: expected one shape, got {list(a.shape)} and {list(b.shape)}')
+            f'{name_a} and {name_b}: expected one shape, got {list(a.shape)} and {list(b.shape)}'
+        )
 
 
 def check_labels(logits: Tensor, labels: Tensor) -> None:

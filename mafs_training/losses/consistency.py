@@ -9,8 +9,9 @@ from torch import nn, Tensor
 import torch.nn.functional as F
 
 
-def consistency_loss(student: Tensor, teacher: Tensor, temperature: float = 2.0,
-                     weight: Tensor | None = None) -> Tensor:
+def consistency_loss(
+    student: Tensor, teacher: Tensor, temperature: float = 2.0, weight: Tensor | None = None
+) -> Tensor:
     r"""
     Temperature-scaled Kullback-Leibler divergence to a teacher that gets no gradient.
 
@@ -40,12 +41,13 @@ def consistency_loss(student: Tensor, teacher: Tensor, temperature: float = 2.0,
     log_teacher = (teacher.detach().float() / temperature).log_softmax(1)
     divergence = F.kl_div(log_student, log_teacher, reduction='none', log_target=True).sum(1)
     if weight is None:
-        return temperature ** 2 * divergence.mean()
+        return temperature**2 * divergence.mean()
     if weight.shape != divergence.shape:
         raise ValueError(
-            f'weight: expected shape {list(divergence.shape)}, got {list(weight.shape)}')
+            f'weight: expected shape {list(divergence.shape)}, got {list(weight.shape)}'
+        )
     weight = weight.detach()
-    return temperature ** 2 * (divergence * weight).sum() / weight.sum().clamp_min(1e-6)
+    return temperature**2 * (divergence * weight).sum() / weight.sum().clamp_min(1e-6)
 
 
 def confidence_weight(logits: Tensor, threshold: float = 0.0) -> Tensor:

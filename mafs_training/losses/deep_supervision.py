@@ -34,12 +34,16 @@ def resize_labels(labels: Tensor, size: tuple[int, int]) -> Tensor:
     """Nearest-neighbour resize of class ids int64 [B,H,W] to ``size`` (height, width)."""
     if tuple(labels.shape[-2:]) == tuple(size):
         return labels
-    return F.interpolate(labels.unsqueeze(1).float(), size=size,
-                         mode='nearest-exact').squeeze(1).long()
+    return (
+        F.interpolate(labels.unsqueeze(1).float(), size=size, mode='nearest-exact')
+        .squeeze(1)
+        .long()
+    )
 
 
-def balanced_binary_cross_entropy(logits: Tensor, target: Tensor,
-                                  max_weight: float = 20.0) -> Tensor:
+def balanced_binary_cross_entropy(
+    logits: Tensor, target: Tensor, max_weight: float = 20.0
+) -> Tensor:
     r"""
     Binary cross-entropy, positives weighted by :math:`\min(n_-/n_+, \text{max\_weight})`.
 
@@ -64,14 +68,22 @@ def balanced_binary_cross_entropy(logits: Tensor, target: Tensor,
     truth = target[valid]
     positives = truth.sum()
     weight = ((truth.numel() - positives) / positives.clamp_min(1)).clamp(1.0, max_weight)
-    return F.binary_cross_entropy_with_logits(logits[valid].float(), truth.float(),
-                                              pos_weight=weight.float())
+    return F.binary_cross_entropy_with_logits(
+        logits[valid].float(), truth.float(), pos_weight=weight.float()
+    )
 
 
-def deep_supervision_loss(stage_logits: Sequence[Tensor], binary_logits: Tensor | None,
-                          boundary_logits: Tensor | None, labels: Tensor, *,
-                          ignore_index: int = 255, stage: float = 0.4, binary: float = 0.5,
-                          boundary: float = 0.5) -> tuple[Tensor, dict[str, Tensor]]:
+def deep_supervision_loss(
+    stage_logits: Sequence[Tensor],
+    binary_logits: Tensor | None,
+    boundary_logits: Tensor | None,
+    labels: Tensor,
+    *,
+    ignore_index: int = 255,
+    stage: float = 0.4,
+    binary: float = 0.5,
+    boundary: float = 0.5,
+) -> tuple[Tensor, dict[str, Tensor]]:
     """
     Sum of the auxiliary segmentation losses, each at the resolution of its logits.
 
@@ -98,15 +110,17 @@ def deep_supervision_loss(stage_logits: Sequence[Tensor], binary_logits: Tensor 
         losses = []
         for logits in stage_logits:
             small = resize_labels(labels, (logits.shape[-2], logits.shape[-1]))
-            per_pixel = F.cross_entropy(logits.float(), small, ignore_index=ignore_index,
-                                        reduction='sum')
+            per_pixel = F.cross_entropy(
+                logits.float(), small, ignore_index=ignore_index, reduction='sum'
+            )
             losses.append(per_pixel / (small != ignore_index).sum().clamp_min(1))
         terms['stages'] = torch.stack(losses).mean()
         total = total + stage * terms['stages']
     if binary_logits is not None and labelled:
         small = resize_labels(labels, (binary_logits.shape[-2], binary_logits.shape[-1]))
         terms['binary'] = balanced_binary_cross_entropy(
-            binary_logits, foreground_target(small, ignore_index))
+            binary_logits, foreground_target(small, ignore_index)
+        )
         total = total + binary * terms['binary']
     if boundary_logits is not None and labelled:
         # the boundary is found at full size and pooled, so that thin ones survive
@@ -120,16 +134,32 @@ def deep_supervision_loss(stage_logits: Sequence[Tensor], binary_logits: Tensor 
 class DeepSupervisionLoss(nn.Module):
     """Module form of `deep_supervision_loss`."""
 
-    def __init__(self, ignore_index: int = 255, stage: float = 0.4, binary: float = 0.5,
-                 boundary: float = 0.5) -> None:
+    def __init__(
+        self,
+        ignore_index: int = 255,
+        stage: float = 0.4,
+        binary: float = 0.5,
+        boundary: float = 0.5,
+    ) -> None:
         super().__init__()
         self.ignore_index, self.stage = ignore_index, stage
         self.binary, self.boundary = binary, boundary
 
-    def forward(self, stage_logits: Sequence[Tensor], binary_logits: Tensor | None,
-                boundary_logits: Tensor | None,
-                labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self,
+        stage_logits: Sequence[Tensor],
+        binary_logits: Tensor | None,
+        boundary_logits: Tensor | None,
+        labels: Tensor,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `deep_supervision_loss`."""
         return deep_supervision_loss(
-            stage_logits, binary_logits, boundary_logits, labels, ignore_index=self.ignore_index,
-            stage=self.stage, binary=self.binary, boundary=self.boundary)
+            stage_logits,
+            binary_logits,
+            boundary_logits,
+            labels,
+            ignore_index=self.ignore_index,
+            stage=self.stage,
+            binary=self.binary,
+            boundary=self.boundary,
+        )

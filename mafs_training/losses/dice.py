@@ -7,8 +7,9 @@ from torch import nn, Tensor
 import torch.nn.functional as F
 
 
-def dice_loss(logits: Tensor, labels: Tensor, ignore_index: int = 255,
-              smooth: float = 1.0) -> Tensor:
+def dice_loss(
+    logits: Tensor, labels: Tensor, ignore_index: int = 255, smooth: float = 1.0
+) -> Tensor:
     r"""
     One minus the soft Dice overlap, mean over the classes present in the batch.
 

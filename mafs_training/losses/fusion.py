@@ -101,10 +101,19 @@ def structure_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
     return ssim_loss(fused, visible, thermal)
 
 
-def fusion_loss(fused: Tensor, visible: Tensor, thermal: Tensor, *, intensity: float = 10.0,
-                gradient: float = 20.0, structure: float = 1.0, signed: bool = True,
-                information: float = 0.0, edges: float = 0.0,
-                complement: float = 0.0) -> tuple[Tensor, dict[str, Tensor]]:
+def fusion_loss(
+    fused: Tensor,
+    visible: Tensor,
+    thermal: Tensor,
+    *,
+    intensity: float = 10.0,
+    gradient: float = 20.0,
+    structure: float = 1.0,
+    signed: bool = True,
+    information: float = 0.0,
+    edges: float = 0.0,
+    complement: float = 0.0,
+) -> tuple[Tensor, dict[str, Tensor]]:
     """
     Weighted sum of intensity, gradient and structure loss, and of preservation losses.
 
@@ -124,14 +133,19 @@ def fusion_loss(fused: Tensor, visible: Tensor, thermal: Tensor, *, intensity: f
         The scalar loss, and its terms before weighting, detached.
 
     """
-    terms = {'intensity': intensity_loss(fused, visible, thermal),
-             'gradient': gradient_loss(fused, visible, thermal, signed)}
+    terms = {
+        'intensity': intensity_loss(fused, visible, thermal),
+        'gradient': gradient_loss(fused, visible, thermal, signed),
+    }
     total = intensity * terms['intensity'] + gradient * terms['gradient']
     if structure > 0:
         terms['structure'] = structure_loss(fused, visible, thermal)
         total = total + structure * terms['structure']
-    for name, weight in (('information', information), ('edges', edges),
-                         ('complement', complement)):
+    for name, weight in (
+        ('information', information),
+        ('edges', edges),
+        ('complement', complement),
+    ):
         if weight > 0:
             terms[name] = _preservation(name)(fused, visible, thermal)
             total = total + weight * terms[name]
@@ -142,8 +156,11 @@ def _preservation(name: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Look up a preservation loss; imported here because that module needs `sobel`."""
     from mafs_training.losses import preservation
 
-    return {'information': preservation.information_loss, 'edges': preservation.edge_loss,
-            'complement': preservation.complement_loss}[name]
+    return {
+        'information': preservation.information_loss,
+        'edges': preservation.edge_loss,
+        'complement': preservation.complement_loss,
+    }[name]
 
 
 class FusionLoss(nn.Module):
@@ -153,7 +170,8 @@ class FusionLoss(nn.Module):
         super().__init__()
         self.weights = weights
 
-    def forward(self, fused: Tensor, visible: Tensor,
-                thermal: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, fused: Tensor, visible: Tensor, thermal: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `fusion_loss`."""
         return fusion_loss(fused, visible, thermal, **self.weights)  # type: ignore[arg-type]

@@ -9,9 +9,14 @@ from torch import nn, Tensor
 import torch.nn.functional as F
 
 
-def ohem_cross_entropy(logits: Tensor, labels: Tensor, threshold: float = 0.7,
-                       min_kept: float = 1 / 16, ignore_index: int = 255,
-                       class_weights: Tensor | None = None) -> Tensor:
+def ohem_cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    threshold: float = 0.7,
+    min_kept: float = 1 / 16,
+    ignore_index: int = 255,
+    class_weights: Tensor | None = None,
+) -> Tensor:
     r"""
     Mean cross-entropy of the pixels that are not yet learnt.
 
@@ -45,8 +50,9 @@ def ohem_cross_entropy(logits: Tensor, labels: Tensor, threshold: float = 0.7,
     if count == 0:
         return logits.sum() * 0
     # ignored pixels get loss 0 here and are dropped by the mask
-    losses = F.cross_entropy(logits, labels, ignore_index=ignore_index,
-                             reduction='none').flatten()[valid]
+    losses = F.cross_entropy(
+        logits, labels, ignore_index=ignore_index, reduction='none'
+    ).flatten()[valid]
     kept = max(1, math.ceil(min_kept * count))
     limit = -math.log(threshold)
     hard = losses.detach() > limit
@@ -64,13 +70,19 @@ def ohem_cross_entropy(logits: Tensor, labels: Tensor, threshold: float = 0.7,
 class OhemCrossEntropy(nn.Module):
     """Module form of `ohem_cross_entropy`; class weights are a buffer."""
 
-    def __init__(self, threshold: float = 0.7, min_kept: float = 1 / 16, ignore_index: int = 255,
-                 class_weights: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        threshold: float = 0.7,
+        min_kept: float = 1 / 16,
+        ignore_index: int = 255,
+        class_weights: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.threshold, self.min_kept, self.ignore_index = threshold, min_kept, ignore_index
         self.register_buffer('class_weights', class_weights, persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """See `ohem_cross_entropy`."""
-        return ohem_cross_entropy(logits, labels, self.threshold, self.min_kept,
-                                  self.ignore_index, self.class_weights)
+        return ohem_cross_entropy(
+            logits, labels, self.threshold, self.min_kept, self.ignore_index, self.class_weights
+        )

@@ -15,7 +15,7 @@ _LEVELS = 255.0
 
 # Windows of the four scales and the variance of the visual noise; Sheikh and Bovik, 2006.
 _WINDOWS_PX = (17, 9, 5, 3)
-_NOISE_VARIANCE = 2.0 / _LEVELS ** 2
+_NOISE_VARIANCE = 2.0 / _LEVELS**2
 
 # Gain, slope and centre of the sigmoids of edge strength and orientation; Xydeas, Petrovic, 2000.
 _STRENGTH = (0.9994, -15.0, 0.5)
@@ -38,8 +38,9 @@ def _fidelity(reference: Tensor, fused: Tensor) -> Tensor:
             fused = _gaussian_valid(fused, size)[..., ::2, ::2]
         if min(reference.shape[-2:]) < size:
             break
-        moments = torch.cat([reference, fused, reference.square(), fused.square(),
-                             reference * fused])
+        moments = torch.cat(
+            [reference, fused, reference.square(), fused.square(), reference * fused]
+        )
         mean_r, mean_f, rr, ff, rf = _gaussian_valid(moments, size).chunk(5)
         var_r = (rr - mean_r.square()).clamp(min=0)
         var_f = (ff - mean_f.square()).clamp(min=0)
@@ -167,5 +168,6 @@ def _check_triple(fused: Tensor, visible: Tensor, thermal: Tensor, side: int = 1
     check_same_shape('fused', fused, 'visible', visible)
     check_same_shape('fused', fused, 'thermal', thermal)
     if min(fused.shape[-2:]) < side:
-        raise ValueError(f'fused: expected at least {side} pixels a side, got '
-                         f'{list(fused.shape[-2:])}')
+        raise ValueError(
+            f'fused: expected at least {side} pixels a side, got {list(fused.shape[-2:])}'
+        )

@@ -8,9 +8,15 @@ import torch
 from torch import nn, Tensor
 
 
-def reconstruction_loss(prediction: Tensor, target: Tensor, mask: Tensor | None = None, *,
-                        intensity: float = 5.0, gradient: float = 5.0,
-                        visible_weight: float = 0.1) -> tuple[Tensor, dict[str, Tensor]]:
+def reconstruction_loss(
+    prediction: Tensor,
+    target: Tensor,
+    mask: Tensor | None = None,
+    *,
+    intensity: float = 5.0,
+    gradient: float = 5.0,
+    visible_weight: float = 0.1,
+) -> tuple[Tensor, dict[str, Tensor]]:
     r"""
     Weighted L1 distance of intensity and Sobel gradient between reconstruction and original.
 
@@ -45,13 +51,16 @@ def reconstruction_loss(prediction: Tensor, target: Tensor, mask: Tensor | None 
         mask = prediction.new_ones(batch, 1, height, width)
     if mask.shape != (batch, 1, height, width):
         raise ValueError(
-            f'mask: expected shape {[batch, 1, height, width]}, got {list(mask.shape)}')
+            f'mask: expected shape {[batch, 1, height, width]}, got {list(mask.shape)}'
+        )
     weight = mask + visible_weight * (1 - mask)
     norm = (weight.sum() * channels).clamp_min(1e-6)
     difference = prediction - target
     dx, dy = sobel(difference)  # the operator is linear: gradient of the difference
-    terms = {'intensity': (difference.abs() * weight).sum() / norm,
-             'gradient': ((dx.abs() + dy.abs()) * weight).sum() / norm}
+    terms = {
+        'intensity': (difference.abs() * weight).sum() / norm,
+        'gradient': ((dx.abs() + dy.abs()) * weight).sum() / norm,
+    }
     total = intensity * terms['intensity'] + gradient * terms['gradient']
     return total, {name: value.detach() for name, value in terms.items()}
 
@@ -59,17 +68,25 @@ def reconstruction_loss(prediction: Tensor, target: Tensor, mask: Tensor | None 
 class ReconstructionLoss(nn.Module):
     """Module form of `reconstruction_loss`."""
 
-    def __init__(self, intensity: float = 5.0, gradient: float = 5.0,
-                 visible_weight: float = 0.1) -> None:
+    def __init__(
+        self, intensity: float = 5.0, gradient: float = 5.0, visible_weight: float = 0.1
+    ) -> None:
         super().__init__()
         self.intensity, self.gradient = intensity, gradient
         self.visible_weight = visible_weight
 
-    def forward(self, prediction: Tensor, target: Tensor,
-                mask: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, prediction: Tensor, target: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `reconstruction_loss`."""
-        return reconstruction_loss(prediction, target, mask, intensity=self.intensity,
-                                   gradient=self.gradient, visible_weight=self.visible_weight)
+        return reconstruction_loss(
+            prediction,
+            target,
+            mask,
+            intensity=self.intensity,
+            gradient=self.gradient,
+            visible_weight=self.visible_weight,
+        )
 
 
 def psnr(prediction: Tensor, target: Tensor) -> Tensor:

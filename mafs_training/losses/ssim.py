@@ -6,8 +6,8 @@ from mafs_training.losses.check import check_image, check_same_shape
 import torch
 from torch import Tensor
 
-_C1 = 0.01 ** 2
-_C2 = 0.03 ** 2
+_C1 = 0.01**2
+_C2 = 0.03**2
 
 
 def gaussian_band(size: int, window_size: int, sigma: float, like: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def gaussian_band(size: int, window_size: int, sigma: float, like: Tensor) -> Te
     row = torch.arange(size, device=like.device).unsqueeze(1)
     column = torch.arange(size - window_size + 1, device=like.device).unsqueeze(0)
     distance = (row - column - window_size // 2).to(like.dtype)
-    weights = torch.exp(-distance.square() / (2 * sigma ** 2))
+    weights = torch.exp(-distance.square() / (2 * sigma**2))
     weights = weights * (distance.abs() <= window_size // 2)
     return weights / weights.sum(0, keepdim=True)
 
@@ -41,8 +41,10 @@ class GaussianBlur:
     def __init__(self, image: Tensor, window_size: int, sigma: float) -> None:
         height, width = image.shape[-2:]
         if min(height, width) < window_size:
-            raise ValueError(f'images: expected at least {window_size} pixels a side, '
-                             f'got height {height}, width {width}')
+            raise ValueError(
+                f'images: expected at least {window_size} pixels a side, '
+                f'got height {height}, width {width}'
+            )
         self.columns = gaussian_band(width, window_size, sigma, image)
         self.rows = gaussian_band(height, window_size, sigma, image).T.contiguous()
 
@@ -84,8 +86,9 @@ def ssim_map(a: Tensor, b: Tensor, window_size: int = 11, sigma: float = 1.5) ->
     check_same_shape('a', a, 'b', b)
     blur = GaussianBlur(a, window_size, sigma)
     mu_a, mu_b = blur(a), blur(b)
-    return _similarity(mu_a, mu_b, blur(a * a) - mu_a * mu_a, blur(b * b) - mu_b * mu_b,
-                       blur(a * b) - mu_a * mu_b)
+    return _similarity(
+        mu_a, mu_b, blur(a * a) - mu_a * mu_a, blur(b * b) - mu_b * mu_b, blur(a * b) - mu_a * mu_b
+    )
 
 
 def ssim_loss(a: Tensor, *others: Tensor, window_size: int = 11, sigma: float = 1.5) -> Tensor:
@@ -115,6 +118,9 @@ def ssim_loss(a: Tensor, *others: Tensor, window_size: int = 11, sigma: float = 
     for b in others:
         check_same_shape('a', a, 'other', b)
         mu_b = blur(b)
-        means.append(_similarity(mu_a, mu_b, var_a, blur(b * b) - mu_b * mu_b,
-                                 blur(a * b) - mu_a * mu_b).mean())
+        means.append(
+            _similarity(
+                mu_a, mu_b, var_a, blur(b * b) - mu_b * mu_b, blur(a * b) - mu_a * mu_b
+            ).mean()
+        )
     return 1 - torch.stack(means).mean()

@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-TINY = ('{"widths": [16, 24, 32, 48], "segmentation_width": 32, "fusion_width": 16, '
-        '"modulation_width": 16, "head_width": 16}')
+TINY = (
+    '{"widths": [16, 24, 32, 48], "segmentation_width": 32, "fusion_width": 16, '
+    '"modulation_width": 16, "head_width": 16}'
+)
 
 
 def make_pair(seed: int, size=(96, 96), classes=4):
@@ -24,7 +26,7 @@ def make_pair(seed: int, size=(96, 96), classes=4):
     for index in range(1, classes):
         top, left = 4 * rng.integers(1, height // 8, 2)
         rows, columns = 4 * rng.integers(5, 9, 2)
-        label[top:top + rows, left:left + columns] = index
+        label[top : top + rows, left : left + columns] = index
     for index in range(1, classes):
         inside = label == index
         thermal = np.where(inside, 0.5 + 0.12 * index, thermal)
@@ -32,8 +34,9 @@ def make_pair(seed: int, size=(96, 96), classes=4):
     return ((visible.clip(0, 1) * 255).astype(np.uint8), (thermal * 255).astype(np.uint8), label)
 
 
-def write_pairs(root, count, *, seed=0, size=(96, 96), folders=('vi', 'ir', 'label'),
-                label_every=1):
+def write_pairs(
+    root, count, *, seed=0, size=(96, 96), folders=('vi', 'ir', 'label'), label_every=1
+):
     """Write pairs 0.png, 1.png ... below ``root``; every n-th has a label."""
     for folder in folders:
         if folder:
@@ -50,6 +53,7 @@ def write_pairs(root, count, *, seed=0, size=(96, 96), folders=('vi', 'ir', 'lab
 @pytest.fixture
 def pairs():
     """Access to `make_pair` and `write_pairs` from tests."""
+
     class Pairs:
         make = staticmethod(make_pair)
         write = staticmethod(write_pairs)
@@ -71,8 +75,15 @@ def tiny_architecture():
     """Smallest sensible network: four classes, a fraction of mafs_t."""
     from mafs_model.config import create_config
 
-    return create_config('mafs_t', 4, widths=(16, 24, 32, 48), segmentation_width=32,
-                         fusion_width=16, modulation_width=16, head_width=16)
+    return create_config(
+        'mafs_t',
+        4,
+        widths=(16, 24, 32, 48),
+        segmentation_width=32,
+        fusion_width=16,
+        modulation_width=16,
+        head_width=16,
+    )
 
 
 @pytest.fixture
@@ -80,8 +91,27 @@ def tiny_arguments(tmp_path):
     """Command line of a short run on eight pairs, half of them labelled."""
     train = write_pairs(tmp_path / 'train', 8, label_every=2)
     val = write_pairs(tmp_path / 'val', 2, seed=50)
-    return ['--data.train', f'["generic:{train}"]', '--data.val', f'["generic:{val}"]',
-            '--data.crop', '64', '--data.batch', '2', '--trainer.steps', '6',
-            '--trainer.steps_per_epoch', '2', '--trainer.panels_every', '0',
-            '--trainer.log_every', '1', '--trainer.accelerator', 'cpu',
-            '--optim.warmup_steps', '2', '--model.overrides', TINY]
+    return [
+        '--data.train',
+        f'["generic:{train}"]',
+        '--data.val',
+        f'["generic:{val}"]',
+        '--data.crop',
+        '64',
+        '--data.batch',
+        '2',
+        '--trainer.steps',
+        '6',
+        '--trainer.steps_per_epoch',
+        '2',
+        '--trainer.panels_every',
+        '0',
+        '--trainer.log_every',
+        '1',
+        '--trainer.accelerator',
+        'cpu',
+        '--optim.warmup_steps',
+        '2',
+        '--model.overrides',
+        TINY,
+    ]

@@ -33,26 +33,34 @@ class TestSpec:
     def test_size_is_width_by_height(self):
         assert parse_source('synthetic:8?size=320x240').size == (240, 320)
 
-    @pytest.mark.parametrize(('text', 'message'), [
-        ('msrs:', 'expected KIND:PATH'),
-        ('msrs:/x?colour=1', "unknown key 'colour'"),
-        ('msrs:/x?weight=0', "weight='0', expected a number > 0"),
-        ('msrs:/x?limit=-3', "limit='-3', expected an integer >= 0"),
-        ('synthetic:4?size=10x10', 'expected WIDTHxHEIGHT')])
+    @pytest.mark.parametrize(
+        ('text', 'message'),
+        [
+            ('msrs:', 'expected KIND:PATH'),
+            ('msrs:/x?colour=1', "unknown key 'colour'"),
+            ('msrs:/x?weight=0', "weight='0', expected a number > 0"),
+            ('msrs:/x?limit=-3', "limit='-3', expected an integer >= 0"),
+            ('synthetic:4?size=10x10', 'expected WIDTHxHEIGHT'),
+        ],
+    )
     def test_errors(self, text, message):
         with pytest.raises(DatasetError, match=message):
             parse_source(text)
 
 
 class TestLayouts:
-    @pytest.mark.parametrize(('kind', 'folders', 'split'), [
-        ('generic', ('vi', 'ir', 'label'), 'train'),
-        ('msrs', ('test/vi', 'test/ir', 'test/Segmentation_labels'), 'test'),
-        ('fmb', ('train/Visible', 'train/Infrared', 'train/Label'), 'train'),
-        ('pst900', ('train/rgb', 'train/thermal', 'train/labels'), 'train'),
-        ('roadscene', ('crop_LR_visible', 'cropinfrared', ''), 'train'),
-        ('tno', ('vi', 'ir', ''), 'train'),
-        ('llvip', ('visible/test', 'infrared/test', ''), 'test')])
+    @pytest.mark.parametrize(
+        ('kind', 'folders', 'split'),
+        [
+            ('generic', ('vi', 'ir', 'label'), 'train'),
+            ('msrs', ('test/vi', 'test/ir', 'test/Segmentation_labels'), 'test'),
+            ('fmb', ('train/Visible', 'train/Infrared', 'train/Label'), 'train'),
+            ('pst900', ('train/rgb', 'train/thermal', 'train/labels'), 'train'),
+            ('roadscene', ('crop_LR_visible', 'cropinfrared', ''), 'train'),
+            ('tno', ('vi', 'ir', ''), 'train'),
+            ('llvip', ('visible/test', 'infrared/test', ''), 'test'),
+        ],
+    )
     def test_published_folders(self, tmp_path, pairs, kind, folders, split):
         pairs.write(tmp_path, 3, folders=folders)
         found = find_pairs(SourceSpec(kind, str(tmp_path), split))
@@ -67,8 +75,9 @@ class TestLayouts:
 
     def test_all_splits(self, tmp_path, pairs):
         for split, seed in (('train', 0), ('test', 10)):
-            pairs.write(tmp_path / split, 2, seed=seed,
-                        folders=('vi', 'ir', 'Segmentation_labels'))
+            pairs.write(
+                tmp_path / split, 2, seed=seed, folders=('vi', 'ir', 'Segmentation_labels')
+            )
         found = find_pairs(SourceSpec('msrs', str(tmp_path), 'all'))
         assert [item.name for item in found] == ['train/0', 'train/1', 'test/0', 'test/1']
 
@@ -102,11 +111,15 @@ class TestLayouts:
         found = find_pairs(SourceSpec('generic', str(tmp_path), limit=3))
         assert [item.name for item in found] == ['0', '2', '4']
 
-    @pytest.mark.parametrize(('spec', 'message'), [
-        (('generic', 'nowhere'), 'no such folder'),
-        (('magic', '.'), 'unknown kind, expected one of generic, msrs'),
-        (('msrs', '.', 'dev'), "no split 'dev', expected one of train, test, all"),
-        (('fmb', '.'), 'no visible images, expected the folder train/Visible')])
+    @pytest.mark.parametrize(
+        ('spec', 'message'),
+        [
+            (('generic', 'nowhere'), 'no such folder'),
+            (('magic', '.'), 'unknown kind, expected one of generic, msrs'),
+            (('msrs', '.', 'dev'), "no split 'dev', expected one of train, test, all"),
+            (('fmb', '.'), 'no visible images, expected the folder train/Visible'),
+        ],
+    )
     def test_errors(self, tmp_path, monkeypatch, spec, message):
         monkeypatch.chdir(tmp_path)
         with pytest.raises(DatasetError, match=message):
@@ -125,13 +138,20 @@ class TestReading:
         assert pair.thermal[-1, -1] == 255
         assert (np.diff(pair.thermal[:, 50].astype(int)) >= 0).all()
 
-    @pytest.mark.parametrize(('target', 'image', 'message'), [
-        ('ir', np.zeros((96, 40), np.uint8), 'the pair is not registered'),
-        ('label', np.zeros((48, 48), np.uint8), 'label is 48x48, its image 96x96'),
-        ('label', np.full((96, 96), 9, np.uint8), r'label value\(s\) \[9\] outside the 4'),
-        ('label', np.dstack([np.eye(96, dtype=np.uint8)] * 2 + [np.zeros((96, 96), np.uint8)]),
-         'is a colour image'),
-        ('vi', np.zeros((96, 96), np.uint16), 'visible image is uint16')])
+    @pytest.mark.parametrize(
+        ('target', 'image', 'message'),
+        [
+            ('ir', np.zeros((96, 40), np.uint8), 'the pair is not registered'),
+            ('label', np.zeros((48, 48), np.uint8), 'label is 48x48, its image 96x96'),
+            ('label', np.full((96, 96), 9, np.uint8), r'label value\(s\) \[9\] outside the 4'),
+            (
+                'label',
+                np.dstack([np.eye(96, dtype=np.uint8)] * 2 + [np.zeros((96, 96), np.uint8)]),
+                'is a colour image',
+            ),
+            ('vi', np.zeros((96, 96), np.uint16), 'visible image is uint16'),
+        ],
+    )
     def test_refused(self, tmp_path, pairs, target, image, message):
         pairs.write(tmp_path, 1)
         cv2.imwrite(str(tmp_path / target / '0.png'), image)
@@ -235,7 +255,7 @@ class TestSampling:
     def test_each_pass_is_a_permutation(self):
         stream = DrawStream([3, 5, 7], [1, 1, 1], seed=1)
         draws = [stream[i] for i in range(9)]
-        assert all(sorted(draws[i:i + 3]) == [3, 5, 7] for i in (0, 3, 6))
+        assert all(sorted(draws[i : i + 3]) == [3, 5, 7] for i in (0, 3, 6))
 
     def test_weights(self):
         stream = DrawStream([0, 1], [1.0, 2.5], seed=0)
@@ -248,9 +268,9 @@ class TestSampling:
 
     def test_fraction(self):
         draws = [index for index, _ in self.make(labelled_fraction=0.25)]
-        assert all(sum(i < 3 for i in draws[k:k + 4]) == 1 for k in range(0, 20, 4))
+        assert all(sum(i < 3 for i in draws[k : k + 4]) == 1 for k in range(0, 20, 4))
         draws = [index for index, _ in self.make(labelled_fraction=0.01)]
-        assert all(sum(i < 3 for i in draws[k:k + 4]) == 1 for k in range(0, 20, 4))
+        assert all(sum(i < 3 for i in draws[k : k + 4]) == 1 for k in range(0, 20, 4))
 
     def test_epoch_is_a_function_of_its_number(self):
         first, second = self.make(), self.make()
@@ -334,11 +354,15 @@ class TestAugment:
         samples = []
         for seed in range(4):
             visible, thermal, label = pairs.make(seed, size)
-            samples.append({
-                'visible': torch.from_numpy(visible.transpose(2, 0, 1) / 255.0).float(),
-                'thermal': torch.from_numpy(thermal[None] / 255.0).float(),
-                'label': torch.from_numpy(label).long(), 'labelled': torch.tensor(True),
-                'name': str(seed)})
+            samples.append(
+                {
+                    'visible': torch.from_numpy(visible.transpose(2, 0, 1) / 255.0).float(),
+                    'thermal': torch.from_numpy(thermal[None] / 255.0).float(),
+                    'label': torch.from_numpy(label).long(),
+                    'labelled': torch.tensor(True),
+                    'name': str(seed),
+                }
+            )
         return collate(samples)
 
     def test_off_is_identity(self, pairs):
@@ -350,8 +374,9 @@ class TestAugment:
     def test_geometry_moves_all_together(self, pairs):
         """After a rotation the thermal image still tells the class of nearly every pixel."""
         torch.manual_seed(1)
-        options = AugmentOptions(affine=1.0, rotate_deg=12, thermal_gain=0, thermal_offset=0,
-                                 thermal_noise=0)
+        options = AugmentOptions(
+            affine=1.0, rotate_deg=12, thermal_gain=0, thermal_offset=0, thermal_noise=0
+        )
         batch = self.batch(pairs)
         result = augment(batch, options)
         label, hot = result['label'], result['thermal'][:, 0]
@@ -364,9 +389,18 @@ class TestAugment:
         assert (label != 255).float().mean() > 0.99
 
     def test_flip(self, pairs):
-        options = AugmentOptions(flip=1.0, affine=0, brightness=0, contrast=0, saturation=0,
-                                 night=0, visible_noise=0, thermal_gain=0, thermal_offset=0,
-                                 thermal_noise=0)
+        options = AugmentOptions(
+            flip=1.0,
+            affine=0,
+            brightness=0,
+            contrast=0,
+            saturation=0,
+            night=0,
+            visible_noise=0,
+            thermal_gain=0,
+            thermal_offset=0,
+            thermal_noise=0,
+        )
         batch = self.batch(pairs)
         result = augment(batch, options)
         assert torch.equal(result['label'], batch['label'].flip(-1))
@@ -386,9 +420,19 @@ class TestAugment:
 
     def test_targets_have_neither_noise_nor_shift(self, pairs):
         torch.manual_seed(0)
-        options = AugmentOptions(flip=0, affine=0, brightness=0, contrast=0, saturation=0,
-                                 night=0, thermal_gain=0, thermal_offset=0, visible_noise=0.1,
-                                 thermal_noise=0, misalign_px=4)
+        options = AugmentOptions(
+            flip=0,
+            affine=0,
+            brightness=0,
+            contrast=0,
+            saturation=0,
+            night=0,
+            thermal_gain=0,
+            thermal_offset=0,
+            visible_noise=0.1,
+            thermal_noise=0,
+            misalign_px=4,
+        )
         batch = self.batch(pairs)
         result = augment(batch, options)
         assert torch.allclose(result['visible_target'], batch['visible'], atol=1e-6)
@@ -399,9 +443,18 @@ class TestAugment:
 
     def test_night_darkens_only_visible(self, pairs):
         torch.manual_seed(0)
-        options = AugmentOptions(flip=0, affine=0, brightness=0, contrast=0, saturation=0,
-                                 night=1.0, thermal_gain=0, thermal_offset=0, visible_noise=0,
-                                 thermal_noise=0)
+        options = AugmentOptions(
+            flip=0,
+            affine=0,
+            brightness=0,
+            contrast=0,
+            saturation=0,
+            night=1.0,
+            thermal_gain=0,
+            thermal_offset=0,
+            visible_noise=0,
+            thermal_noise=0,
+        )
         batch = self.batch(pairs)
         result = augment(batch, options)
         assert (result['visible'] < batch['visible'] + 1e-3).all()
@@ -411,8 +464,9 @@ class TestAugment:
     def test_view_keeps_positions(self, pairs):
         torch.manual_seed(0)
         batch = self.batch(pairs)
-        _, thermal = photometric_view(batch['visible'], batch['thermal'],
-                                      AugmentOptions(thermal_noise=0))
+        _, thermal = photometric_view(
+            batch['visible'], batch['thermal'], AugmentOptions(thermal_noise=0)
+        )
         for before, after in zip(batch['thermal'], thermal, strict=True):
             corr = np.corrcoef(before.ravel().numpy(), after.ravel().numpy())[0, 1]
             assert corr > 0.98
@@ -420,8 +474,9 @@ class TestAugment:
 
 @pytest.mark.usefixtures('needs_scenes')
 def test_synthetic_command(tmp_path, capsys):
-    assert main_data(['synthetic', '--out', str(tmp_path), '--count', '2', '--size',
-                      '160x128']) == 0
+    assert (
+        main_data(['synthetic', '--out', str(tmp_path), '--count', '2', '--size', '160x128']) == 0
+    )
     report = check_source(SourceSpec('generic', str(tmp_path)), tuple(map(str, range(9))))
     assert report.ok
     assert (report.pairs, report.labelled, report.sizes) == (2, 2, {'160x128': 2})

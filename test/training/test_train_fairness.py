@@ -20,15 +20,17 @@ import torch
 
 class TestStep:
     def test_by_hand(self):
-        weights = exponentiated_gradient_step(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0]),
-                                              rate=math.log(3.0), floor=0.0)
+        weights = exponentiated_gradient_step(
+            torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0]), rate=math.log(3.0), floor=0.0
+        )
         assert weights.tolist() == pytest.approx([0.25, 0.75])
 
     def test_floor_and_simplex(self):
         weights = torch.full((3,), 1 / 3, dtype=torch.float64)
         for _ in range(500):
             weights = exponentiated_gradient_step(
-                weights, torch.tensor([1.0, 0.0, 0.9]).double(), 0.5, 0.05)
+                weights, torch.tensor([1.0, 0.0, 0.9]).double(), 0.5, 0.05
+            )
             assert weights.min() >= 0.05 - 1e-12
         assert weights.sum().item() == pytest.approx(1.0)
         assert weights.tolist() == pytest.approx([0.05, 0.9, 0.05])
@@ -37,22 +39,26 @@ class TestStep:
         weights = torch.tensor([0.2, 0.5, 0.3]).double()
         assert torch.allclose(project_to_floor(weights, 0.1), weights)
         # 0.02 is raised to 0.1, the rest keeps its proportion 3 to 1
-        assert project_to_floor(torch.tensor([0.02, 0.735, 0.245]).double(), 0.1).tolist() == \
-            pytest.approx([0.1, 0.675, 0.225])
+        assert project_to_floor(
+            torch.tensor([0.02, 0.735, 0.245]).double(), 0.1
+        ).tolist() == pytest.approx([0.1, 0.675, 0.225])
         # scaling pushes the second below the floor as well
-        assert project_to_floor(torch.tensor([0.0, 0.11, 0.89]).double(), 0.1).tolist() == \
-            pytest.approx([0.1, 0.1, 0.8])
+        assert project_to_floor(
+            torch.tensor([0.0, 0.11, 0.89]).double(), 0.1
+        ).tolist() == pytest.approx([0.1, 0.1, 0.8])
 
     def test_floor_recovers_quickly(self):
         """After a long lead the order flips; the floor brings the weight back in a few steps."""
         weights = torch.tensor([0.5, 0.5]).double()
         for _ in range(2000):
             weights = exponentiated_gradient_step(
-                weights, torch.tensor([1.0, 0.0]).double(), 0.5, 0.02)
+                weights, torch.tensor([1.0, 0.0]).double(), 0.5, 0.02
+            )
         steps = 0
         while weights[0] < 0.5:
             weights = exponentiated_gradient_step(
-                weights, torch.tensor([0.0, 1.0]).double(), 0.5, 0.02)
+                weights, torch.tensor([0.0, 1.0]).double(), 0.5, 0.02
+            )
             steps += 1
         assert steps <= 12
 
@@ -88,7 +94,7 @@ class TwoTasks:
                 point -= rate * gradient
             update({name: value.detach() for name, value in named.items()})
             path.append(point.detach().clone())
-        return torch.stack(path[steps // 2:]).mean(0)
+        return torch.stack(path[steps // 2 :]).mean(0)
 
     def utilities(self, point):
         return relative_improvement(self.losses(point), self.losses(self.begin))
@@ -112,8 +118,9 @@ class TestToy:
         assert starved[0] > 0.95
         assert starved[1] < 0  # worse than where it began: starved
 
-        fair = FairnessWeighting(('one', 'two'), rate=0.05, floor=0.01, smoothing=0.5,
-                                 start_steps=1)
+        fair = FairnessWeighting(
+            ('one', 'two'), rate=0.05, floor=0.01, smoothing=0.5, start_steps=1
+        )
         reached = toy.utilities(toy.train(fair.combine, fair.update, rate=0.05))
         assert reached.min().item() == pytest.approx(best, abs=0.02)
         assert best > 0.2
@@ -122,16 +129,18 @@ class TestToy:
         """Equal weights on normalised losses do better than raw ones, yet miss the optimum."""
         toy = TwoTasks()
         starts = toy.losses(toy.begin)
-        normal = FixedWeighting(('one', 'two'),
-                                {'one': 1 / starts[0].item(), 'two': 1 / starts[1].item()})
+        normal = FixedWeighting(
+            ('one', 'two'), {'one': 1 / starts[0].item(), 'two': 1 / starts[1].item()}
+        )
         reached = toy.utilities(toy.train(normal.combine, normal.update, rate=2.0))
         assert reached.min().item() < toy.best() - 0.01
 
     def test_saddle_point_condition(self):
         """At the fair point utilities are equal, so no shift of weight can raise the minimum."""
         toy = TwoTasks()
-        fair = FairnessWeighting(('one', 'two'), rate=0.05, floor=0.01, smoothing=0.5,
-                                 start_steps=1)
+        fair = FairnessWeighting(
+            ('one', 'two'), rate=0.05, floor=0.01, smoothing=0.5, start_steps=1
+        )
         one, two = toy.utilities(toy.train(fair.combine, fair.update, rate=0.05)).tolist()
         assert one == pytest.approx(two, abs=0.03)
 
@@ -173,11 +182,15 @@ class TestFairnessModule:
         module.update({'a': torch.tensor(float('nan'))})
         assert torch.isfinite(module.smoothed).all()
 
-    @pytest.mark.parametrize(('kwargs', 'message'), [
-        ({'floor': 0.6}, 'floor: expected 0 <= floor <= 0.5, got 0.6'),
-        ({'rate': 0}, 'rate: expected > 0'),
-        ({'smoothing': 1.0}, 'smoothing: expected 0 <= smoothing < 1'),
-        ({'start_steps': 0}, 'start_steps: expected >= 1')])
+    @pytest.mark.parametrize(
+        ('kwargs', 'message'),
+        [
+            ({'floor': 0.6}, 'floor: expected 0 <= floor <= 0.5, got 0.6'),
+            ({'rate': 0}, 'rate: expected > 0'),
+            ({'smoothing': 1.0}, 'smoothing: expected 0 <= smoothing < 1'),
+            ({'start_steps': 0}, 'start_steps: expected >= 1'),
+        ],
+    )
     def test_ranges(self, kwargs, message):
         with pytest.raises(ValueError, match=message):
             FairnessWeighting(('a', 'b'), **kwargs)

@@ -65,8 +65,12 @@ class TestSobel:
         for axis, ours in zip((3, 2), sobel(image), strict=True):
             reference = ndimage.sobel(image.numpy(), axis=axis, mode='nearest')
             # scipy smooths along every other axis: undo by slicing images one by one
-            reference = np.stack([[ndimage.sobel(plane, axis=axis - 2, mode='nearest')
-                                   for plane in item] for item in image.numpy()])
+            reference = np.stack(
+                [
+                    [ndimage.sobel(plane, axis=axis - 2, mode='nearest') for plane in item]
+                    for item in image.numpy()
+                ]
+            )
             np.testing.assert_allclose(ours.numpy(), reference / 8, atol=1e-12)
 
     def test_rank(self):
@@ -80,8 +84,13 @@ class TestSsim:
         a = images(rng, 1, 1, 24, 31, dtype=torch.float64)
         b = (a + 0.2 * images(rng, 1, 1, 24, 31, dtype=torch.float64)).clamp(0, 1)
         reference = metrics.structural_similarity(
-            a[0, 0].numpy(), b[0, 0].numpy(), gaussian_weights=True, sigma=1.5,
-            use_sample_covariance=False, data_range=1.0)
+            a[0, 0].numpy(),
+            b[0, 0].numpy(),
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            data_range=1.0,
+        )
         assert ssim_map(a, b).mean().item() == pytest.approx(reference, abs=1e-9)
         assert ssim_loss(a, b).item() == pytest.approx(1 - reference, abs=1e-9)
 
@@ -141,8 +150,9 @@ class TestFusion:
     def test_weights_and_module(self, rng):
         f, v, t = (images(rng, 2, 1, 16, 20) for _ in range(3))
         loss, terms = fusion_loss(f, v, t, intensity=2, gradient=3, structure=5)
-        expected = (2 * intensity_loss(f, v, t) + 3 * gradient_loss(f, v, t)
-                    + 5 * structure_loss(f, v, t))
+        expected = (
+            2 * intensity_loss(f, v, t) + 3 * gradient_loss(f, v, t) + 5 * structure_loss(f, v, t)
+        )
         assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
         module = FusionLoss(intensity=2, gradient=3, structure=5)
         assert module(f, v, t)[0].item() == pytest.approx(loss.item())
@@ -188,15 +198,18 @@ def naive_ohem(logits, labels, threshold, min_kept, ignore):
 
 
 class TestOhem:
-    @pytest.mark.parametrize(('threshold', 'min_kept', 'scale'),
-                             [(0.7, 0.1, 1.0), (0.7, 0.5, 30.0), (0.05, 0.2, 1.0), (1., 1., 1.)])
+    @pytest.mark.parametrize(
+        ('threshold', 'min_kept', 'scale'),
+        [(0.7, 0.1, 1.0), (0.7, 0.5, 30.0), (0.05, 0.2, 1.0), (1.0, 1.0, 1.0)],
+    )
     def test_naive(self, rng, threshold, min_kept, scale):
         logits = scale * torch.randn(2, 4, 5, 6, generator=rng, dtype=torch.float64)
         labels = torch.randint(0, 4, (2, 5, 6), generator=rng)
         labels[0, :2] = 255
         expected = naive_ohem(logits, labels, threshold, min_kept, 255)
-        assert ohem_cross_entropy(logits, labels, threshold, min_kept).item() == \
-            pytest.approx(expected, abs=1e-10)
+        assert ohem_cross_entropy(logits, labels, threshold, min_kept).item() == pytest.approx(
+            expected, abs=1e-10
+        )
 
     def test_all_pixels_is_cross_entropy(self, rng):
         logits = torch.randn(2, 4, 5, 6, generator=rng)
@@ -219,13 +232,18 @@ class TestOhem:
         labels = torch.randint(0, 3, (1, 3, 3), generator=rng)
         assert torch.autograd.gradcheck(lambda z: ohem_cross_entropy(z, labels, 0.9), (logits,))
 
-    @pytest.mark.parametrize(('kwargs', 'message'), [
-        ({'threshold': 0.0}, 'threshold: expected 0 < threshold <= 1, got 0.0'),
-        ({'min_kept': 2.0}, 'min_kept: expected 0 < min_kept <= 1, got 2.0')])
+    @pytest.mark.parametrize(
+        ('kwargs', 'message'),
+        [
+            ({'threshold': 0.0}, 'threshold: expected 0 < threshold <= 1, got 0.0'),
+            ({'min_kept': 2.0}, 'min_kept: expected 0 < min_kept <= 1, got 2.0'),
+        ],
+    )
     def test_ranges(self, kwargs, message):
         with pytest.raises(ValueError, match=message):
-            ohem_cross_entropy(torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, dtype=torch.long),
-                               **kwargs)
+            ohem_cross_entropy(
+                torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, dtype=torch.long), **kwargs
+            )
 
     def test_shapes(self):
         with pytest.raises(ValueError, match=r'expected shape \[1, 2, 2\], got \[1, 2, 3\]'):
@@ -257,16 +275,18 @@ class TestLovasz:
         labels[0, 0] = 255
         changed = logits.clone()
         changed[:, :, 0] += torch.randn(3, 4, generator=rng)
-        assert lovasz_softmax(logits, labels).item() == \
-            pytest.approx(lovasz_softmax(changed, labels).item())
+        assert lovasz_softmax(logits, labels).item() == pytest.approx(
+            lovasz_softmax(changed, labels).item()
+        )
         assert LovaszSoftmax()(logits, torch.full((1, 4, 4), 255)).item() == 0
 
     def test_gradcheck(self, rng):
         logits = torch.randn(1, 2, 2, 3, generator=rng, dtype=torch.float64, requires_grad=True)
         labels = torch.tensor([[[0, 1, 1], [0, 0, 1]]])
         # the loss works in single precision inside: use wider steps and tolerance
-        assert torch.autograd.gradcheck(lambda z: lovasz_softmax(z, labels).double(), (logits,),
-                                        eps=1e-2, atol=2e-2, rtol=2e-2)
+        assert torch.autograd.gradcheck(
+            lambda z: lovasz_softmax(z, labels).double(), (logits,), eps=1e-2, atol=2e-2, rtol=2e-2
+        )
 
 
 class TestDice:
@@ -291,9 +311,15 @@ class TestDeepSupervision:
     def test_targets_by_hand(self):
         labels = torch.tensor([[[0, 0, 2, 2], [0, 0, 2, 2], [0, 0, 255, 2]]])
         assert foreground_target(labels)[0, 0].tolist() == [
-            [0, 0, 1, 1], [0, 0, 1, 1], [0, 0, -1, 1]]
+            [0, 0, 1, 1],
+            [0, 0, 1, 1],
+            [0, 0, -1, 1],
+        ]
         assert boundary_target(labels)[0, 0].tolist() == [
-            [0, 1, 1, 0], [0, 1, 1, 0], [0, 1, -1, 0]]
+            [0, 1, 1, 0],
+            [0, 1, 1, 0],
+            [0, 1, -1, 0],
+        ]
 
     def test_border_to_unlabelled_is_no_boundary(self):
         labels = torch.tensor([[[1, 1, 255, 255]]])
@@ -304,8 +330,9 @@ class TestDeepSupervision:
         target = torch.tensor([[[[0.0, 1.0, 0.0, 0.0, -1.0]]]])
         softplus = [math.log1p(math.exp(v)) for v in (0.0, -2.0, -1.0, 0.5)]
         expected = (softplus[0] + 3 * softplus[1] + softplus[2] + softplus[3]) / 4
-        assert balanced_binary_cross_entropy(logits, target).item() == \
-            pytest.approx(expected, rel=1e-6)
+        assert balanced_binary_cross_entropy(logits, target).item() == pytest.approx(
+            expected, rel=1e-6
+        )
 
     def test_sum_and_module(self, rng):
         labels = torch.randint(0, 3, (2, 16, 16), generator=rng)
@@ -313,20 +340,25 @@ class TestDeepSupervision:
         stages = [torch.randn(2, 3, 4, 4, generator=rng), torch.randn(2, 3, 8, 8, generator=rng)]
         binary = torch.randn(2, 1, 8, 8, generator=rng)
         boundary = torch.randn(2, 1, 16, 16, generator=rng)
-        total, terms = deep_supervision_loss(stages, binary, boundary, labels, stage=1, binary=2,
-                                             boundary=3)
+        total, terms = deep_supervision_loss(
+            stages, binary, boundary, labels, stage=1, binary=2, boundary=3
+        )
         assert total.item() == pytest.approx(
-            (terms['stages'] + 2 * terms['binary'] + 3 * terms['boundary']).item(), rel=1e-6)
-        coarse = [F.cross_entropy(z, resize_labels(labels, z.shape[-2:]), ignore_index=255)
-                  for z in stages]
+            (terms['stages'] + 2 * terms['binary'] + 3 * terms['boundary']).item(), rel=1e-6
+        )
+        coarse = [
+            F.cross_entropy(z, resize_labels(labels, z.shape[-2:]), ignore_index=255)
+            for z in stages
+        ]
         assert terms['stages'].item() == pytest.approx((sum(coarse) / 2).item(), rel=1e-5)
         module = DeepSupervisionLoss(stage=1, binary=2, boundary=3)
         assert module(stages, binary, boundary, labels)[0].item() == pytest.approx(total.item())
 
     def test_nothing_labelled(self):
         labels = torch.full((1, 8, 8), 255)
-        total, terms = deep_supervision_loss([torch.randn(1, 3, 4, 4)], torch.randn(1, 1, 4, 4),
-                                             None, labels)
+        total, terms = deep_supervision_loss(
+            [torch.randn(1, 3, 4, 4)], torch.randn(1, 1, 4, 4), None, labels
+        )
         assert total.item() == 0
         assert terms == {}
 
@@ -356,14 +388,16 @@ class TestConsistency:
         a, b = (torch.randn(1, 3, 2, 2, generator=rng) for _ in range(2))
         weight = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]])
         assert consistency_loss(a, b, 1.0, weight).item() == pytest.approx(
-            consistency_loss(a[..., :1, :1], b[..., :1, :1], 1.0).item(), rel=1e-5)
+            consistency_loss(a[..., :1, :1], b[..., :1, :1], 1.0).item(), rel=1e-5
+        )
         assert consistency_loss(a, b, 1.0, torch.zeros(1, 2, 2)).item() == 0
 
     def test_gradcheck(self, rng):
         a, b = (torch.randn(1, 3, 2, 2, generator=rng, dtype=torch.float64) for _ in range(2))
         a.requires_grad_()
-        assert torch.autograd.gradcheck(lambda z: consistency_loss(z, b).double(), (a,), eps=1e-2,
-                                        atol=1e-2, rtol=1e-2)
+        assert torch.autograd.gradcheck(
+            lambda z: consistency_loss(z, b).double(), (a,), eps=1e-2, atol=1e-2, rtol=1e-2
+        )
 
     def test_confidence(self):
         logits = torch.tensor([[[[0.0, 50.0]], [[0.0, 0.0]]]])
@@ -381,8 +415,9 @@ class TestReconstruction:
         prediction = torch.full((1, 1, 3, 4), 0.5)
         mask = torch.zeros(1, 1, 3, 4)
         mask[..., 0] = 1
-        loss, terms = reconstruction_loss(prediction, target, mask, intensity=2, gradient=7,
-                                          visible_weight=0.0)
+        loss, terms = reconstruction_loss(
+            prediction, target, mask, intensity=2, gradient=7, visible_weight=0.0
+        )
         assert terms['intensity'].item() == pytest.approx(0.5)
         assert terms['gradient'].item() == 0
         assert loss.item() == pytest.approx(1.0)
@@ -398,16 +433,18 @@ class TestReconstruction:
     def test_module_and_gradcheck(self, rng):
         target, prediction = (images(rng, 1, 1, 5, 5, dtype=torch.float64) for _ in range(2))
         assert ReconstructionLoss()(prediction, target)[0].item() == pytest.approx(
-            reconstruction_loss(prediction, target)[0].item())
+            reconstruction_loss(prediction, target)[0].item()
+        )
         prediction.requires_grad_()
-        assert torch.autograd.gradcheck(lambda x: reconstruction_loss(x, target)[0],
-                                        (prediction,))
+        assert torch.autograd.gradcheck(lambda x: reconstruction_loss(x, target)[0], (prediction,))
 
     def test_psnr(self):
-        assert psnr(torch.full((1, 1, 2, 2), 0.1), torch.zeros(1, 1, 2, 2)).item() == \
-            pytest.approx(20.0, abs=1e-4)
+        assert psnr(
+            torch.full((1, 1, 2, 2), 0.1), torch.zeros(1, 1, 2, 2)
+        ).item() == pytest.approx(20.0, abs=1e-4)
 
     def test_mask_shape(self):
         with pytest.raises(ValueError, match=r'mask: expected shape \[1, 1, 4, 4\]'):
-            reconstruction_loss(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4),
-                                torch.zeros(1, 4, 4))
+            reconstruction_loss(
+                torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4), torch.zeros(1, 4, 4)
+            )

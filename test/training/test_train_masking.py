@@ -77,9 +77,15 @@ class TestMasks:
         assert masked[hidden].std().item() == pytest.approx(0.24, abs=0.03)
         assert 0 <= masked.min() <= masked.max() <= 1
 
-    @pytest.mark.parametrize(('kwargs', 'message'), [
-        ({'patch_px': (9, 8)}, 'patch_px'), ({'ratio': (0.0, 0.5)}, 'ratio'),
-        ({'complementary': 1.5}, 'complementary'), ({'noise_std': -1}, 'noise_std')])
+    @pytest.mark.parametrize(
+        ('kwargs', 'message'),
+        [
+            ({'patch_px': (9, 8)}, 'patch_px'),
+            ({'ratio': (0.0, 0.5)}, 'ratio'),
+            ({'complementary': 1.5}, 'complementary'),
+            ({'noise_std': -1}, 'noise_std'),
+        ],
+    )
     def test_ranges(self, kwargs, message):
         with pytest.raises(ValueError, match=message):
             MaskOptions(**kwargs)
@@ -138,11 +144,13 @@ class TestCollapse:
                 else:
                     targets = [value.detach().softmax(1) for value in logits]
                     # a nudge towards one prototype, as noise gives sooner or later
-                    targets = [t * torch.tensor([2.0, 1, 1, 1, 1, 1]).view(1, 6, 1, 1)
-                               for t in targets]
+                    targets = [
+                        t * torch.tensor([2.0, 1, 1, 1, 1, 1]).view(1, 6, 1, 1) for t in targets
+                    ]
                     targets = [t / t.sum(1, keepdim=True) for t in targets]
-                loss = (swapped_prediction_loss(logits[0], targets[1])
-                        + swapped_prediction_loss(logits[1], targets[0]))
+                loss = swapped_prediction_loss(logits[0], targets[1]) + swapped_prediction_loss(
+                    logits[1], targets[0]
+                )
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()

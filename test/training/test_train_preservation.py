@@ -58,8 +58,12 @@ class TestValues:
             likeness = 1 - np.minimum(turn, np.pi - turn) / (np.pi / 2)
             high = np.maximum(strength_s, strength_f)
             ratio = np.where(high > 0, np.minimum(strength_s, strength_f) / np.maximum(high, 1), 1)
-            preserved = (0.9994 / (1 + np.exp(-15 * (ratio - 0.5)))
-                         * 0.9879 / (1 + np.exp(-22 * (likeness - 0.8))))
+            preserved = (
+                0.9994
+                / (1 + np.exp(-15 * (ratio - 0.5)))
+                * 0.9879
+                / (1 + np.exp(-22 * (likeness - 0.8)))
+            )
             kept += (preserved * strength_s).sum()
             weight += strength_s.sum()
         assert _losses(triple, edge_loss) == pytest.approx(1 - kept / weight, abs=2e-3)
@@ -80,8 +84,9 @@ class TestValues:
     @pytest.mark.parametrize('loss', [information_loss, edge_loss, complement_loss])
     def test_float32_agrees(self, triple, loss):
         """Training runs in float32."""
-        assert _losses(triple, loss, torch.float32) == pytest.approx(_losses(triple, loss),
-                                                                     abs=2e-3)
+        assert _losses(triple, loss, torch.float32) == pytest.approx(
+            _losses(triple, loss), abs=2e-3
+        )
 
     def test_edges_of_a_source_with_itself(self, triple):
         """All edges of two equal sources are kept by that source."""
@@ -92,8 +97,9 @@ class TestValues:
         """Every image of a batch counts alone."""
         fused, thermal, visible = (_batch(image) for image in triple)
         other = fused.flip(-1)
-        pair = [torch.cat([a, b]) for a, b in ((fused, other), (visible, visible),
-                                               (thermal, thermal))]
+        pair = [
+            torch.cat([a, b]) for a, b in ((fused, other), (visible, visible), (thermal, thermal))
+        ]
         for loss in (information_loss, edge_loss, complement_loss):
             mean = (loss(fused, visible, thermal) + loss(other, visible, thermal)) / 2
             assert loss(*pair).item() == pytest.approx(mean.item(), abs=1e-9)
@@ -107,9 +113,15 @@ class TestGradients:
         """Against finite differences, away from ties."""
         generator = torch.Generator().manual_seed(0)
         fused, visible, thermal = (
-            torch.rand(1, 1, 18, 19, generator=generator, dtype=torch.float64) for _ in range(3))
-        assert torch.autograd.gradcheck(lambda f: loss(f, visible, thermal),
-                                        fused.requires_grad_(), eps=1e-7, atol=1e-3, rtol=1e-3)
+            torch.rand(1, 1, 18, 19, generator=generator, dtype=torch.float64) for _ in range(3)
+        )
+        assert torch.autograd.gradcheck(
+            lambda f: loss(f, visible, thermal),
+            fused.requires_grad_(),
+            eps=1e-7,
+            atol=1e-3,
+            rtol=1e-3,
+        )
 
     @pytest.mark.parametrize('loss', [edge_loss, complement_loss, information_loss])
     def test_flat_images(self, loss):

@@ -46,7 +46,10 @@ def test_run_writes_everything(stage, tiny_arguments, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert f'6 steps; weights: {out / "final.safetensors"}' in printed
     assert sorted(p.name for p in (out / 'panels').iterdir()) == [
-        'step_0000002.png', 'step_0000004.png', 'step_0000006.png']
+        'step_0000002.png',
+        'step_0000004.png',
+        'step_0000006.png',
+    ]
     assert list((out / 'tensorboard').glob('events*'))
     assert (out / 'checkpoints' / 'best.ckpt').is_file()
     losses = values_of(out, 'train/loss')
@@ -65,9 +68,11 @@ def test_run_writes_everything(stage, tiny_arguments, tmp_path, capsys):
 
 def test_resumed_run_gives_the_same_numbers(tiny_arguments, tmp_path):
     """Three epochs at once equal one, and then two more from its checkpoint."""
+
     def go(name, *extra):
-        config = parse_stage('joint', [*tiny_arguments, '--trainer.out', str(tmp_path / name),
-                                       *extra])
+        config = parse_stage(
+            'joint', [*tiny_arguments, '--trainer.out', str(tmp_path / name), *extra]
+        )
         return run(config)
 
     whole = go('whole')
@@ -84,17 +89,27 @@ def test_resumed_run_gives_the_same_numbers(tiny_arguments, tmp_path):
 def test_seed_decides(tiny_arguments, tmp_path):
     losses = []
     for index, seed in enumerate((1, 1, 2)):
-        config = parse_stage('mae', [*tiny_arguments, '--trainer.out',
-                                     str(tmp_path / str(index)), '--trainer.steps', '2',
-                                     '--trainer.seed', str(seed)])
+        config = parse_stage(
+            'mae',
+            [
+                *tiny_arguments,
+                '--trainer.out',
+                str(tmp_path / str(index)),
+                '--trainer.steps',
+                '2',
+                '--trainer.seed',
+                str(seed),
+            ],
+        )
         losses.append(run(config).metrics['train/loss'])
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
 
 
 def test_accumulation_counts_optimiser_steps(tiny_arguments, tmp_path):
-    config = parse_stage('mae', [*tiny_arguments, '--trainer.out', str(tmp_path / 'a'),
-                                 '--trainer.accumulate', '2'])
+    config = parse_stage(
+        'mae', [*tiny_arguments, '--trainer.out', str(tmp_path / 'a'), '--trainer.accumulate', '2']
+    )
     assert run(config).steps == 6
 
 
@@ -112,15 +127,30 @@ def test_non_finite_loss_stops_and_keeps_the_batch(tiny_arguments, tmp_path):
 
 def test_stage_two_starts_from_stage_one(tiny_arguments, tmp_path):
     first = run(parse_stage('mae', [*tiny_arguments, '--trainer.out', str(tmp_path / 'one')]))
-    second = parse_stage('joint', [*tiny_arguments, '--trainer.out', str(tmp_path / 'two'),
-                                   '--model.init', str(first.weights), '--trainer.steps', '2'])
+    second = parse_stage(
+        'joint',
+        [
+            *tiny_arguments,
+            '--trainer.out',
+            str(tmp_path / 'two'),
+            '--model.init',
+            str(first.weights),
+            '--trainer.steps',
+            '2',
+        ],
+    )
     assert run(second).steps == 2
 
 
 class TestErrors:
     def test_second_run_in_one_folder(self, tiny_arguments, tmp_path):
-        arguments = [*tiny_arguments, '--trainer.out', str(tmp_path / 'run'),
-                     '--trainer.steps', '2']
+        arguments = [
+            *tiny_arguments,
+            '--trainer.out',
+            str(tmp_path / 'run'),
+            '--trainer.steps',
+            '2',
+        ]
         run(parse_stage('mae', arguments))
         with pytest.raises(ConfigError, match='holds a run already'):
             run(parse_stage('mae', arguments))
@@ -128,22 +158,33 @@ class TestErrors:
     def test_same_data_for_both(self, tiny_arguments, tmp_path):
         source = tiny_arguments[1]
         with pytest.raises(DatasetError, match=r'is both in data\.train and data\.val'):
-            run(parse_stage('mae', [*tiny_arguments, '--data.val', source, '--trainer.out',
-                                    str(tmp_path / 'x')]))
+            run(
+                parse_stage(
+                    'mae',
+                    [*tiny_arguments, '--data.val', source, '--trainer.out', str(tmp_path / 'x')],
+                )
+            )
 
-    @pytest.mark.parametrize(('arguments', 'message'), [
-        (['--trainer.steps', '0'], 'trainer.steps is 0, expected at least 1'),
-        (['--data.crop', '100'], 'data.crop is 100, expected a multiple of 32'),
-        (['--trainer.precision', '8'], "trainer.precision is '8', expected one of 32, bf16, 16"),
-        (['--trainer.resume', 'none.ckpt'], 'none.ckpt: no such checkpoint'),
-        (['--model.init', 'none.ckpt'], 'none.ckpt: no such file'),
-        (['--optim.speed', '1'], 'optim.speed'),
-        (['--trainer.steps', 'many'], 'trainer.steps'),
-        (['--mask.ratio', '[0.9, 0.2]'], 'ratio: expected 0 < low <= high < 1'),
-    ])
+    @pytest.mark.parametrize(
+        ('arguments', 'message'),
+        [
+            (['--trainer.steps', '0'], 'trainer.steps is 0, expected at least 1'),
+            (['--data.crop', '100'], 'data.crop is 100, expected a multiple of 32'),
+            (
+                ['--trainer.precision', '8'],
+                "trainer.precision is '8', expected one of 32, bf16, 16",
+            ),
+            (['--trainer.resume', 'none.ckpt'], 'none.ckpt: no such checkpoint'),
+            (['--model.init', 'none.ckpt'], 'none.ckpt: no such file'),
+            (['--optim.speed', '1'], 'optim.speed'),
+            (['--trainer.steps', 'many'], 'trainer.steps'),
+            (['--mask.ratio', '[0.9, 0.2]'], 'ratio: expected 0 < low <= high < 1'),
+        ],
+    )
     def test_one_line(self, tiny_arguments, tmp_path, capsys, arguments, message):
-        code = main_train(['mae', *tiny_arguments, '--trainer.out', str(tmp_path / 'run'),
-                           *arguments])
+        code = main_train(
+            ['mae', *tiny_arguments, '--trainer.out', str(tmp_path / 'run'), *arguments]
+        )
         error = capsys.readouterr().err
         assert code == 2
         assert error.startswith('error: ')
@@ -157,8 +198,9 @@ class TestErrors:
 
     def test_unknown_stage(self, capsys):
         assert main_train(['magic']) == 2
-        assert "unknown stage 'magic', expected one of mae, joint, ssvif" in \
-            capsys.readouterr().err
+        assert (
+            "unknown stage 'magic', expected one of mae, joint, ssvif" in capsys.readouterr().err
+        )
 
 
 def test_file_and_command_line(tmp_path):
@@ -183,6 +225,8 @@ def test_recipes_are_readable(stage):
 
 
 def test_help_needs_no_torch():
-    code = ("import sys; from mafs_training.cli import main_train; main_train(['--help']); "
-            "assert 'torch' not in sys.modules and 'cv2' not in sys.modules")
+    code = (
+        "import sys; from mafs_training.cli import main_train; main_train(['--help']); "
+        "assert 'torch' not in sys.modules and 'cv2' not in sys.modules"
+    )
     subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, timeout=60)

@@ -41,10 +41,12 @@ from torch import nn
 def batch(pairs):
     samples = [pairs.make(seed) for seed in range(4)]
     visible, thermal, label = (np.stack(part) for part in zip(*samples, strict=True))
-    return {'visible': torch.from_numpy(visible.transpose(0, 3, 1, 2) / 255.0).float(),
-            'thermal': torch.from_numpy(thermal[:, None] / 255.0).float(),
-            'label': torch.from_numpy(label).long(),
-            'labelled': torch.ones(4, dtype=torch.bool)}
+    return {
+        'visible': torch.from_numpy(visible.transpose(0, 3, 1, 2) / 255.0).float(),
+        'thermal': torch.from_numpy(thermal[:, None] / 255.0).float(),
+        'label': torch.from_numpy(label).long(),
+        'labelled': torch.ones(4, dtype=torch.bool),
+    }
 
 
 def create(kind, architecture, **ssvif):
@@ -56,10 +58,18 @@ def create(kind, architecture, **ssvif):
     if kind == 'joint':
         config = JointConfig(dropout=dropout, segmenter=segmenter)
         return JointStage(config, architecture)
-    options = SSVIFOptions(mode=kind, stage1_steps=0, ramp_steps=0, confidence=0.0,
-                           prototypes=8, embedding=16, **ssvif)
-    return SSVIFStage(SSVIFConfig(dropout=dropout, segmenter=segmenter, ssvif=options),
-                      architecture)
+    options = SSVIFOptions(
+        mode=kind,
+        stage1_steps=0,
+        ramp_steps=0,
+        confidence=0.0,
+        prototypes=8,
+        embedding=16,
+        **ssvif,
+    )
+    return SSVIFStage(
+        SSVIFConfig(dropout=dropout, segmenter=segmenter, ssvif=options), architecture
+    )
 
 
 def one_step(stage, network, batch, step=5, seed=0):
@@ -223,8 +233,7 @@ class TestTeacher:
         for share, expected in ((1.0, True), (0.0, False)):
             torch.manual_seed(0)
             network = MAFS(tiny_architecture).train()
-            config = JointConfig(dropout=DropoutOptions(0, 0),
-                                 segmenter=SegmenterOptions(width=8))
+            config = JointConfig(dropout=DropoutOptions(0, 0), segmenter=SegmenterOptions(width=8))
             config.teacher.shape_fusion = share
             config.weighting.kind = 'fixed'
             config.weighting.fixed = {'fusion': 0.0, 'segmentation': 0.0}
@@ -235,12 +244,12 @@ class TestTeacher:
             assert any(g is not None and g.abs().max() > 0 for g in gradients) == expected
 
     def test_mafs_checkpoint(self, tiny_architecture, tmp_path):
-        table = ClassTable('test', tuple(
-            SemanticClass(i, f'c{i}', (i, i, i)) for i in range(4)))
+        table = ClassTable('test', tuple(SemanticClass(i, f'c{i}', (i, i, i)) for i in range(4)))
         network = MAFS(tiny_architecture)
         path = tmp_path / 'teacher.safetensors'
-        save_checkpoint(path, network.state_dict(),
-                        build_metadata(tiny_architecture.to_dict(), table))
+        save_checkpoint(
+            path, network.state_dict(), build_metadata(tiny_architecture.to_dict(), table)
+        )
         segmenter = create_segmenter(SegmenterOptions(kind='mafs', weights=str(path)), 4)
         assert isinstance(segmenter, FrozenSegmenter)
         segmenter.train()
@@ -254,18 +263,23 @@ class TestTeacher:
         with pytest.raises(ConfigError, match='has 4 classes, expected 9'):
             create_segmenter(SegmenterOptions(kind='mafs', weights=str(path)), 9)
         trainable = create_segmenter(
-            SegmenterOptions(kind='mafs', weights=str(path), trainable=True), 4)
+            SegmenterOptions(kind='mafs', weights=str(path), trainable=True), 4
+        )
         assert isinstance(trainable, MafsSegmenter)
 
     def test_torch_network(self, tmp_path, monkeypatch):
         (tmp_path / 'their_network.py').write_text(
-            'from torch import nn\n\n\ndef build():\n    return nn.Conv2d(3, 5, 1)\n')
+            'from torch import nn\n\n\ndef build():\n    return nn.Conv2d(3, 5, 1)\n'
+        )
         monkeypatch.syspath_prepend(tmp_path)
         network = nn.Conv2d(3, 5, 1)
         torch.save(network.state_dict(), tmp_path / 'weights.pth')
         options = SegmenterOptions(
-            kind='torch', factory='their_network:build', weights=str(tmp_path / 'weights.pth'),
-            class_map=[0, 2, 2, -1, 1])
+            kind='torch',
+            factory='their_network:build',
+            weights=str(tmp_path / 'weights.pth'),
+            class_map=[0, 2, 2, -1, 1],
+        )
         segmenter = create_segmenter(options, 4)
         rgb = torch.rand(1, 3, 8, 8)
         logits = segmenter(rgb).logits
@@ -276,17 +290,26 @@ class TestTeacher:
         assert torch.allclose(logits[:, 2], raw[:, 1:3].logsumexp(1))
         assert (logits[:, 3] == -30).all()
 
-    @pytest.mark.parametrize(('options', 'error', 'message'), [
-        ({'kind': 'magic'}, ConfigError, 'kind: expected one of'),
-        ({'kind': 'mafs'}, ConfigError, r'expected a \.safetensors file'),
-        ({'kind': 'torch', 'factory': 'nothing'}, ConfigError, 'expected module:callable'),
-        ({'kind': 'torch', 'factory': 'no_such_module:x'}, ConfigError, 'no_such_module'),
-        ({'kind': 'torch', 'factory': 'builtins:dict'}, ConfigError, 'gives dict'),
-        ({'kind': 'torch', 'factory': 'torch.nn:Identity', 'weights': 'none.pth'},
-         CheckpointError, 'no readable state_dict'),
-        ({'kind': 'torch', 'factory': 'torch.nn:Identity', 'class_map': [9]}, ConfigError,
-         r'expected ids -1..3'),
-    ])
+    @pytest.mark.parametrize(
+        ('options', 'error', 'message'),
+        [
+            ({'kind': 'magic'}, ConfigError, 'kind: expected one of'),
+            ({'kind': 'mafs'}, ConfigError, r'expected a \.safetensors file'),
+            ({'kind': 'torch', 'factory': 'nothing'}, ConfigError, 'expected module:callable'),
+            ({'kind': 'torch', 'factory': 'no_such_module:x'}, ConfigError, 'no_such_module'),
+            ({'kind': 'torch', 'factory': 'builtins:dict'}, ConfigError, 'gives dict'),
+            (
+                {'kind': 'torch', 'factory': 'torch.nn:Identity', 'weights': 'none.pth'},
+                CheckpointError,
+                'no readable state_dict',
+            ),
+            (
+                {'kind': 'torch', 'factory': 'torch.nn:Identity', 'class_map': [9]},
+                ConfigError,
+                r'expected ids -1..3',
+            ),
+        ],
+    )
     def test_errors(self, options, error, message):
         with pytest.raises(error, match=message):
             create_segmenter(SegmenterOptions(**options), 4)
@@ -333,8 +356,9 @@ class TestSSVIF:
             module.requires_grad_(False)
         trained = [p for m in (network, stage) for p in m.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=3e-3)
-        small = {key: value[..., :64, :64] if value.ndim > 1 else value
-                 for key, value in batch.items()}
+        small = {
+            key: value[..., :64, :64] if value.ndim > 1 else value for key, value in batch.items()
+        }
         first = None
         for step in range(16):
             result = one_step(stage, network, small, step=step, seed=step)
@@ -350,8 +374,12 @@ class TestSSVIF:
         with pytest.raises(ConfigError, match=r"ssvif.mode: expected one of .* got 'x'"):
             create('x', tiny_architecture)
         with pytest.raises(ConfigError, match='kind fresh, got'):
-            SSVIFStage(SSVIFConfig(segmenter=SegmenterOptions(kind='mafs'),
-                                   ssvif=SSVIFOptions(mode='prototypes')), tiny_architecture)
+            SSVIFStage(
+                SSVIFConfig(
+                    segmenter=SegmenterOptions(kind='mafs'), ssvif=SSVIFOptions(mode='prototypes')
+                ),
+                tiny_architecture,
+            )
 
 
 class TestInitial:
@@ -360,8 +388,9 @@ class TestInitial:
 
         source = MAFS(tiny_architecture)
         path = tmp_path / 'first.ckpt'
-        torch.save({'state_dict': {f'ema.module.{k}': v for k, v in
-                                   source.state_dict().items()}}, path)
+        torch.save(
+            {'state_dict': {f'ema.module.{k}': v for k, v in source.state_dict().items()}}, path
+        )
         target = MAFS(dataclasses.replace(tiny_architecture, num_classes=6))
         skipped = load_initial(target, path)
         assert all('classify' in name or 'stage_heads' in name for name in skipped)
