@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import cv2
@@ -302,3 +303,20 @@ def test_folding_changes_nothing_but_rounding(small_weights):
         first, second = folded(visible, thermal), plain(visible, thermal)
     assert torch.allclose(first.fused_rgb, second.fused_rgb, atol=1e-4)
     assert torch.allclose(first.logits, second.logits, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(
+    not os.environ.get('MAFS_TEST_COMPILE'),
+    reason='torch.compile takes minutes of two cores: set MAFS_TEST_COMPILE=1',
+)
+def test_torch_compile_is_equivalent_to_torch(small_weights, reference):
+    engine = build_engine(
+        small_weights, backend='torch-compile', precision='fp32', device='cpu', threads=1
+    )
+    images = pair((64, 96))
+    result, expected = (e.infer(*images, Outputs()) for e in (engine, reference))
+    engine.close()
+    assert np.abs(result.fused.astype(int) - expected.fused).max() <= TOLERANCES['fp32'].fused_max
+    assert (result.labels == expected.labels).mean() >= TOLERANCES['fp32'].labels
