@@ -245,6 +245,10 @@ relocate_ros() {
 
 install_project() {
     run_pip --no-deps --no-build-isolation --editable .
+    # What scripts/env.sh puts before the install space, so that a new module is seen at once. The
+    # root itself would show folders such as launch/ as packages.
+    mkdir -p "$VENV/src"
+    ln -sfn ../../mafs_ros ../../mafs_model ../../mafs_training "$VENV/src/"
 }
 
 record_ros() {
@@ -314,7 +318,7 @@ stage torch "$(fingerprint "$venv_hash" requirements/torch.txt requirements/cons
     install_torch 'PyTorch'
 stage python "$(fingerprint "$venv_hash" "${REQUIREMENTS[@]}")" \
     install_python "Python packages$([[ $MODE == system ]] || echo ' and ROS 2 Jazzy')"
-stage project "$(fingerprint "$venv_hash" setup.py setup.cfg mafs_model/version.py)" \
+stage project "$(fingerprint "$venv_hash" src setup.py setup.cfg mafs_model/version.py)" \
     install_project 'Project (editable)'
 stage colcon "$(fingerprint "$venv_hash" "$modules" CMakeLists.txt package.xml msg/*.msg)" \
     build_package 'ROS package'

@@ -54,6 +54,7 @@ _mafs_environment() {
     if [ -z "${MAFS_SKIP_OVERLAY:-}" ] && [ -f "$_mafs_root/install/local_setup.bash" ]; then
         . "$_mafs_root/install/local_setup.bash"
     fi
+    export PYTHONPATH="$_mafs_venv/src${PYTHONPATH:+:$PYTHONPATH}"
 }
 
 # The scripts of colcon and ROS use variables before they set them.
