@@ -43,7 +43,8 @@ class IntakeCounts:
 
     frames: Counter[str] = field(default_factory=Counter)
     unusable: dict[str, Counter[str]] = field(
-        default_factory=lambda: {'visible': Counter(), 'thermal': Counter()})
+        default_factory=lambda: {'visible': Counter(), 'thermal': Counter()}
+    )
     first_ns: int | None = None
     last_ns: int | None = None
 
@@ -95,14 +96,16 @@ class BagPairing:
 
     """
 
-    def __init__(self, reader: BagReader, visible: str, thermal: str,
-                 settings: PairingSettings) -> None:
+    def __init__(
+        self, reader: BagReader, visible: str, thermal: str, settings: PairingSettings
+    ) -> None:
         self.counts = IntakeCounts()
         self._reader = reader
         self._streams = {visible: 'visible', thermal: 'thermal'}
         self._settings = settings
         self._pairer = NearestPairer(
-            settings.slop_ns, settings.queue_size, jump_back_ns=JUMP_BACK_NS)
+            settings.slop_ns, settings.queue_size, jump_back_ns=JUMP_BACK_NS
+        )
         self._estimator = OffsetEstimator()
         self._jumps = 0
 
@@ -136,8 +139,14 @@ class BagPairing:
             self._estimator.reset()
         for pair in pairs:
             visible, thermal = pair.visible.payload, pair.thermal.payload
-            yield BagPair(visible, thermal, pair.visible.stamp_ns,
-                          thermal.stamp_ns or thermal.receive_ns, pair.offset_ns, jumped)
+            yield BagPair(
+                visible,
+                thermal,
+                pair.visible.stamp_ns,
+                thermal.stamp_ns or thermal.receive_ns,
+                pair.offset_ns,
+                jumped,
+            )
             jumped = False
 
     def summary(self) -> dict[str, Any]:
@@ -166,8 +175,11 @@ def choose_topics(reader: BagReader, visible: str | None, thermal: str | None) -
         BagError: a stream cannot be told, or both are the same topic; topics there are listed.
 
     """
-    chosen = {stream: topic for stream, topic in (('visible', visible), ('thermal', thermal))
-              if topic is not None}
+    chosen = {
+        stream: topic
+        for stream, topic in (('visible', visible), ('thermal', thermal))
+        if topic is not None
+    }
     for stream in ('thermal', 'visible'):
         if stream in chosen:
             continue
@@ -177,8 +189,10 @@ def choose_topics(reader: BagReader, visible: str | None, thermal: str | None) -
         if len(found) != 1:
             option = '--rgb-topic' if stream == 'visible' else '--thermal-topic'
             listed = ', '.join(f'{n} ({t.type})' for n, t in sorted(reader.topics.items()))
-            raise BagError(f'cannot tell the {stream} topic of bag {reader.path}, name it with '
-                           f'{option}; topics there: {listed or "none"}')
+            raise BagError(
+                f'cannot tell the {stream} topic of bag {reader.path}, name it with '
+                f'{option}; topics there: {listed or "none"}'
+            )
         chosen[stream] = found[0]
     if chosen['visible'] == chosen['thermal']:
         raise BagError(f'--rgb-topic and --thermal-topic are both {chosen["visible"]}')

@@ -77,10 +77,17 @@ class BagOutcome:
     failed: dict[str, int] = field(default_factory=dict)
 
 
-def process_bag(pairing: BagPairing, predictor: Predictor, *, method: str, every: int = 30,
-                limit: int | None = None, labels: Path | None = None,
-                sink: Sink | None = None,
-                progress: Callable[[], object] = lambda: None) -> BagOutcome:
+def process_bag(
+    pairing: BagPairing,
+    predictor: Predictor,
+    *,
+    method: str,
+    every: int = 30,
+    limit: int | None = None,
+    labels: Path | None = None,
+    sink: Sink | None = None,
+    progress: Callable[[], object] = lambda: None,
+) -> BagOutcome:
     """
     Predict every pair of a bag and measure some of them.
 
@@ -122,13 +129,16 @@ def process_bag(pairing: BagPairing, predictor: Predictor, *, method: str, every
     if not outcome.rows:
         raise BagError(no_pairs(pairing))
     if label_files:
-        outcome.problems.append(f'{listing(sorted(label_files))}: label image, but no pair has '
-                                'a visible image of that stamp')
+        outcome.problems.append(
+            f'{listing(sorted(label_files))}: label image, but no pair has '
+            'a visible image of that stamp'
+        )
     return outcome
 
 
-def registered(scaled: NDArray[np.uint8], visible: NDArray[np.uint8],
-               registration: Registration) -> NDArray[np.uint8]:
+def registered(
+    scaled: NDArray[np.uint8], visible: NDArray[np.uint8], registration: Registration
+) -> NDArray[np.uint8]:
     """Return the thermal image as the predictor gives it to the model, uint8 [H, W]."""
     size = (visible.shape[0], visible.shape[1])
     thermal = np.asarray(registration.warp(scaled, size))
@@ -139,8 +149,9 @@ def registered(scaled: NDArray[np.uint8], visible: NDArray[np.uint8],
     return np.where(outside > 0, luminance(visible), thermal)
 
 
-def _predictions(pairing: BagPairing, predictor: Predictor,
-                 outcome: BagOutcome) -> Iterator[tuple[BagPair, Prediction]]:
+def _predictions(
+    pairing: BagPairing, predictor: Predictor, outcome: BagOutcome
+) -> Iterator[tuple[BagPair, Prediction]]:
     """Predict pair after pair; the time this takes, reading included, is summed up."""
     pairs = iter(pairing)
     while True:
@@ -164,13 +175,19 @@ def _predictions(pairing: BagPairing, predictor: Predictor,
 def _row(pair: BagPair, prediction: Prediction) -> dict[str, Any]:
     """Return what the document keeps of a pair."""
     timings = prediction.timings_ms
-    return {'visible_ns': pair.visible_ns, 'thermal_ns': pair.thermal_ns,
-            'offset_ms': pair.offset_ns / 1e6, 'mode': prediction.mode,
-            'latency_ms': sum(timings.values()), 'stages_ms': dict(timings)}
+    return {
+        'visible_ns': pair.visible_ns,
+        'thermal_ns': pair.thermal_ns,
+        'offset_ms': pair.offset_ns / 1e6,
+        'mode': prediction.mode,
+        'latency_ms': sum(timings.values()),
+        'stages_ms': dict(timings),
+    }
 
 
-def measure(name: str, pair: BagPair, prediction: Prediction, thermal: NDArray[np.uint8],
-            method: str) -> PairOutcome:
+def measure(
+    name: str, pair: BagPair, prediction: Prediction, thermal: NDArray[np.uint8], method: str
+) -> PairOutcome:
     """Measure one pair and the baselines on it."""
     outcome = PairOutcome(name)
     assert isinstance(pair.visible.image, np.ndarray)
@@ -186,8 +203,9 @@ def measure(name: str, pair: BagPair, prediction: Prediction, thermal: NDArray[n
     return outcome
 
 
-def _score(path: Path, prediction: Prediction, predictor: Predictor, name: str,
-           outcome: BagOutcome) -> None:
+def _score(
+    path: Path, prediction: Prediction, predictor: Predictor, name: str, outcome: BagOutcome
+) -> None:
     """Score the label image of one pair."""
     assert prediction.labels is not None
     table = predictor.classes
@@ -195,7 +213,8 @@ def _score(path: Path, prediction: Prediction, predictor: Predictor, name: str,
         label = read_labels(path, 'label')
         same_size(name, {'prediction': prediction.labels, 'label': label})
         outcome.labels[name] = score_labels(
-            prediction.labels, label, prediction.confidence, len(table), table.ignore_index)
+            prediction.labels, label, prediction.confidence, len(table), table.ignore_index
+        )
     except ImageError as error:
         outcome.problems.append(str(error))
 
@@ -203,18 +222,27 @@ def _score(path: Path, prediction: Prediction, predictor: Predictor, name: str,
 def no_pairs(pairing: BagPairing) -> str:
     """Say why there is no pair."""
     summary = pairing.summary()
-    reasons = [f'{count} {stream} frames unusable ({text})'
-               for stream, texts in summary['unusable'].items() for text, count in texts.items()]
-    reasons += [f'{count} {stream} frames dropped: {reason}'
-                for stream, drops in summary['dropped'].items() for reason, count in drops.items()]
+    reasons = [
+        f'{count} {stream} frames unusable ({text})'
+        for stream, texts in summary['unusable'].items()
+        for text, count in texts.items()
+    ]
+    reasons += [
+        f'{count} {stream} frames dropped: {reason}'
+        for stream, drops in summary['dropped'].items()
+        for reason, count in drops.items()
+    ]
     frames = summary['frames']
-    return (f'no pair could be formed of {frames.get("visible", 0)} visible and '
-            f'{frames.get("thermal", 0)} thermal frames'
-            + (f': {"; ".join(reasons)}' if reasons else ''))
+    return (
+        f'no pair could be formed of {frames.get("visible", 0)} visible and '
+        f'{frames.get("thermal", 0)} thermal frames'
+        + (f': {"; ".join(reasons)}' if reasons else '')
+    )
 
 
-def bag_document(outcome: BagOutcome, pairing: BagPairing, predictor: Predictor,
-                 method: str) -> dict[str, Any]:
+def bag_document(
+    outcome: BagOutcome, pairing: BagPairing, predictor: Predictor, method: str
+) -> dict[str, Any]:
     """Return the measured part of a bag document."""
     latencies = np.array([row['latency_ms'] for row in outcome.rows])
     stages: dict[str, list[float]] = {}
@@ -224,15 +252,24 @@ def bag_document(outcome: BagOutcome, pairing: BagPairing, predictor: Predictor,
     summary = pairing.summary()
     problems = list(outcome.problems)
     problems += [p for one in outcome.measured for p in one.problems]
-    problems += [f'{count} pairs could not be processed: {text}'
-                 for text, count in outcome.failed.items()]
-    problems += [f'{count} {stream} frames left out: {text}'
-                 for stream, texts in summary['unusable'].items() for text, count in texts.items()]
+    problems += [
+        f'{count} pairs could not be processed: {text}' for text, count in outcome.failed.items()
+    ]
+    problems += [
+        f'{count} {stream} frames left out: {text}'
+        for stream, texts in summary['unusable'].items()
+        for text, count in texts.items()
+    ]
     methods = collect(outcome.measured, (method, *BASELINES), FUSION_METRICS)
     return {
-        'metrics': list(FUSION_METRICS), 'baselines': list(BASELINES),
-        'names': [one.name for one in outcome.measured if one.values], 'methods': methods,
-        'groups': {}, 'group_means': {}, 'pairing': summary, 'pairs': outcome.rows,
+        'metrics': list(FUSION_METRICS),
+        'baselines': list(BASELINES),
+        'names': [one.name for one in outcome.measured if one.values],
+        'methods': methods,
+        'groups': {},
+        'group_means': {},
+        'pairing': summary,
+        'pairs': outcome.rows,
         'latency': {
             'median_ms': float(np.median(latencies)),
             'p90_ms': float(np.quantile(latencies, 0.9)),
@@ -243,8 +280,10 @@ def bag_document(outcome: BagOutcome, pairing: BagPairing, predictor: Predictor,
             'pairs_per_s': len(outcome.rows) / outcome.working_s,
             'times_real_time': summary['duration_s'] / outcome.working_s,
         },
-        'labels': (seg_document(outcome.labels, predictor.classes, {})
-                   if outcome.labels and not predictor.is_classical else None),
+        'labels': (
+            seg_document(outcome.labels, predictor.classes, {})
+            if outcome.labels and not predictor.is_classical
+            else None
+        ),
         'problems': problems,
     }
-

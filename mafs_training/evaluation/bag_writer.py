@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 # As the node's outputs, so that viewers set up for it show this bag.
 TOPICS = {
-    'fused': '/mafs_fusion/fused/image', 'labels': '/mafs_fusion/semantic/labels',
+    'fused': '/mafs_fusion/fused/image',
+    'labels': '/mafs_fusion/semantic/labels',
     'confidence': '/mafs_fusion/semantic/confidence',
-    'overlay': '/mafs_fusion/semantic/overlay'}
+    'overlay': '/mafs_fusion/semantic/overlay',
+}
 _NOTICE = 'no weights: classical fusion, labels empty'
 
 
@@ -61,8 +63,12 @@ class OutputBag:
         self._writer.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
             self._writer.__exit__(kind, error, trace)
             if kind is None and self._folder is not None:
@@ -82,7 +88,11 @@ class OutputBag:
             painted = put_notice(painted, _NOTICE)
         receive_ns = max(pair.visible.receive_ns, pair.thermal.receive_ns)
         for name, image, encoding in (
-                ('fused', prediction.fused, 'rgb8'), ('labels', prediction.labels, 'mono8'),
-                ('confidence', prediction.confidence, 'mono8'), ('overlay', painted, 'rgb8')):
-            self._writer.write_image(TOPICS[name], pair.visible_ns, pair.visible.frame_id,
-                                     image, encoding, receive_ns)
+            ('fused', prediction.fused, 'rgb8'),
+            ('labels', prediction.labels, 'mono8'),
+            ('confidence', prediction.confidence, 'mono8'),
+            ('overlay', painted, 'rgb8'),
+        ):
+            self._writer.write_image(
+                TOPICS[name], pair.visible_ns, pair.visible.frame_id, image, encoding, receive_ns
+            )

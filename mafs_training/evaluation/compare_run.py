@@ -18,8 +18,12 @@ from numpy.typing import NDArray
 Float = NDArray[np.float64]
 
 
-def compare_documents(first: Mapping[str, Any], second: Mapping[str, Any],
-                      methods: Sequence[str] = (), level: float = 0.95) -> dict[str, Any]:
+def compare_documents(
+    first: Mapping[str, Any],
+    second: Mapping[str, Any],
+    methods: Sequence[str] = (),
+    level: float = 0.95,
+) -> dict[str, Any]:
     """
     Compare two documents: differences are second - first.
 
@@ -43,7 +47,8 @@ def compare_documents(first: Mapping[str, Any], second: Mapping[str, Any],
         raise DatasetError(
             f'nothing to compare: the first document ({first["kind"]}) has the methods '
             f'{_names(first)}, the second ({second["kind"]}) {_names(second)}, and no image '
-            'names are shared')
+            'names are shared'
+        )
     return document
 
 
@@ -51,23 +56,30 @@ def _names(document: Mapping[str, Any]) -> str:
     return ', '.join(document.get('methods', {})) or 'none'
 
 
-def _pairs_of_methods(first: Mapping[str, Any], second: Mapping[str, Any],
-                      wanted: Sequence[str]) -> list[tuple[str, str]]:
+def _pairs_of_methods(
+    first: Mapping[str, Any], second: Mapping[str, Any], wanted: Sequence[str]
+) -> list[tuple[str, str]]:
     """Return which method of the first is compared with which of the second."""
     tables = first.get('methods', {}), second.get('methods', {})
     if wanted:
         chosen = []
         for text in wanted:
             a, separator, b = text.partition('=')
-            for name, table, which in ((a, tables[0], 'first'),
-                                       (b if separator else a, tables[1], 'second')):
+            for name, table, which in (
+                (a, tables[0], 'first'),
+                (b if separator else a, tables[1], 'second'),
+            ):
                 if name not in table:
-                    raise ConfigError(f'--method {text!r}: the {which} file has no method '
-                                      f'{name!r}, it has {", ".join(table) or "none"}')
+                    raise ConfigError(
+                        f'--method {text!r}: the {which} file has no method '
+                        f'{name!r}, it has {", ".join(table) or "none"}'
+                    )
             chosen.append((a, b if separator else a))
         return chosen
-    own = [[m for m in table if m not in document.get('baselines', ())]
-           for table, document in zip(tables, (first, second), strict=True)]
+    own = [
+        [m for m in table if m not in document.get('baselines', ())]
+        for table, document in zip(tables, (first, second), strict=True)
+    ]
     shared = [m for m in own[0] if m in own[1]]
     if shared:
         return [(m, m) for m in shared]
@@ -76,8 +88,9 @@ def _pairs_of_methods(first: Mapping[str, Any], second: Mapping[str, Any],
     return [(m, m) for m in tables[0] if m in tables[1]] if not (own[0] or own[1]) else []
 
 
-def _compare_fusion(first: Mapping[str, Any], second: Mapping[str, Any],
-                    wanted: Sequence[str], level: float) -> dict[str, Any]:
+def _compare_fusion(
+    first: Mapping[str, Any], second: Mapping[str, Any], wanted: Sequence[str], level: float
+) -> dict[str, Any]:
     """Return metric rows for each pair of methods."""
     result = {}
     for a, b in _pairs_of_methods(first, second, wanted):
@@ -87,10 +100,11 @@ def _compare_fusion(first: Mapping[str, Any], second: Mapping[str, Any],
             if metric not in right:
                 continue
             names = [n for n in left[metric]['values'] if n in right[metric]['values']]
-            values = [np.array([_number(table[metric]['values'][n]) for n in names])
-                      for table in (left, right)]
-            rows[metric] = _row(values[0], values[1], level,
-                                lower=metric in LOWER_IS_BETTER)
+            values = [
+                np.array([_number(table[metric]['values'][n]) for n in names])
+                for table in (left, right)
+            ]
+            rows[metric] = _row(values[0], values[1], level, lower=metric in LOWER_IS_BETTER)
         if any(row['images'] for row in rows.values()):
             result[a if a == b else f'{a} -> {b}'] = rows
     return result
@@ -101,18 +115,25 @@ def _row(first: Float, second: Float, level: float, *, lower: bool) -> dict[str,
     interval = paired_difference(first, second, level=level)
     known = np.isfinite(first) & np.isfinite(second)
     spread = float(first[known].std(ddof=1)) if known.sum() > 1 else math.nan
-    return {**_describe(interval, lower=lower),
-            'first': float(first[known].mean()) if known.any() else math.nan,
-            'second': float(second[known].mean()) if known.any() else math.nan,
-            'first_std': spread}
+    return {
+        **_describe(interval, lower=lower),
+        'first': float(first[known].mean()) if known.any() else math.nan,
+        'second': float(second[known].mean()) if known.any() else math.nan,
+        'first_std': spread,
+    }
 
 
 def _describe(interval: Interval, *, lower: bool = False) -> dict[str, Any]:
     verdict = ''
     if interval.excludes_zero:
         verdict = 'better' if (interval.value > 0) != lower else 'worse'
-    return {'difference': interval.value, 'ci': [interval.low, interval.high],
-            'p': interval.p_value, 'images': interval.images, 'verdict': verdict}
+    return {
+        'difference': interval.value,
+        'ci': [interval.low, interval.high],
+        'p': interval.p_value,
+        'images': interval.images,
+        'verdict': verdict,
+    }
 
 
 def _labels_of(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -120,8 +141,9 @@ def _labels_of(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return document if document['kind'] == 'seg' else document.get('labels')
 
 
-def _compare_labels(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None,
-                    level: float) -> dict[str, Any]:
+def _compare_labels(
+    first: Mapping[str, Any] | None, second: Mapping[str, Any] | None, level: float
+) -> dict[str, Any]:
     """Return rows of mIoU and of the IoU of each class."""
     if first is None or second is None:
         return {}
@@ -131,17 +153,21 @@ def _compare_labels(first: Mapping[str, Any] | None, second: Mapping[str, Any] |
         raise DatasetError('the documents have labels of different class tables')
     if not names:
         return {}
-    counts = [np.array([document['per_image'][n]['confusion'] for n in names], np.int64)
-              for document in (first, second)]
+    counts = [
+        np.array([document['per_image'][n]['confusion'] for n in names], np.int64)
+        for document in (first, second)
+    ]
     statistics: dict[str, Any] = {
         'mIoU': partial(mean_iou_of_counts, which='all'),
-        'mIoU_present': partial(mean_iou_of_counts, which='present')}
+        'mIoU_present': partial(mean_iou_of_counts, which='present'),
+    }
     for index, name in enumerate(classes):
         statistics[f'IoU {name}'] = partial(_class_iou, index=index)
     rows = {}
     for name, statistic in statistics.items():
-        values = [float(statistic(c.sum(axis=0, keepdims=True).astype(np.float64))[0])
-                  for c in counts]
+        values = [
+            float(statistic(c.sum(axis=0, keepdims=True).astype(np.float64))[0]) for c in counts
+        ]
         if not all(map(math.isfinite, values)):
             continue
         interval = paired_pooled_difference(counts[0], counts[1], statistic, level=level)

@@ -61,7 +61,7 @@ def lose_part(image: Image, share: float) -> Image | None:
     if share == 0:
         return image
     damaged = image.copy()
-    damaged[round(image.shape[0] * (1 - share)):] = 0
+    damaged[round(image.shape[0] * (1 - share)) :] = 0
     return damaged
 
 
@@ -75,17 +75,46 @@ def shift(image: Image, pixels: float) -> Image:
 
 
 DISTURBANCES = (
-    Disturbance('noise', 'Noise in both images', 'standard deviation, grey levels',
-                (0, 5, 10, 20, 40),
-                lambda v, t, s, seed: (add_noise(v, s, seed), add_noise(t, s, seed + 1))),
-    Disturbance('blur', 'Blur of both images', 'standard deviation, px', (0, 1, 2, 3, 5),
-                lambda v, t, s, seed: (blur(v, s), blur(t, s))),
-    Disturbance('darkness', 'Darkness of the visible image', 'share of light missing',
-                (0, 0.5, 0.75, 0.9, 0.97), lambda v, t, s, seed: (darken(v, s), t)),
-    Disturbance('thermal_dropout', 'Drop-out of the thermal image', 'share of rows missing',
-                (0, 0.25, 0.5, 0.75, 1), lambda v, t, s, seed: (v, lose_part(t, s))),
-    Disturbance('visible_dropout', 'Drop-out of the visible image', 'share of rows missing',
-                (0, 0.25, 0.5, 0.75, 1), lambda v, t, s, seed: (lose_part(v, s), t)),
-    Disturbance('misalignment', 'Misalignment of the thermal image', 'px',
-                (0, 1, 2, 3, 4, 6, 8), lambda v, t, s, seed: (v, shift(t, s))),
+    Disturbance(
+        'noise',
+        'Noise in both images',
+        'standard deviation, grey levels',
+        (0, 5, 10, 20, 40),
+        lambda v, t, s, seed: (add_noise(v, s, seed), add_noise(t, s, seed + 1)),
+    ),
+    Disturbance(
+        'blur',
+        'Blur of both images',
+        'standard deviation, px',
+        (0, 1, 2, 3, 5),
+        lambda v, t, s, seed: (blur(v, s), blur(t, s)),
+    ),
+    Disturbance(
+        'darkness',
+        'Darkness of the visible image',
+        'share of light missing',
+        (0, 0.5, 0.75, 0.9, 0.97),
+        lambda v, t, s, seed: (darken(v, s), t),
+    ),
+    Disturbance(
+        'thermal_dropout',
+        'Drop-out of the thermal image',
+        'share of rows missing',
+        (0, 0.25, 0.5, 0.75, 1),
+        lambda v, t, s, seed: (v, lose_part(t, s)),
+    ),
+    Disturbance(
+        'visible_dropout',
+        'Drop-out of the visible image',
+        'share of rows missing',
+        (0, 0.25, 0.5, 0.75, 1),
+        lambda v, t, s, seed: (lose_part(v, s), t),
+    ),
+    Disturbance(
+        'misalignment',
+        'Misalignment of the thermal image',
+        'px',
+        (0, 1, 2, 3, 4, 6, 8),
+        lambda v, t, s, seed: (v, shift(t, s)),
+    ),
 )

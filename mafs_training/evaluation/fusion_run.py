@@ -55,25 +55,36 @@ def measure_pair(task: PairTask) -> PairOutcome:
         for method in task.baselines:
             fused = fuse_baseline(method, thermal.image, visible.image)
             outcome.values[method] = fusion_metrics(
-                fused, thermal, visible, variants=task.variants)
+                fused, thermal, visible, variants=task.variants
+            )
     except ImageError as error:
         return PairOutcome(task.name, problems=[str(error)])
     for method, path in task.fused.items():
         try:
             image = Plane(read_eight_bit(path, 'fused'))
-            same_size(f'{task.name}, method {method}', {
-                'fused': image.image, 'thermal': thermal.image, 'visible': visible.image})
+            same_size(
+                f'{task.name}, method {method}',
+                {'fused': image.image, 'thermal': thermal.image, 'visible': visible.image},
+            )
             outcome.values[method] = fusion_metrics(
-                image, thermal, visible, variants=task.variants)
+                image, thermal, visible, variants=task.variants
+            )
         except ImageError as error:
             outcome.problems.append(str(error))
     return outcome
 
 
 def evaluate_fusion(
-        thermal: Path, visible: Path, fused: Mapping[str, Path], *,
-        patterns: Mapping[str, str] | None = None, common: bool = False, variants: bool = False,
-        jobs: int = 1, quiet: bool = True) -> dict[str, Any]:
+    thermal: Path,
+    visible: Path,
+    fused: Mapping[str, Path],
+    *,
+    patterns: Mapping[str, str] | None = None,
+    common: bool = False,
+    variants: bool = False,
+    jobs: int = 1,
+    quiet: bool = True,
+) -> dict[str, Any]:
     """
     Measure folders of fused images and the baselines.
 
@@ -106,46 +117,67 @@ def evaluate_fusion(
         raise DatasetError(problems[0] if problems else 'no pair is common to all methods')
     measured = [outcome.name for outcome in outcomes if outcome.values]
     groups = group_names(measured, dict(patterns or {}))
-    document = new_document('fusion', {
-        'thermal': thermal, 'visible': visible, 'fused': dict(fused)})
-    document.update({
-        'metrics': list(metrics), 'baselines': list(BASELINES), 'names': measured,
-        'methods': methods, 'groups': groups,
-        'group_means': group_means(methods, groups, metrics), 'problems': problems})
+    document = new_document(
+        'fusion', {'thermal': thermal, 'visible': visible, 'fused': dict(fused)}
+    )
+    document.update(
+        {
+            'metrics': list(metrics),
+            'baselines': list(BASELINES),
+            'names': measured,
+            'methods': methods,
+            'groups': groups,
+            'group_means': group_means(methods, groups, metrics),
+            'problems': problems,
+        }
+    )
     return document
 
 
-def _plan(thermal: Path, visible: Path, fused: Mapping[str, Path], *, common: bool,
-          variants: bool) -> tuple[list[PairTask], list[str]]:
+def _plan(
+    thermal: Path, visible: Path, fused: Mapping[str, Path], *, common: bool, variants: bool
+) -> tuple[list[PairTask], list[str]]:
     """Return what is to be measured, and the images that lack a partner, a line each kind."""
     matched = match_folders({'thermal': thermal, 'visible': visible})
     problems = list(matched.problems)
-    images = {method: list_images(folder, f'fused ({method})')
-              for method, folder in fused.items()}
+    images = {method: list_images(folder, f'fused ({method})') for method, folder in fused.items()}
     names = matched.names
     if common:
         names = [name for name in names if all(name in found for found in images.values())]
     for method, found in images.items():
         missing = [name for name in names if name not in found]
         if missing:
-            problems.append(f'method {method} lacks {len(missing)} of {len(names)} fused images: '
-                            f'{listing(missing)}')
+            problems.append(
+                f'method {method} lacks {len(missing)} of {len(names)} fused images: '
+                f'{listing(missing)}'
+            )
         orphans = sorted(set(found) - set(matched.names))
         if orphans:
-            problems.append(f'method {method} has fused images without sources: '
-                            f'{listing(orphans)}')
-    return [PairTask(name, matched.files['thermal'][name], matched.files['visible'][name],
-                     {m: found[name] for m, found in images.items() if name in found},
-                     variants=variants) for name in names], problems
+            problems.append(
+                f'method {method} has fused images without sources: {listing(orphans)}'
+            )
+    return [
+        PairTask(
+            name,
+            matched.files['thermal'][name],
+            matched.files['visible'][name],
+            {m: found[name] for m, found in images.items() if name in found},
+            variants=variants,
+        )
+        for name in names
+    ], problems
 
 
-def collect(outcomes: Sequence[PairOutcome], methods: Sequence[str],
-            metrics: Sequence[str]) -> dict[str, Any]:
+def collect(
+    outcomes: Sequence[PairOutcome], methods: Sequence[str], metrics: Sequence[str]
+) -> dict[str, Any]:
     """Turn outcomes per pair into one table a method."""
     return {
         method: summarize(
-            {o.name: o.values[method] for o in outcomes if method in o.values}, metrics)
-        for method in methods}
+            {o.name: o.values[method] for o in outcomes if method in o.values}, metrics
+        )
+        for method in methods
+    }
 
 
 def check_method_names(fused: Mapping[str, Path]) -> None:
@@ -153,11 +185,13 @@ def check_method_names(fused: Mapping[str, Path]) -> None:
     for method in fused:
         if method in BASELINES:
             raise ConfigError(
-                f'method name {method!r} is taken by a baseline, choose another NAME=DIR')
+                f'method name {method!r} is taken by a baseline, choose another NAME=DIR'
+            )
 
 
 def beaten_by_baselines(
-        document: Mapping[str, Any], method: str, lower: frozenset[str]) -> dict[str, str]:
+    document: Mapping[str, Any], method: str, lower: frozenset[str]
+) -> dict[str, str]:
     """Metric to the best baseline that does at least as well as the method, if any."""
     beaten = {}
     for metric in document['metrics']:

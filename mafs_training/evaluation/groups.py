@@ -44,13 +44,17 @@ def group_names(names: Sequence[str], patterns: dict[str, str]) -> dict[str, lis
 
     """
     if not patterns and names and all(_DAY_NIGHT.fullmatch(name) for name in names):
-        found = {'day': [n for n in names if n.endswith('D')],
-                 'night': [n for n in names if n.endswith('N')]}
+        found = {
+            'day': [n for n in names if n.endswith('D')],
+            'night': [n for n in names if n.endswith('N')],
+        }
         return found if all(found.values()) else {}
     groups = {}
     for group, pattern in patterns.items():
         groups[group] = [name for name in names if fnmatchcase(name, pattern)]
         if not groups[group]:
-            raise ConfigError(f'group {group!r}: pattern {pattern!r} matches none of '
-                              f'{len(names)} names such as {names[0]!r}')
+            raise ConfigError(
+                f'group {group!r}: pattern {pattern!r} matches none of '
+                f'{len(names)} names such as {names[0]!r}'
+            )
     return groups

@@ -53,11 +53,13 @@ def list_images(folder: Path, what: str) -> dict[str, Path]:
         if path.stem in files:
             raise DatasetError(
                 f'{what} folder {folder} has two images named {path.stem!r}: '
-                f'{files[path.stem].name} and {path.name}')
+                f'{files[path.stem].name} and {path.name}'
+            )
         files[path.stem] = path
     if not files:
         raise DatasetError(
-            f'{what} folder has no images ({", ".join(sorted(SUFFIXES))}): {folder}')
+            f'{what} folder has no images ({", ".join(sorted(SUFFIXES))}): {folder}'
+        )
     return files
 
 
@@ -80,8 +82,8 @@ def match_folders(folders: Mapping[str, Path]) -> Matched:
             missing = sorted(set(found) - set(partners))
             if missing:
                 problems.append(
-                    f'{listing(missing)}: {what} image without {other} partner in '
-                    f'{folders[other]}')
+                    f'{listing(missing)}: {what} image without {other} partner in {folders[other]}'
+                )
     return Matched(sorted(everywhere), files, problems)
 
 
@@ -125,17 +127,24 @@ def read_eight_bit(path: Path, what: str, *, grey: bool = False) -> NDArray[np.u
     """
     image = read_image(path, what)
     if image.dtype != np.uint8:
-        raise ImageError('encoding', (
-            f'{path}: {what} image is {image.dtype.itemsize * 8}-bit ({image.dtype}), expected '
-            '8-bit'))
+        raise ImageError(
+            'encoding',
+            (
+                f'{path}: {what} image is {image.dtype.itemsize * 8}-bit ({image.dtype}), '
+                'expected '
+                '8-bit'
+            ),
+        )
     if image.ndim == 3 and image.shape[2] != 3:
-        raise ImageError('encoding', (
-            f'{path}: {what} image has {image.shape[2]} channels, expected 1 or 3'))
+        raise ImageError(
+            'encoding', (f'{path}: {what} image has {image.shape[2]} channels, expected 1 or 3')
+        )
     if image.ndim == 3 and grey:
-        if not (np.array_equal(image[..., 0], image[..., 1])
-                and np.array_equal(image[..., 1], image[..., 2])):
-            raise ImageError('encoding', (
-                f'{path}: {what} image is in colour, expected grey'))
+        if not (
+            np.array_equal(image[..., 0], image[..., 1])
+            and np.array_equal(image[..., 1], image[..., 2])
+        ):
+            raise ImageError('encoding', (f'{path}: {what} image is in colour, expected grey'))
         image = image[..., 0]
     return np.ascontiguousarray(image)
 
@@ -149,12 +158,17 @@ def read_labels(path: Path, what: str) -> NDArray[Any]:
 
     """
     image = read_image(path, what)
-    if image.ndim == 3 and image.shape[2] == 3 and np.array_equal(
-            image[..., 0], image[..., 1]) and np.array_equal(image[..., 1], image[..., 2]):
+    if (
+        image.ndim == 3
+        and image.shape[2] == 3
+        and np.array_equal(image[..., 0], image[..., 1])
+        and np.array_equal(image[..., 1], image[..., 2])
+    ):
         image = image[..., 0]
     if image.ndim != 2:
-        raise ImageError('encoding', (
-            f'{path}: {what} is in colour, expected a single channel of class ids'))
+        raise ImageError(
+            'encoding', (f'{path}: {what} is in colour, expected a single channel of class ids')
+        )
     if image.dtype.kind not in 'iu':
         raise ImageError('encoding', f'{path}: {what} is {image.dtype}, expected class ids')
     return image

@@ -27,8 +27,11 @@ import numpy as np
 
 _COMMAND = 'mafs_ros.demo'
 _NODE = '/mafs_fusion'
-OUTPUTS = {'fused': f'{_NODE}/fused/image', 'labels': f'{_NODE}/semantic/labels',
-           'confidence': f'{_NODE}/semantic/confidence'}
+OUTPUTS = {
+    'fused': f'{_NODE}/fused/image',
+    'labels': f'{_NODE}/semantic/labels',
+    'confidence': f'{_NODE}/semantic/confidence',
+}
 STATUS_TOPIC = f'{_NODE}/status'
 INPUTS = {'visible': '/rgb/image_raw', 'thermal': '/thermal/image_raw'}
 _START_S = 180.0  # Starting three processes, two of which import much.
@@ -57,15 +60,17 @@ class LiveComparison:
         """Return what must not be, one line each."""
         lines = []
         if self.unexpected:
-            why = (f'; {self.frames_lost} frames were lost in transport'
-                   if self.frames_lost else '')
+            why = f'; {self.frames_lost} frames were lost in transport' if self.frames_lost else ''
             lines.append(
-                f'live: the node formed {self.unexpected} pairs that offline does not{why}')
+                f'live: the node formed {self.unexpected} pairs that offline does not{why}'
+            )
         if self.different:
             first = self.differences[0]
-            lines.append(f'live: {self.different} of {self.compared} images differ from the '
-                         f'offline ones, first {first["output"]} of pair {first["visible_ns"]} '
-                         f'by up to {first["largest"]}')
+            lines.append(
+                f'live: {self.different} of {self.compared} images differ from the '
+                f'offline ones, first {first["output"]} of pair {first["visible_ns"]} '
+                f'by up to {first["largest"]}'
+            )
         return lines
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,8 +78,9 @@ class LiveComparison:
         return {**vars(self), 'problems': self.problems()}
 
 
-def compare_live(options: Namespace, topics: dict[str, str], settings: PairingSettings,
-                 predictor: Predictor) -> dict[str, Any]:
+def compare_live(
+    options: Namespace, topics: dict[str, str], settings: PairingSettings, predictor: Predictor
+) -> dict[str, Any]:
     """
     Play a bag to the node and compare its outputs with the offline ones.
 
@@ -104,14 +110,21 @@ def compare_live(options: Namespace, topics: dict[str, str], settings: PairingSe
         summary = json.loads((out / 'summary.json').read_text(encoding='utf-8'))
     comparison.node_drops = {k: int(v) for k, v in summary.get('drops', {}).items()}
     comparison.frames_lost = sum(
-        max(0, int(n)) for n in summary.get('frames_lost_in_transport', {}).values())
+        max(0, int(n)) for n in summary.get('frames_lost_in_transport', {}).values()
+    )
     result = comparison.to_dict()
     result['played_s'] = duration_s
     return result
 
 
-def play_to_node(options: Namespace, topics: dict[str, str], settings: PairingSettings,
-                 reader: BagReader, out: Path, backend: str) -> float:
+def play_to_node(
+    options: Namespace,
+    topics: dict[str, str],
+    settings: PairingSettings,
+    reader: BagReader,
+    out: Path,
+    backend: str,
+) -> float:
     """
     Run cameras, node and recorder over a bag; what they leave is in `out`.
 
@@ -126,24 +139,44 @@ def play_to_node(options: Namespace, topics: dict[str, str], settings: PairingSe
     duration_s = _duration_s(reader)
     offset = 'auto' if settings.time_offset_ns is None else f'{settings.time_offset_ns / 1e9:.9f}'
     parameters = {
-        'sync.queue_size': settings.queue_size, 'thermal.time_offset': offset,
+        'sync.queue_size': settings.queue_size,
+        'thermal.time_offset': offset,
         'thermal.scaling': options.thermal_scaling,
         'thermal.smoothing': f'{options.thermal_smoothing:.6f}',
-        'backend': backend, 'precision': options.precision,
+        'backend': backend,
+        'precision': options.precision,
         **({'thermal.homography_file': options.homography} if options.homography else {}),
-        **({'threads': options.threads} if options.threads else {})}
+        **({'threads': options.threads} if options.threads else {}),
+    }
     command = [
-        sys.executable, '-m', _COMMAND, '--bag', str(options.bag),
-        '--rgb-topic', topics['visible'], '--thermal-topic', topics['thermal'],
-        '--weights', options.weights, '--device', options.device,
-        '--slop', f'{settings.slop_ns / 1e9:.6f}', '--duration', f'{duration_s:.1f}',
-        '--raw', '--no-movie', '--out', str(out)]
+        sys.executable,
+        '-m',
+        _COMMAND,
+        '--bag',
+        str(options.bag),
+        '--rgb-topic',
+        topics['visible'],
+        '--thermal-topic',
+        topics['thermal'],
+        '--weights',
+        options.weights,
+        '--device',
+        options.device,
+        '--slop',
+        f'{settings.slop_ns / 1e9:.6f}',
+        '--duration',
+        f'{duration_s:.1f}',
+        '--raw',
+        '--no-movie',
+        '--out',
+        str(out),
+    ]
     for name, value in parameters.items():
         command += ['-p', f'{name}:={value}']
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=3 * duration_s + _START_S,
-            check=False)
+            command, capture_output=True, text=True, timeout=3 * duration_s + _START_S, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise BagError(f'--live: no end after {error.timeout:.0f} s') from None
     if done.returncode != 0:
@@ -154,8 +187,9 @@ def play_to_node(options: Namespace, topics: dict[str, str], settings: PairingSe
     return duration_s
 
 
-def compare_recording(pairing: BagPairing, recording: BagReader,
-                      predictor: Predictor) -> LiveComparison:
+def compare_recording(
+    pairing: BagPairing, recording: BagReader, predictor: Predictor
+) -> LiveComparison:
     """
     Compare pairs and outputs of the node with those of the predictor.
 
@@ -176,8 +210,11 @@ def compare_recording(pairing: BagPairing, recording: BagReader,
     result.latency_median_ms = float(np.median([s[2] for s in statuses])) if live else float('nan')
     shift = None
     remaining = dict.fromkeys(live)
-    outputs = {name: _Recorded(recording, topic) for name, topic in OUTPUTS.items()
-               if topic in recording.topics}
+    outputs = {
+        name: _Recorded(recording, topic)
+        for name, topic in OUTPUTS.items()
+        if topic in recording.topics
+    }
     predictor.reset()
     first_live = _first_stamp(recording)
     for pair in _with_first_stamp(pairing):
@@ -195,8 +232,13 @@ def compare_recording(pairing: BagPairing, recording: BagReader,
     return result
 
 
-def _compare_pair(pair: BagPair, live_ns: int, predictor: Predictor,
-                  outputs: dict[str, _Recorded], result: LiveComparison) -> None:
+def _compare_pair(
+    pair: BagPair,
+    live_ns: int,
+    predictor: Predictor,
+    outputs: dict[str, _Recorded],
+    result: LiveComparison,
+) -> None:
     """Compare the outputs of one pair."""
     assert not isinstance(pair.visible.image, ImageError)
     assert not isinstance(pair.thermal.image, ImageError)
@@ -216,7 +258,8 @@ def _compare_pair(pair: BagPair, live_ns: int, predictor: Predictor,
         if isinstance(recorded.image, np.ndarray) and recorded.image.shape == expected.shape:
             largest = int(np.abs(recorded.image.astype(int) - expected.astype(int)).max())
         result.differences.append(
-            {'output': name, 'visible_ns': pair.visible_ns, 'largest': largest})
+            {'output': name, 'visible_ns': pair.visible_ns, 'largest': largest}
+        )
 
 
 class _Recorded:
@@ -283,8 +326,7 @@ def parse_status(data: bytes) -> tuple[int, int, float]:
         (length,) = struct.unpack_from(f'{order}I', data, 12)
         at = 16 + length
         at += -at % 4  # The encapsulation's four bytes do not change the alignment of four.
-        visible_s, visible_ns, thermal_s, thermal_ns = struct.unpack_from(
-            f'{order}iIiI', data, at)
+        visible_s, visible_ns, thermal_s, thermal_ns = struct.unpack_from(f'{order}iIiI', data, at)
         at += 16
         at += -(at - 4) % 8 + 2 * 8 + 1  # offset, time_offset, time_offset_estimated
         at += -at % 4
@@ -292,4 +334,3 @@ def parse_status(data: bytes) -> tuple[int, int, float]:
     except struct.error:
         raise BagError(f'--live: status message of {len(data)} bytes is too short') from None
     return (visible_s * 10**9 + visible_ns, thermal_s * 10**9 + thermal_ns, float(latency_ms))
-

@@ -31,12 +31,14 @@ class ModelOutcome:
 
     fusion: list[PairOutcome] = field(default_factory=list)
     labels: dict[str, dict[str, LabelScore]] = field(
-        default_factory=lambda: {modality: {} for modality in MODALITIES})
+        default_factory=lambda: {modality: {} for modality in MODALITIES}
+    )
     problems: list[str] = field(default_factory=list)
 
 
-def readable_pairs(files: Sequence[PairFiles], predictor: Predictor, *,
-                   problems: list[str]) -> Iterator[RawPair]:
+def readable_pairs(
+    files: Sequence[PairFiles], predictor: Predictor, *, problems: list[str]
+) -> Iterator[RawPair]:
     """Read pairs one after the other; those that cannot be used become problems."""
     table = predictor.classes
     for one in files:
@@ -47,8 +49,14 @@ def readable_pairs(files: Sequence[PairFiles], predictor: Predictor, *,
 
 
 def measure_pairs(
-        predictor: Predictor, files: Sequence[PairFiles], *, method: str, jobs: int,
-        save: Path | None = None, quiet: bool = True) -> ModelOutcome:
+    predictor: Predictor,
+    files: Sequence[PairFiles],
+    *,
+    method: str,
+    jobs: int,
+    save: Path | None = None,
+    quiet: bool = True,
+) -> ModelOutcome:
     """
     Predict every pair and measure what comes out.
 
@@ -104,13 +112,16 @@ def _measure_fusion(pair: RawPair, prediction: Prediction, method: str) -> PairO
     return outcome
 
 
-def _measure_labels(predictor: Predictor, pair: RawPair, prediction: Prediction,
-                    outcome: ModelOutcome) -> None:
+def _measure_labels(
+    predictor: Predictor, pair: RawPair, prediction: Prediction, outcome: ModelOutcome
+) -> None:
     """Score the labels from both images, and from each image alone."""
     wanted = Outputs(fused=False)
     predictions = {'both': prediction}
-    for modality, visible, thermal in (('visible_only', pair.visible, None),
-                                       ('thermal_only', None, pair.thermal)):
+    for modality, visible, thermal in (
+        ('visible_only', pair.visible, None),
+        ('thermal_only', None, pair.thermal),
+    ):
         predictor.reset()
         predictions[modality] = predictor.predict(visible, thermal, wanted)
     table = predictor.classes
@@ -119,34 +130,50 @@ def _measure_labels(predictor: Predictor, pair: RawPair, prediction: Prediction,
         assert pair.label is not None
         try:
             outcome.labels[modality][pair.name] = score_labels(
-                one.labels, pair.label, one.confidence, len(table), table.ignore_index)
+                one.labels, pair.label, one.confidence, len(table), table.ignore_index
+            )
         except ImageError as error:
             outcome.problems.append(f'{pair.name}: {error}')
 
 
-def model_document(outcome: ModelOutcome, predictor: Predictor, method: str,
-                   patterns: Mapping[str, str]) -> dict[str, Any]:
+def model_document(
+    outcome: ModelOutcome, predictor: Predictor, method: str, patterns: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the parts 'methods', 'labels' and 'modalities' of a model document."""
     names = [one.name for one in outcome.fusion if one.values]
     groups = group_names(names, dict(patterns))
     methods = collect(outcome.fusion, (method, *BASELINES), FUSION_METRICS)
     document: dict[str, Any] = {
-        'metrics': list(FUSION_METRICS), 'baselines': list(BASELINES), 'names': names,
-        'methods': methods, 'groups': groups,
-        'group_means': group_means(methods, groups, FUSION_METRICS), 'labels': None,
-        'modalities': None, 'problems': outcome.problems}
+        'metrics': list(FUSION_METRICS),
+        'baselines': list(BASELINES),
+        'names': names,
+        'methods': methods,
+        'groups': groups,
+        'group_means': group_means(methods, groups, FUSION_METRICS),
+        'labels': None,
+        'modalities': None,
+        'problems': outcome.problems,
+    }
     both = outcome.labels['both']
     if both:
         table = predictor.classes
-        label_groups = group_names(list(both), {}) if not patterns else {
-            group: [n for n in members if n in both] for group, members in groups.items()}
+        label_groups = (
+            group_names(list(both), {})
+            if not patterns
+            else {group: [n for n in members if n in both] for group, members in groups.items()}
+        )
         document['labels'] = seg_document(both, table, {})
         document['modalities'] = {
             modality: {
                 'all': pooled_scores(list(scores.values()), table),
-                **{group: pooled_scores([scores[n] for n in members if n in scores], table)
-                   for group, members in label_groups.items() if members}}
-            for modality, scores in outcome.labels.items()}
+                **{
+                    group: pooled_scores([scores[n] for n in members if n in scores], table)
+                    for group, members in label_groups.items()
+                    if members
+                },
+            }
+            for modality, scores in outcome.labels.items()
+        }
     return document
 
 
@@ -158,8 +185,11 @@ def save_images(folder: Path, name: str, prediction: Prediction) -> None:
         DatasetError: a file cannot be written.
 
     """
-    images = {'fused': prediction.fused, 'labels': prediction.labels,
-              'confidence': prediction.confidence}
+    images = {
+        'fused': prediction.fused,
+        'labels': prediction.labels,
+        'confidence': prediction.confidence,
+    }
     for kind, image in images.items():
         if image is None:
             continue

@@ -12,8 +12,9 @@ LABEL_FOLDERS = ('Segmentation_labels', 'label', 'labels', 'Label', 'label_silve
 _PLAIN = tuple((vi, ir) for vi in LAYOUTS['generic'].visible for ir in LAYOUTS['generic'].thermal)
 
 
-def evaluation_pairs(root: Path, dataset: str, split: str, *, label_folder: str | None = None,
-                     limit: int = 0) -> list[PairFiles]:
+def evaluation_pairs(
+    root: Path, dataset: str, split: str, *, label_folder: str | None = None, limit: int = 0
+) -> list[PairFiles]:
     """
     List the pairs of a split.
 
@@ -35,16 +36,24 @@ def evaluation_pairs(root: Path, dataset: str, split: str, *, label_folder: str 
         raise DatasetError(f'data folder not found: {root}')
     for base in (root / split, root / dataset / split):
         if any((base / vi).is_dir() and (base / ir).is_dir() for vi, ir in _PLAIN):
-            return find_pairs(SourceSpec('generic', str(base), limit=limit,
-                                         labels=_labels_below(base, label_folder)))
+            return find_pairs(
+                SourceSpec(
+                    'generic', str(base), limit=limit, labels=_labels_below(base, label_folder)
+                )
+            )
     if dataset in LAYOUTS:
         for base in (root / dataset, root):
             if base.is_dir() and (base == root or any(base.iterdir())):
-                return find_pairs(SourceSpec(
-                    dataset, str(base), split=split, limit=limit, labels=label_folder or ''))
+                return find_pairs(
+                    SourceSpec(
+                        dataset, str(base), split=split, limit=limit, labels=label_folder or ''
+                    )
+                )
     names = ', '.join(sorted(LAYOUTS))
-    raise DatasetError(f'no pairs below {root}: expected {split}/vi and {split}/ir, or the layout '
-                       f'of one of {names}, got {dataset!r}')
+    raise DatasetError(
+        f'no pairs below {root}: expected {split}/vi and {split}/ir, or the layout '
+        f'of one of {names}, got {dataset!r}'
+    )
 
 
 def _labels_below(base: Path, label_folder: str | None) -> str:

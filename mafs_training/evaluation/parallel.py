@@ -20,8 +20,13 @@ def default_jobs() -> int:
 
 
 def map_tasks(
-        function: Callable[[Task], Answer], tasks: Sequence[Task], *, jobs: int,
-        title: str, quiet: bool = False) -> Iterator[Answer]:
+    function: Callable[[Task], Answer],
+    tasks: Sequence[Task],
+    *,
+    jobs: int,
+    title: str,
+    quiet: bool = False,
+) -> Iterator[Answer]:
     """
     Apply a function to every task, in order.
 
@@ -41,8 +46,7 @@ def map_tasks(
             return
         # Fresh processes: forking one in which OpenCV or torch have threads can hang.
         context = multiprocessing.get_context('spawn')
-        with ProcessPoolExecutor(
-                min(jobs, len(tasks)), context, initializer=_one_thread) as pool:
+        with ProcessPoolExecutor(min(jobs, len(tasks)), context, initializer=_one_thread) as pool:
             for answer in pool.map(function, tasks, chunksize=1):
                 yield answer
                 bar.update()
@@ -51,4 +55,5 @@ def map_tasks(
 def _one_thread() -> None:
     """Keep the libraries of a worker from competing for the same cores."""
     import cv2
+
     cv2.setNumThreads(1)

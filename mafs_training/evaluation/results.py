@@ -53,14 +53,18 @@ def summarize(per_image: PerImage, metrics: Sequence[str]) -> dict[str, Any]:
 
 
 def group_means(
-        methods: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]],
-        metrics: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
+    methods: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]],
+    metrics: Sequence[str],
+) -> dict[str, dict[str, dict[str, float]]]:
     """Mean per group, method and metric over the images that have a value."""
     return {
         group: {
             method: {metric: _mean_of(table[metric]['values'], names) for metric in metrics}
-            for method, table in methods.items()}
-        for group, names in groups.items()}
+            for method, table in methods.items()
+        }
+        for group, names in groups.items()
+    }
 
 
 def _mean_of(values: Mapping[str, float], names: Sequence[str]) -> float:
@@ -129,5 +133,6 @@ def read_json(path: Path) -> dict[str, Any]:
         raise DatasetError(f'{path}: schema is {schema!r}, expected {SCHEMA!r}')
     if document.get('kind') not in KINDS:
         raise DatasetError(
-            f'{path}: kind is {document.get("kind")!r}, expected one of {", ".join(KINDS)}')
+            f'{path}: kind is {document.get("kind")!r}, expected one of {", ".join(KINDS)}'
+        )
     return document

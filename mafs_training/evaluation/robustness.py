@@ -22,8 +22,14 @@ SCORES = ('VIF', 'Qabf', 'SSIM')
 REFERENCE = 'maximum'
 
 
-def robustness(predictor: Predictor, pairs: Sequence[RawPair], *, method: str,
-               quick: bool = False, quiet: bool = True) -> dict[str, Any]:
+def robustness(
+    predictor: Predictor,
+    pairs: Sequence[RawPair],
+    *,
+    method: str,
+    quick: bool = False,
+    quiet: bool = True,
+) -> dict[str, Any]:
     """
     Disturb the inputs step by step and measure what comes out against the undisturbed sources.
 
@@ -43,22 +49,28 @@ def robustness(predictor: Predictor, pairs: Sequence[RawPair], *, method: str,
     labelled = not predictor.is_classical and any(pair.label is not None for pair in pairs)
     chosen = {d.name: _thinned(d) if quick else d.steps for d in DISTURBANCES}
     result: dict[str, Any] = {}
-    with tqdm(total=sum(map(len, chosen.values())), desc='robustness', unit='',
-              disable=quiet) as bar:
+    with tqdm(
+        total=sum(map(len, chosen.values())), desc='robustness', unit='', disable=quiet
+    ) as bar:
         for disturbance in DISTURBANCES:
             rows: dict[str, dict[str, list[float]]] = {
-                name: {score: [] for score in SCORES} for name in (method, REFERENCE)}
+                name: {score: [] for score in SCORES} for name in (method, REFERENCE)
+            }
             if labelled:
                 rows[method]['mIoU'] = []
             for strength in chosen[disturbance.name]:
-                for name, scores in _step(predictor, pairs, sources, disturbance, strength,
-                                          method).items():
+                for name, scores in _step(
+                    predictor, pairs, sources, disturbance, strength, method
+                ).items():
                     for score, value in scores.items():
                         rows[name][score].append(value)
                 bar.update()
             result[disturbance.name] = {
-                'title': disturbance.title, 'unit': disturbance.unit,
-                'steps': list(chosen[disturbance.name]), 'scores': rows}
+                'title': disturbance.title,
+                'unit': disturbance.unit,
+                'steps': list(chosen[disturbance.name]),
+                'scores': rows,
+            }
     return result
 
 
@@ -67,11 +79,18 @@ def _thinned(disturbance: Disturbance) -> tuple[float, ...]:
     return steps[0], steps[len(steps) // 2], steps[-1]
 
 
-def _step(predictor: Predictor, pairs: Sequence[RawPair], sources: Sequence[tuple[Plane, Plane]],
-          disturbance: Disturbance, strength: float, method: str) -> dict[str, dict[str, float]]:
+def _step(
+    predictor: Predictor,
+    pairs: Sequence[RawPair],
+    sources: Sequence[tuple[Plane, Plane]],
+    disturbance: Disturbance,
+    strength: float,
+    method: str,
+) -> dict[str, dict[str, float]]:
     """Mean scores of the model and of the reference at one strength."""
     values: dict[str, dict[str, list[float]]] = {
-        name: {score: [] for score in SCORES} for name in (method, REFERENCE)}
+        name: {score: [] for score in SCORES} for name in (method, REFERENCE)
+    }
     counts: list[NDArray[np.int64]] = []
     for seed, (pair, (thermal, visible)) in enumerate(zip(pairs, sources, strict=True)):
         disturbed = disturbance.apply(pair.visible, pair.thermal, strength, 2 * seed)
@@ -85,10 +104,17 @@ def _step(predictor: Predictor, pairs: Sequence[RawPair], sources: Sequence[tupl
             values[name]['SSIM'].append(structural_similarity(fused, thermal, visible))
         if pair.label is not None and not predictor.is_classical:
             assert prediction.labels is not None
-            counts.append(confusion_counts(prediction.labels, pair.label, len(predictor.classes),
-                                           predictor.classes.ignore_index))
-    means = {name: {score: _mean(v) for score, v in scores.items()}
-             for name, scores in values.items()}
+            counts.append(
+                confusion_counts(
+                    prediction.labels,
+                    pair.label,
+                    len(predictor.classes),
+                    predictor.classes.ignore_index,
+                )
+            )
+    means = {
+        name: {score: _mean(v) for score, v in scores.items()} for name, scores in values.items()
+    }
     if counts:
         means[method]['mIoU'] = float(mean_iou_of_counts(np.sum(counts, axis=0), 'present'))
     return means

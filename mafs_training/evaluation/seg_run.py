@@ -58,8 +58,12 @@ class LabelTask:
 
 
 def score_labels(
-        prediction: NDArray[Any], label: NDArray[Any], confidence: NDArray[Any] | None,
-        num_classes: int, ignore_index: int) -> LabelScore:
+    prediction: NDArray[Any],
+    label: NDArray[Any],
+    confidence: NDArray[Any] | None,
+    num_classes: int,
+    ignore_index: int,
+) -> LabelScore:
     """Score one label image; raises ImageError as `confusion_counts` does."""
     counts = confusion_counts(prediction, label, num_classes, ignore_index)
     boundary = boundary_f1(prediction, label, num_classes, ignore_index=ignore_index)
@@ -80,19 +84,31 @@ def score_files(task: LabelTask) -> tuple[str, LabelScore | None, str]:
         if task.confidence is not None:
             confidence = read_eight_bit(task.confidence, 'confidence', grey=True)
             same_size(task.name, {'confidence': confidence, 'label': label})
-        return task.name, score_labels(
-            prediction, label, confidence, task.num_classes, task.ignore_index), ''
+        return (
+            task.name,
+            score_labels(prediction, label, confidence, task.num_classes, task.ignore_index),
+            '',
+        )
     except ImageError as error:
         message = str(error)
         named = (f'{task.name}:', *map(str, (task.prediction, task.label, task.confidence)))
-        return task.name, None, (
-            message if message.startswith(named) else f'{task.name}: {message}')
+        return (
+            task.name,
+            None,
+            (message if message.startswith(named) else f'{task.name}: {message}'),
+        )
 
 
 def evaluate_seg(
-        prediction: Path, label: Path, classes: ClassTable, *, confidence: Path | None = None,
-        patterns: Mapping[str, str] | None = None, jobs: int = 1,
-        quiet: bool = True) -> dict[str, Any]:
+    prediction: Path,
+    label: Path,
+    classes: ClassTable,
+    *,
+    confidence: Path | None = None,
+    patterns: Mapping[str, str] | None = None,
+    jobs: int = 1,
+    quiet: bool = True,
+) -> dict[str, Any]:
     """
     Measure a folder of predicted label images.
 
@@ -118,12 +134,21 @@ def evaluate_seg(
     uncertain = [name for name in matched.names if name not in certain]
     if confidence is not None and uncertain:
         problems.append(f'{listing(uncertain)}: no confidence image in {confidence}')
-    tasks = [LabelTask(name, matched.files['prediction'][name], matched.files['label'][name],
-                       certain.get(name), len(classes), classes.ignore_index)
-             for name in matched.names]
+    tasks = [
+        LabelTask(
+            name,
+            matched.files['prediction'][name],
+            matched.files['label'][name],
+            certain.get(name),
+            len(classes),
+            classes.ignore_index,
+        )
+        for name in matched.names
+    ]
     scores: dict[str, LabelScore] = {}
     for name, score, problem in map_tasks(
-            score_files, tasks, jobs=jobs, title='labels', quiet=quiet):
+        score_files, tasks, jobs=jobs, title='labels', quiet=quiet
+    ):
         if score is None:
             problems.append(problem)
         else:
@@ -136,8 +161,9 @@ def evaluate_seg(
     return document
 
 
-def seg_document(scores: Mapping[str, LabelScore], classes: ClassTable,
-                 patterns: Mapping[str, str]) -> dict[str, Any]:
+def seg_document(
+    scores: Mapping[str, LabelScore], classes: ClassTable, patterns: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the part of a document that describes label images."""
     names = list(scores)
     groups = group_names(names, dict(patterns))
@@ -146,8 +172,10 @@ def seg_document(scores: Mapping[str, LabelScore], classes: ClassTable,
         'names': names,
         'groups': groups,
         'overall': pooled_scores([scores[n] for n in names], classes),
-        'group_scores': {group: pooled_scores([scores[n] for n in members], classes)
-                         for group, members in groups.items()},
+        'group_scores': {
+            group: pooled_scores([scores[n] for n in members], classes)
+            for group, members in groups.items()
+        },
         'per_image': {name: _image_scores(score) for name, score in scores.items()},
     }
 
@@ -161,12 +189,17 @@ def pooled_scores(scores: Sequence[LabelScore], classes: ClassTable) -> dict[str
     ious = pooled_class_intervals(counts)
     result: dict[str, Any] = {'images': len(scores)}
     variants: tuple[tuple[str, Which, bool], ...] = (
-            ('mIoU', 'all', True), ('mIoU_present', 'present', True),
-            ('mIoU_no_background', 'all', False),
-            ('mIoU_present_no_background', 'present', False))
+        ('mIoU', 'all', True),
+        ('mIoU_present', 'present', True),
+        ('mIoU_no_background', 'all', False),
+        ('mIoU_present_no_background', 'present', False),
+    )
     for key, which, background in variants:
-        result[key] = _interval(pooled_interval(
-            counts, partial(mean_iou_of_counts, which=which, background=background)))
+        result[key] = _interval(
+            pooled_interval(
+                counts, partial(mean_iou_of_counts, which=which, background=background)
+            )
+        )
     result['pixel_accuracy'] = matrix.pixel_accuracy
     result['mean_accuracy'] = matrix.mean_accuracy()
     result['boundary_F1'] = _nanmean(_nanmean(boundary, axis=0))
@@ -181,20 +214,28 @@ def pooled_scores(scores: Sequence[LabelScore], classes: ClassTable) -> dict[str
         result['calibration'] = pooled.table()
     f1 = _nanmean(boundary, axis=0)
     result['per_class'] = {
-        name: {'IoU': ious[i].value, 'IoU_ci95': [ious[i].low, ious[i].high],
-               'accuracy': float(matrix.accuracy[i]), 'precision': float(matrix.precision[i]),
-               'boundary_F1': float(f1[i]), 'pixels': int(matrix.counts[i].sum())}
-        for i, name in enumerate(classes.names)}
+        name: {
+            'IoU': ious[i].value,
+            'IoU_ci95': [ious[i].low, ious[i].high],
+            'accuracy': float(matrix.accuracy[i]),
+            'precision': float(matrix.precision[i]),
+            'boundary_F1': float(f1[i]),
+            'pixels': int(matrix.counts[i].sum()),
+        }
+        for i, name in enumerate(classes.names)
+    }
     result['confusion'] = matrix.counts.tolist()
     return result
 
 
 def pooled_class_intervals(counts: NDArray[np.int64]) -> list[Interval]:
     """Return the IoU of every class with its interval over images."""
+
     def of_class(index: int) -> Interval:
         if not np.isfinite(iou_of_counts(counts.sum(axis=0))[index]):
             return Interval(math.nan, math.nan, math.nan, len(counts))
         return pooled_interval(counts, lambda c: iou_of_counts(c)[:, index])
+
     return [of_class(index) for index in range(counts.shape[1])]
 
 

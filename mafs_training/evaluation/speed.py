@@ -44,10 +44,16 @@ def measure_speed(predictor: Predictor, pair: RawPair, runs: int = RUNS) -> dict
             stages.setdefault(stage, []).append(value)
     median = float(np.median(totals))
     return {
-        'size': f'{size[1]}x{size[0]}', 'runs': runs, 'device': predictor.device,
-        'backend': predictor.backend, 'machine': _machine(), 'opencv_threads': cv2.getNumThreads(),
-        'median_ms': median, 'p90_ms': float(np.quantile(totals, 0.9)),
-        'max_ms': float(np.max(totals)), 'pairs_per_s': 1e3 / median,
+        'size': f'{size[1]}x{size[0]}',
+        'runs': runs,
+        'device': predictor.device,
+        'backend': predictor.backend,
+        'machine': _machine(),
+        'opencv_threads': cv2.getNumThreads(),
+        'median_ms': median,
+        'p90_ms': float(np.quantile(totals, 0.9)),
+        'max_ms': float(np.max(totals)),
+        'pairs_per_s': 1e3 / median,
         'stages_ms': {stage: float(np.median(values)) for stage, values in stages.items()},
         'matmul_1024_ms': float(np.median(reference)),
         'in_matmuls': median / float(np.median(reference)),

@@ -14,8 +14,7 @@ def number(value: float | None, digits: int = 4) -> str:
     return f'{value:.{digits}f}'
 
 
-def text_table(
-        header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align columns: the first to the left, the others to the right."""
     widths = [max(len(str(row[i])) for row in (header, *rows)) for i in range(len(header))]
     lines = []
@@ -38,8 +37,11 @@ def best_rows(values: Sequence[float | None], *, lower: bool = False) -> set[int
 
 
 def metric_table(
-        means: Mapping[str, Mapping[str, float | None]], metrics: Sequence[str],
-        lower_is_better: frozenset[str], counts: Mapping[str, int] | None = None) -> str:
+    means: Mapping[str, Mapping[str, float | None]],
+    metrics: Sequence[str],
+    lower_is_better: frozenset[str],
+    counts: Mapping[str, int] | None = None,
+) -> str:
     """
     Table of methods (rows) and metrics (columns), the best of a column marked with *.
 
@@ -53,7 +55,8 @@ def metric_table(
     methods = list(means)
     header = ['method', *(['n'] if counts else []), *metrics]
     rows: list[list[str]] = [
-        [method, *([str(counts[method])] if counts else [])] for method in methods]
+        [method, *([str(counts[method])] if counts else [])] for method in methods
+    ]
     for metric in metrics:
         column = [means[method].get(metric) for method in methods]
         best = best_rows(column, lower=metric in lower_is_better)
@@ -72,5 +75,7 @@ def problem_lines(problems: Sequence[str], most: int = 20) -> list[str]:
 
 def means_of(methods: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     """Extract method to metric to mean from a document's methods."""
-    return {method: {metric: cell['mean'] for metric, cell in table.items()}
-            for method, table in methods.items()}
+    return {
+        method: {metric: cell['mean'] for metric, cell in table.items()}
+        for method, table in methods.items()
+    }

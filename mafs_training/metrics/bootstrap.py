@@ -42,8 +42,8 @@ class Interval:
 
 
 def mean_interval(
-        values: NDArray[Any], *, level: float = 0.95, resamples: int = RESAMPLES,
-        seed: int = 0) -> Interval:
+    values: NDArray[Any], *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval:
     """
     Mean over images with its interval; values that are not finite are left out.
 
@@ -64,8 +64,13 @@ def mean_interval(
 
 
 def paired_difference(
-        first: NDArray[Any], second: NDArray[Any], *, level: float = 0.95,
-        resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+    first: NDArray[Any],
+    second: NDArray[Any],
+    *,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
     """
     Mean difference second - first over the same images, which are drawn together.
 
@@ -93,8 +98,13 @@ def paired_difference(
 
 
 def pooled_interval(
-        counts: NDArray[Any], statistic: Callable[[Float], Float], *, level: float = 0.95,
-        resamples: int = 2000, seed: int = 0) -> Interval:
+    counts: NDArray[Any],
+    statistic: Callable[[Float], Float],
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
     """
     Interval of a statistic of counts pooled over images, such as mean IoU.
 
@@ -113,16 +123,25 @@ def pooled_interval(
 
 
 def paired_pooled_difference(
-        first: NDArray[Any], second: NDArray[Any], statistic: Callable[[Float], Float], *,
-        level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
+    first: NDArray[Any],
+    second: NDArray[Any],
+    statistic: Callable[[Float], Float],
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
     """Difference second - first of a statistic of pooled counts, images drawn together."""
     if first.shape[0] != second.shape[0]:
         raise ValueError(f'paired counts need the same images, got {len(first)}, {len(second)}')
-    values = [float(statistic(c.sum(axis=0, keepdims=True).astype(np.float64))[0])
-              for c in (first, second)]
+    values = [
+        float(statistic(c.sum(axis=0, keepdims=True).astype(np.float64))[0])
+        for c in (first, second)
+    ]
     # The same seed draws the same images for both.
-    samples = (statistic(_pooled(second, resamples, seed))
-               - statistic(_pooled(first, resamples, seed)))
+    samples = statistic(_pooled(second, resamples, seed)) - statistic(
+        _pooled(first, resamples, seed)
+    )
     low, high = _percentiles(samples, level)
     return Interval(values[1] - values[0], low, high, len(first), _p_value(samples))
 

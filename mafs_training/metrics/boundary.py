@@ -13,8 +13,13 @@ Mask = NDArray[np.bool_]
 
 
 def boundary_f1(
-        prediction: NDArray[Any], target: NDArray[Any], num_classes: int, *,
-        ignore_index: int = 255, tolerance_px: float | None = None) -> NDArray[np.float64]:
+    prediction: NDArray[Any],
+    target: NDArray[Any],
+    num_classes: int,
+    *,
+    ignore_index: int = 255,
+    tolerance_px: float | None = None,
+) -> NDArray[np.float64]:
     """
     Boundary F1 of one image, per class.
 
@@ -68,5 +73,6 @@ def _outline(mask: Mask, ignored: Mask) -> Mask:
 def _near(points: Mask, others: Mask, tolerance_px: float) -> int:
     """How many points lie within the tolerance of any of the others (there is one)."""
     distance = cv2.distanceTransform(
-        (~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        (~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+    )
     return int((distance[points] <= tolerance_px).sum())

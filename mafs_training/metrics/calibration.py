@@ -31,8 +31,9 @@ class CalibrationCounts:
         self.hits = np.zeros(bins, np.int64)
         self.confidence_sum = np.zeros(bins, np.float64)
 
-    def add(self, confidence: NDArray[Any], prediction: NDArray[Any],
-            target: NDArray[Any]) -> None:
+    def add(
+        self, confidence: NDArray[Any], prediction: NDArray[Any], target: NDArray[Any]
+    ) -> None:
         """
         Add one image.
 
@@ -46,16 +47,21 @@ class CalibrationCounts:
 
         """
         if not confidence.shape == prediction.shape == target.shape:
-            raise ImageError('size', (
-                'confidence, prediction and label must have the same size, got '
-                f'{confidence.shape}, {prediction.shape}, {target.shape}'))
+            raise ImageError(
+                'size',
+                (
+                    'confidence, prediction and label must have the same size, got '
+                    f'{confidence.shape}, {prediction.shape}, {target.shape}'
+                ),
+            )
         labelled = target != self.ignore_index
         values = confidence[labelled].astype(np.float64)
         if confidence.dtype == np.uint8:
             values /= 255.0
         if values.size and not (values.min() >= 0 and values.max() <= 1):
-            raise ImageError('data', 'confidence must lie in 0..1, got '
-                             f'{values.min():.3g}..{values.max():.3g}')
+            raise ImageError(
+                'data', f'confidence must lie in 0..1, got {values.min():.3g}..{values.max():.3g}'
+            )
         right = prediction[labelled] == target[labelled]
         index = np.clip(np.ceil(values * self.bins).astype(np.int64) - 1, 0, self.bins - 1)
         self.pixels += np.bincount(index, minlength=self.bins)
@@ -74,4 +80,6 @@ class CalibrationCounts:
         """Per filled bin: number of pixels, mean confidence and accuracy."""
         return [
             {'pixels': int(n), 'confidence': float(c / n), 'accuracy': float(h / n)}
-            for n, h, c in zip(self.pixels, self.hits, self.confidence_sum, strict=True) if n]
+            for n, h, c in zip(self.pixels, self.hits, self.confidence_sum, strict=True)
+            if n
+        ]

@@ -19,7 +19,20 @@ from mafs_training.metrics.ssim import PUBLISHED_RANGE, similarities
 from mafs_training.metrics.vif import visual_information
 
 FUSION_METRICS = (
-    'EN', 'SD', 'SF', 'AG', 'MI', 'SCD', 'VIF', 'Qabf', 'SSIM', 'SSIM255', 'CC', 'PSNR', 'MSE')
+    'EN',
+    'SD',
+    'SF',
+    'AG',
+    'MI',
+    'SCD',
+    'VIF',
+    'Qabf',
+    'SSIM',
+    'SSIM255',
+    'CC',
+    'PSNR',
+    'MSE',
+)
 
 # The same quantity under the convention of the paper rather than of the published tables.
 VARIANTS = ('Qabf_XP', 'MI_bits')
@@ -28,8 +41,8 @@ LOWER_IS_BETTER = frozenset({'MSE'})
 
 
 def fusion_metrics(
-        fused: ImageLike, thermal: ImageLike, visible: ImageLike, *,
-        variants: bool = False) -> dict[str, float]:
+    fused: ImageLike, thermal: ImageLike, visible: ImageLike, *, variants: bool = False
+) -> dict[str, float]:
     """
     Every metric of FUSION_METRICS for one fused image and its two sources.
 

@@ -64,8 +64,8 @@ def average_gradient(fused: ImageLike) -> float:
 
 
 def mutual_information(
-        fused: ImageLike, thermal: ImageLike, visible: ImageLike, *,
-        base: float = math.e) -> float:
+    fused: ImageLike, thermal: ImageLike, visible: ImageLike, *, base: float = math.e
+) -> float:
     """
     MI: mutual information of the fused image with each source, summed.
 
@@ -85,13 +85,13 @@ def mutual_information(
 
 def _shared_information(a: Plane, b: Plane) -> float:
     joint = np.bincount((a.image.astype(np.int32) * 256 + b.image).ravel())
-    shared = (entropy_of_counts(a.histogram) + entropy_of_counts(b.histogram)
-              - entropy_of_counts(joint))
+    shared = (
+        entropy_of_counts(a.histogram) + entropy_of_counts(b.histogram) - entropy_of_counts(joint)
+    )
     return max(shared, 0.0)
 
 
-def correlation_of_differences(
-        fused: ImageLike, thermal: ImageLike, visible: ImageLike) -> float:
+def correlation_of_differences(fused: ImageLike, thermal: ImageLike, visible: ImageLike) -> float:
     """
     SCD: corr(thermal, fused - visible) + corr(visible, fused - thermal).
 
@@ -117,8 +117,10 @@ def correlation(fused: ImageLike, thermal: ImageLike, visible: ImageLike) -> flo
     """
     f, t, v = as_planes(fused, thermal, visible)
     ff = _covariance(f, f)
-    return (_ratio(_covariance(f, t), ff, _covariance(t, t))
-            + _ratio(_covariance(f, v), ff, _covariance(v, v))) / 2
+    return (
+        _ratio(_covariance(f, t), ff, _covariance(t, t))
+        + _ratio(_covariance(f, v), ff, _covariance(v, v))
+    ) / 2
 
 
 def mean_squared_error(fused: ImageLike, thermal: ImageLike, visible: ImageLike) -> float:

@@ -46,9 +46,11 @@ def luminance(image: Array) -> NDArray[np.uint8]:
         return np.ascontiguousarray(image)
     if image.ndim != 3 or image.shape[2] != 3:
         raise ImageError(
-            'size', f'metrics need [H, W] or [H, W, 3] images, got shape {image.shape}')
+            'size', f'metrics need [H, W] or [H, W, 3] images, got shape {image.shape}'
+        )
     if np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(
-            image[..., 1], image[..., 2]):
+        image[..., 1], image[..., 2]
+    ):
         return np.ascontiguousarray(image[..., 0])
     wide = image.astype(np.int32)
     thousandths = 299 * wide[..., 0] + 587 * wide[..., 1] + 114 * wide[..., 2]
@@ -98,8 +100,9 @@ class Plane:
         """Sobel strength and orientation in (-pi/2, pi/2], float64 [H, W]; outside is zero."""
         # OpenCV correlates; the reference convolves with its kernels, which turns the sign of
         # gx against gy. It matters next to vertical orientation, which is +pi/2 by definition.
-        gx = cv2.Sobel(self.values, cv2.CV_64F, 1, 0, ksize=3, scale=-1,
-                       borderType=cv2.BORDER_CONSTANT)
+        gx = cv2.Sobel(
+            self.values, cv2.CV_64F, 1, 0, ksize=3, scale=-1, borderType=cv2.BORDER_CONSTANT
+        )
         gy = cv2.Sobel(self.values, cv2.CV_64F, 0, 1, ksize=3, borderType=cv2.BORDER_CONSTANT)
         flat = gx == 0
         gx[flat] = 1.0
@@ -169,7 +172,8 @@ def require_side(plane: Plane, minimum: int, metric: str) -> None:
     height, width = plane.shape
     if min(height, width) < minimum:
         raise ImageError(
-            'size', f'{metric} needs at least {minimum}x{minimum} pixels, got {width}x{height}')
+            'size', f'{metric} needs at least {minimum}x{minimum} pixels, got {width}x{height}'
+        )
 
 
 def box_sum(values: Float) -> Float:

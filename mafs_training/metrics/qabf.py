@@ -16,8 +16,8 @@ Convention = Literal['suite', 'xydeas-petrovic']
 
 
 def edge_transfer(
-        fused: ImageLike, thermal: ImageLike, visible: ImageLike, *,
-        convention: Convention = 'suite') -> float:
+    fused: ImageLike, thermal: ImageLike, visible: ImageLike, *, convention: Convention = 'suite'
+) -> float:
     """
     Qabf: edge preservation of both sources, weighted by the source's edge strength.
 

@@ -14,8 +14,8 @@ Which = Literal['all', 'present']
 
 
 def confusion_counts(
-        prediction: NDArray[Any], target: NDArray[Any], num_classes: int,
-        ignore_index: int = 255) -> Counts:
+    prediction: NDArray[Any], target: NDArray[Any], num_classes: int, ignore_index: int = 255
+) -> Counts:
     """
     Count pixels by target and predicted class.
 
@@ -36,9 +36,13 @@ def confusion_counts(
     check_labels(prediction, num_classes, ignore_index, 'prediction')
     check_labels(target, num_classes, ignore_index, 'label')
     if prediction.shape != target.shape:
-        raise ImageError('size', (
-            f'prediction and label must have the same size, got {_size(prediction)} '
-            f'and {_size(target)}'))
+        raise ImageError(
+            'size',
+            (
+                f'prediction and label must have the same size, got {_size(prediction)} '
+                f'and {_size(target)}'
+            ),
+        )
     labelled = target != ignore_index
     columns = prediction[labelled].astype(np.int64)
     columns[columns == ignore_index] = num_classes
@@ -47,8 +51,7 @@ def confusion_counts(
     return counts.reshape(num_classes, num_classes + 1).astype(np.int64)
 
 
-def check_labels(
-        labels: NDArray[Any], num_classes: int, ignore_index: int, what: str) -> None:
+def check_labels(labels: NDArray[Any], num_classes: int, ignore_index: int, what: str) -> None:
     """
     Check that an array is a label image of the class table.
 
@@ -57,16 +60,24 @@ def check_labels(
 
     """
     if labels.ndim != 2 or labels.dtype.kind not in 'iu':
-        raise ImageError('encoding', (
-            f'{what} must be an integer image [H, W] of class ids, '
-            f'got {labels.dtype} {list(labels.shape)}'))
+        raise ImageError(
+            'encoding',
+            (
+                f'{what} must be an integer image [H, W] of class ids, '
+                f'got {labels.dtype} {list(labels.shape)}'
+            ),
+        )
     values = np.unique(labels)
     wrong = values[((values < 0) | (values >= num_classes)) & (values != ignore_index)]
     if wrong.size:
         listed = ', '.join(str(int(value)) for value in wrong[:5])
-        raise ImageError('data', (
-            f'{what} has values outside the class table: {listed} '
-            f'(expected 0..{num_classes - 1} or {ignore_index} = ignored)'))
+        raise ImageError(
+            'data',
+            (
+                f'{what} has values outside the class table: {listed} '
+                f'(expected 0..{num_classes - 1} or {ignore_index} = ignored)'
+            ),
+        )
 
 
 class ConfusionMatrix:
@@ -106,7 +117,7 @@ class ConfusionMatrix:
     @property
     def precision(self) -> Float:
         """Share of the pixels predicted as a class that are it, nan where none is predicted."""
-        return _divide(_hits(self.counts), self.counts[:, :self.num_classes].sum(axis=0))
+        return _divide(_hits(self.counts), self.counts[:, : self.num_classes].sum(axis=0))
 
     @property
     def pixel_accuracy(self) -> float:
@@ -132,7 +143,8 @@ def iou_of_counts(counts: NDArray[Any]) -> Float:
 
 
 def mean_iou_of_counts(
-        counts: NDArray[Any], which: Which = 'all', *, background: bool = True) -> Float:
+    counts: NDArray[Any], which: Which = 'all', *, background: bool = True
+) -> Float:
     """
     Mean IoU of counts [..., C, C + 1].
 

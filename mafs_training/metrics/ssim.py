@@ -19,8 +19,12 @@ PUBLISHED_RANGE = 2.0
 
 
 def structural_similarity(
-        fused: ImageLike, thermal: ImageLike, visible: ImageLike, *,
-        data_range: float = PUBLISHED_RANGE) -> float:
+    fused: ImageLike,
+    thermal: ImageLike,
+    visible: ImageLike,
+    *,
+    data_range: float = PUBLISHED_RANGE,
+) -> float:
     """
     SSIM: mean structural similarity with each source, summed over both (at most 2).
 
@@ -42,8 +46,10 @@ def structural_similarity(
 
 
 def similarities(
-        fused: Plane, sources: tuple[Plane, ...], ranges: tuple[float, ...],
-        ) -> list[list[float]]:
+    fused: Plane,
+    sources: tuple[Plane, ...],
+    ranges: tuple[float, ...],
+) -> list[list[float]]:
     """
     Mean structural similarity for each data range and source, window sums computed once.
 
@@ -64,7 +70,7 @@ def similarities(
 
 def _moments(a: Plane, b: Plane) -> tuple[Float, Float, Float, Float]:
     """2 ux uy, ux^2 + uy^2, 2 vxy and vx + vy of every window, from exact integer sums."""
-    n = SSIM_WINDOW ** 2
+    n = SSIM_WINDOW**2
     sum_a, square_a = a.window_sums
     sum_b, square_b = b.window_sums
     cross = sum_a * sum_b
@@ -72,5 +78,9 @@ def _moments(a: Plane, b: Plane) -> tuple[Float, Float, Float, Float]:
     covariance = n * box_sum(a.values * b.values) - cross
     variances = n * (square_a + square_b) - powers
     unbiased = 1 / (n * (n - 1))
-    return (cross * (2 / n ** 2), powers * (1 / n ** 2),
-            covariance * (2 * unbiased), variances * unbiased)
+    return (
+        cross * (2 / n**2),
+        powers * (1 / n**2),
+        covariance * (2 * unbiased),
+        variances * unbiased,
+    )

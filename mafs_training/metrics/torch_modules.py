@@ -53,8 +53,9 @@ class FusionMetric(Metric):
         super().__init__(**kwargs)
         unknown = [name for name in names if name not in FUSION_METRICS + VARIANTS]
         if unknown:
-            raise ValueError(f'unknown metric {unknown[0]!r}; there are '
-                             f'{", ".join(FUSION_METRICS + VARIANTS)}')
+            raise ValueError(
+                f'unknown metric {unknown[0]!r}; there are {", ".join(FUSION_METRICS + VARIANTS)}'
+            )
         self.names = tuple(names)
         zeros = torch.zeros(len(self.names), dtype=torch.float64)
         self.add_state('total', default=zeros, dist_reduce_fx='sum')
@@ -102,8 +103,9 @@ class SegmentationMetric(Metric):
         if prediction.ndim == 4:
             prediction = prediction.argmax(dim=1)
         for labels, wanted in zip(prediction, target, strict=True):
-            counts = confusion_counts(labels.cpu().numpy(), wanted.cpu().numpy(),
-                                      self.num_classes, self.ignore_index)
+            counts = confusion_counts(
+                labels.cpu().numpy(), wanted.cpu().numpy(), self.num_classes, self.ignore_index
+            )
             self.counts += torch.from_numpy(counts).to(self.counts)
 
     def compute(self) -> dict[str, Tensor]:

@@ -14,8 +14,10 @@ HERE = Path(__file__).resolve().parent
 @pytest.fixture(scope='session')
 def triple() -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """Drawn fused, thermal and visible image, uint8 [96, 128]."""
-    images = [cv2.imread(str(HERE / 'data' / f'{name}.png'), cv2.IMREAD_GRAYSCALE)
-              for name in ('fused', 'ir', 'vi')]
+    images = [
+        cv2.imread(str(HERE / 'data' / f'{name}.png'), cv2.IMREAD_GRAYSCALE)
+        for name in ('fused', 'ir', 'vi')
+    ]
     assert all(image is not None for image in images)
     return images[0], images[1], images[2]
 
@@ -42,9 +44,12 @@ def weights(tmp_path_factory) -> Path:
     torch.manual_seed(5)
     model = MAFS(create_config('mafs_t', num_classes=9))
     for name, parameter in model.named_parameters():
-        if 'classify' in name:      # untouched ones give one class everywhere
+        if 'classify' in name:  # untouched ones give one class everywhere
             torch.nn.init.normal_(parameter, std=0.5)
     path = tmp_path_factory.mktemp('weights') / 'random.safetensors'
-    save_checkpoint(path, model.eval().state_dict(), build_metadata(
-        model.config.to_dict(), ClassTable.load('mfnet')))
+    save_checkpoint(
+        path,
+        model.eval().state_dict(),
+        build_metadata(model.config.to_dict(), ClassTable.load('mfnet')),
+    )
     return path

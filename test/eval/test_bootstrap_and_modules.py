@@ -22,13 +22,14 @@ import torch
 def test_mean_interval_agrees_with_scipy():
     values = np.random.default_rng(1).gamma(2.0, size=60)
     ours = mean_interval(values)
-    theirs = bootstrap((values,), np.mean, method='percentile', n_resamples=10_000,
-                       rng=np.random.default_rng(2)).confidence_interval
+    theirs = bootstrap(
+        (values,), np.mean, method='percentile', n_resamples=10_000, rng=np.random.default_rng(2)
+    ).confidence_interval
     width = theirs.high - theirs.low
     assert ours.value == pytest.approx(values.mean())
     assert ours.low == pytest.approx(theirs.low, abs=0.05 * width)
     assert ours.high == pytest.approx(theirs.high, abs=0.05 * width)
-    assert ours == mean_interval(values)       # the same seed, the same interval
+    assert ours == mean_interval(values)  # the same seed, the same interval
 
 
 def test_pairing_sees_a_small_difference_that_means_hide():
@@ -79,7 +80,8 @@ def test_pooled_interval_of_mean_iou():
         noise = rng.integers(0, 3, (20, 20))
         counts.append(matrix.add(np.where(rng.random((20, 20)) < 0.5, target, noise), target))
         counts_better.append(
-            better.add(np.where(rng.random((20, 20)) < 0.7, target, noise), target))
+            better.add(np.where(rng.random((20, 20)) < 0.7, target, noise), target)
+        )
     interval = pooled_interval(np.stack(counts), mean_iou_of_counts)
     assert interval.value == pytest.approx(matrix.mean_iou())
     assert interval.low < interval.value < interval.high
@@ -111,7 +113,7 @@ def test_fusion_module_averages_the_functions(triple):
 def test_fusion_module_leaves_undefined_values_out(triple):
     fused, thermal, visible = (torch.from_numpy(image)[None, None] for image in triple)
     metric = FusionMetric(['SCD', 'EN'])
-    metric.update(thermal, thermal, visible)       # SCD is undefined here
+    metric.update(thermal, thermal, visible)  # SCD is undefined here
     metric.update(fused, thermal, visible)
     assert metric.compute()['SCD'].item() == pytest.approx(fusion_metrics(*triple)['SCD'])
     with pytest.raises(ValueError, match="unknown metric 'SSIM2'; there are EN, SD"):

@@ -30,7 +30,7 @@ def frames(index: int) -> tuple[np.ndarray, np.ndarray]:
     scene = cv2.GaussianBlur(rng.uniform(0, 255, SHAPE), (0, 0), 4)
     scene = np.roll((scene - scene.min()) / np.ptp(scene), 2 * index, axis=1)
     visible = np.dstack([scene * 200, scene * 150 + 20, 255 - scene * 180]).astype(np.uint8)
-    thermal = (29000 + 40 * index + 1500 * scene ** 2).astype(np.uint16)
+    thermal = (29000 + 40 * index + 1500 * scene**2).astype(np.uint16)
     return visible, thermal
 
 
@@ -42,8 +42,14 @@ def write_bag(path: Path, **options) -> Path:
             if index != LOST_VISIBLE:
                 bag.write_image(RGB, stamp, 'rgb', visible, 'rgb8', stamp + 1_000_000)
             if index != LOST_THERMAL:
-                bag.write_image(THERMAL, stamp + OFFSET, 'thermal', thermal, 'mono16',
-                                stamp + OFFSET + 1_000_000)
+                bag.write_image(
+                    THERMAL,
+                    stamp + OFFSET,
+                    'thermal',
+                    thermal,
+                    'mono16',
+                    stamp + OFFSET + 1_000_000,
+                )
     return path
 
 
@@ -53,8 +59,20 @@ def bag(tmp_path):
 
 
 def run(bag: Path, *extra: str) -> int:
-    return main(['bag', str(bag), '--quiet', '--weights', 'classical', '--metrics-every', '4',
-                 '--json', f'{bag.parent}/out.json', *extra])
+    return main(
+        [
+            'bag',
+            str(bag),
+            '--quiet',
+            '--weights',
+            'classical',
+            '--metrics-every',
+            '4',
+            '--json',
+            f'{bag.parent}/out.json',
+            *extra,
+        ]
+    )
 
 
 def document(bag: Path) -> dict:
@@ -105,8 +123,13 @@ def test_two_runs_are_the_same(bag):
     for _ in range(2):
         assert run(bag) == 0
         result = document(bag)
-        results.append((result['methods'], result['pairing'],
-                        [(row['visible_ns'], row['thermal_ns']) for row in result['pairs']]))
+        results.append(
+            (
+                result['methods'],
+                result['pairing'],
+                [(row['visible_ns'], row['thermal_ns']) for row in result['pairs']],
+            )
+        )
     assert results[0] == results[1]
 
 
@@ -127,9 +150,10 @@ def test_report_opens_without_network(bag):
 
 # --- bags that are not as they should be --------------------------------------------------------
 
+
 def test_truncated_bag_is_evaluated_as_far_as_it_goes(bag, capsys):
     file = next(bag.glob('*.mcap'))
-    file.write_bytes(file.read_bytes()[:int(0.6 * file.stat().st_size)])
+    file.write_bytes(file.read_bytes()[: int(0.6 * file.stat().st_size)])
     assert run(bag, '--rgb-topic', RGB, '--thermal-topic', THERMAL) == 2
     output = capsys.readouterr()
     assert 'is damaged, what could be read is evaluated' in output.err
@@ -157,19 +181,25 @@ def test_truncated_compressed_bag(bag, capsys):
     assert 'damaged' in output.err
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (['--thermal-topic', '/nope'],
-     f'has no topic /nope; topics there: {RGB} (sensor_msgs/msg/Image, 9), {THERMAL} '),
-    (['--rgb-topic', THERMAL, '--thermal-topic', THERMAL], f'are both {THERMAL}'),
-    (['--slop', '0.001'], 'no pair could be formed of 9 visible and 9 thermal frames: '),
-    (['--homography', 'none.yaml'], 'none.yaml'),
-    (['--weights', 'none.safetensors'], 'none.safetensors'),
-    (['--labels', 'none'], 'label folder not found: none'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (
+            ['--thermal-topic', '/nope'],
+            f'has no topic /nope; topics there: {RGB} (sensor_msgs/msg/Image, 9), {THERMAL} ',
+        ),
+        (['--rgb-topic', THERMAL, '--thermal-topic', THERMAL], f'are both {THERMAL}'),
+        (['--slop', '0.001'], 'no pair could be formed of 9 visible and 9 thermal frames: '),
+        (['--homography', 'none.yaml'], 'none.yaml'),
+        (['--weights', 'none.safetensors'], 'none.safetensors'),
+        (['--labels', 'none'], 'label folder not found: none'),
+    ],
+)
 def test_wrong_use_is_one_line(bag, capsys, arguments, message):
     assert run(bag, *arguments) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines()
-             if line.startswith('mafs-eval: ')]
+    lines = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith('mafs-eval: ')
+    ]
     assert len(lines) == 1
     assert message in lines[0]
 
@@ -178,15 +208,17 @@ def test_no_bag_and_no_image_topic(tmp_path, capsys):
     assert run(tmp_path / 'none') == 2
     assert 'none does not exist' in capsys.readouterr().err
     with BagWriter(tmp_path / 'other') as bag:
-        bag.write('/chatter', 'std_msgs/msg/String', START,
-                  b'\x00\x01\x00\x00\x03\x00\x00\x00ab\x00\x00')
+        bag.write(
+            '/chatter', 'std_msgs/msg/String', START, b'\x00\x01\x00\x00\x03\x00\x00\x00ab\x00\x00'
+        )
     assert run(tmp_path / 'other') == 2
     message = capsys.readouterr().err
     assert 'cannot tell the thermal topic' in message
     assert '/chatter (std_msgs/msg/String)' in message
     assert run(tmp_path / 'other', '--rgb-topic', '/chatter', '--thermal-topic', '/chatter2') == 2
     assert 'has type std_msgs/msg/String, expected sensor_msgs/msg/Image' in (
-        capsys.readouterr().err)
+        capsys.readouterr().err
+    )
 
 
 def test_unusable_frames_are_counted_and_left_out(tmp_path, capsys):
@@ -194,7 +226,7 @@ def test_unusable_frames_are_counted_and_left_out(tmp_path, capsys):
     with open_bag(path) as reader, BagWriter(tmp_path / 'second') as bag:
         for number, message in enumerate(reader.messages()):
             data = message.data
-            if number in (4, 9):                  # cut in the middle of the pixels
+            if number in (4, 9):  # cut in the middle of the pixels
                 data = data[:2000]
             bag.write(message.topic, message.type, message.receive_ns, data)
     assert run(tmp_path / 'second') == 2
@@ -213,7 +245,9 @@ def test_topics_are_guessed_only_where_it_is_safe(tmp_path):
         with pytest.raises(Exception, match=r'cannot tell the visible topic.*--rgb-topic'):
             choose_topics(reader, None, None)
         assert choose_topics(reader, '/left/image', None) == {
-            'visible': '/left/image', 'thermal': '/lwir/image'}
+            'visible': '/left/image',
+            'thermal': '/lwir/image',
+        }
 
 
 def test_time_offset_is_added_to_thermal_stamps(bag):
@@ -236,6 +270,7 @@ def test_defaults_are_those_of_the_node():
     assert settings.time_offset_ns == table['thermal.time_offset']
     from mafs_training.evaluation.bag_pairs import JUMP_BACK_NS
     from mafs_training.evaluation.cli import build_parser
+
     assert round(1e9 * table['stamps.jump_back']) == JUMP_BACK_NS
     options = build_parser().parse_args(['bag', 'x'])
     assert options.slop == table['sync.slop']
@@ -248,32 +283,56 @@ def test_defaults_are_those_of_the_node():
 def test_thermal_image_of_the_metrics_is_the_one_of_the_model(monkeypatch):
     # Registered to the right by 10 px: what the model gets is caught inside its engine.
     homography = np.array([[1.0, 0, 10], [0, 1, 0], [0, 0, 1]])
-    predictor = Predictor.create('classical', registration=Registration(homography),
-                                 thermal_scaler=KeepingScaler())
+    predictor = Predictor.create(
+        'classical', registration=Registration(homography), thermal_scaler=KeepingScaler()
+    )
     seen = []
     infer = predictor.engine.infer
-    monkeypatch.setattr(predictor.engine, 'infer', lambda visible, thermal, outputs: (
-        seen.append(thermal.copy()), infer(visible, thermal, outputs))[1])
+    monkeypatch.setattr(
+        predictor.engine,
+        'infer',
+        lambda visible, thermal, outputs: (
+            seen.append(thermal.copy()),
+            infer(visible, thermal, outputs),
+        )[1],
+    )
     visible, thermal = frames(0)
     predictor.predict(visible, thermal)
     ours = registered(predictor.thermal_scaler.last, visible, predictor.registration)
     difference = np.abs(ours.astype(int) - seen[0])
     assert difference[:, 10:].max() == 0
-    assert difference.max() <= 1       # two roundings of the luminance outside
+    assert difference.max() <= 1  # two roundings of the luminance outside
     assert (ours[:, :8] != np.asarray(predictor.thermal_scaler.last)[:, :8]).any()
 
 
 def test_labels_are_scored_against_the_pair_of_their_stamp(bag, weights, capsys):
     folder = bag.parent / 'labels'
     folder.mkdir()
-    with Predictor.create(weights, device='cpu', threads=1) as predictor:
+    with Predictor.create(weights, device='cpu', backend='torch', threads=1) as predictor:
         own = predictor.predict(*frames(0)).labels
     cv2.imwrite(str(folder / f'{START}.png'), own)
     cv2.imwrite(str(folder / '17.png'), own)
-    assert run(bag, '--weights', str(weights), '--labels', str(folder), '--limit', '2',
-               '--device', 'cpu', '--threads', '1', '--html', f'{bag.parent}/r.html') == 2
+    assert (
+        run(
+            bag,
+            '--weights',
+            str(weights),
+            '--labels',
+            str(folder),
+            '--limit',
+            '2',
+            '--device',
+            'cpu',
+            '--threads',
+            '1',
+            '--html',
+            f'{bag.parent}/r.html',
+        )
+        == 2
+    )
     assert '17: label image, but no pair has a visible image of that stamp' in (
-        capsys.readouterr().err)
+        capsys.readouterr().err
+    )
     result = document(bag)
     assert result['labels']['names'] == [str(START)]
     assert result['labels']['overall']['pixel_accuracy'] == 1.0
@@ -284,7 +343,7 @@ def test_labels_are_scored_against_the_pair_of_their_stamp(bag, weights, capsys)
 def test_samples_are_spread_evenly():
     samples = Samples(most=4)
     for index in range(100):
-        samples.offer(index)        # type: ignore[arg-type]
+        samples.offer(index)  # type: ignore[arg-type]
     assert len(samples.kept) <= 4
     steps = np.diff(samples.kept)
     assert len(set(steps.tolist())) == 1

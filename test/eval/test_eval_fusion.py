@@ -31,8 +31,19 @@ def folders(tmp_path, triple):
 
 
 def run(folder: Path, *extra: str, fused: str | None = 'mine={}/fused') -> int:
-    arguments = ['fusion', '--ir', f'{folder}/ir', '--vi', f'{folder}/vi', '--quiet', '--jobs',
-                 '1', '--json', f'{folder}/out.json', *extra]
+    arguments = [
+        'fusion',
+        '--ir',
+        f'{folder}/ir',
+        '--vi',
+        f'{folder}/vi',
+        '--quiet',
+        '--jobs',
+        '1',
+        '--json',
+        f'{folder}/out.json',
+        *extra,
+    ]
     if fused:
         arguments += ['--fused', fused.format(folder)]
     return main(arguments)
@@ -117,6 +128,7 @@ def test_report_escapes_names(folders):
 
 # --- bad input ----------------------------------------------------------------------------------
 
+
 def spoil_size(folder):
     cv2.imwrite(str(folder / 'fused' / '00002N.png'), np.zeros((90, 128), np.uint8))
     return r'00002N, method mine: sizes differ: fused 128x90, thermal 128x96, visible 128x96'
@@ -154,8 +166,18 @@ def spoil_alpha(folder):
     return r'00002N\.png: fused image has 4 channels, expected 1 or 3'
 
 
-@pytest.mark.parametrize('spoil', [spoil_size, spoil_depth, spoil_colour, spoil_partner,
-                                   spoil_fused_partner, spoil_file, spoil_alpha])
+@pytest.mark.parametrize(
+    'spoil',
+    [
+        spoil_size,
+        spoil_depth,
+        spoil_colour,
+        spoil_partner,
+        spoil_fused_partner,
+        spoil_file,
+        spoil_alpha,
+    ],
+)
 def test_one_bad_file_is_one_line_and_the_rest_is_measured(folders, capsys, spoil):
     message = spoil(folders)
     assert run(folders, '--html', f'{folders}/r.html') == 2
@@ -168,20 +190,29 @@ def test_one_bad_file_is_one_line_and_the_rest_is_measured(folders, capsys, spoi
     assert any(re.search(message, problem) for problem in result['problems'])
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (['--ir', '{}/nowhere', '--vi', '{}/vi'], 'thermal folder not found'),
-    (['--ir', '{}/empty', '--vi', '{}/vi'], 'thermal folder has no images'),
-    (['--ir', '{}/ir', '--vi', '{}/other'], 'no image name is in all folders'),
-    (['--ir', '{}/ir', '--vi', '{}/vi', '--fused', 'maximum={}/fused'],
-     "method name 'maximum' is taken by a baseline"),
-    (['--ir', '{}/ir', '--vi', '{}/vi', '--fused', 'a={}/fused', 'a={}/fused'],
-     "method 'a' is given twice"),
-    (['--ir', '{}/ir', '--vi', '{}/vi', '--fused', 'a={}/empty'],
-     r'fused \(a\) folder has no images'),
-    (['--ir', '{}/ir', '--vi', '{}/vi', '--rank', 'FID'], "--rank 'FID': expected one of EN"),
-    (['--ir', '{}/ir', '--vi', '{}/vi', '--group', 'night'], 'NAME=PATTERN'),
-    (['--ir', '{}/ir', '--vi', '{}/vi', '--json', '/proc/none/x.json'], 'cannot write'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--ir', '{}/nowhere', '--vi', '{}/vi'], 'thermal folder not found'),
+        (['--ir', '{}/empty', '--vi', '{}/vi'], 'thermal folder has no images'),
+        (['--ir', '{}/ir', '--vi', '{}/other'], 'no image name is in all folders'),
+        (
+            ['--ir', '{}/ir', '--vi', '{}/vi', '--fused', 'maximum={}/fused'],
+            "method name 'maximum' is taken by a baseline",
+        ),
+        (
+            ['--ir', '{}/ir', '--vi', '{}/vi', '--fused', 'a={}/fused', 'a={}/fused'],
+            "method 'a' is given twice",
+        ),
+        (
+            ['--ir', '{}/ir', '--vi', '{}/vi', '--fused', 'a={}/empty'],
+            r'fused \(a\) folder has no images',
+        ),
+        (['--ir', '{}/ir', '--vi', '{}/vi', '--rank', 'FID'], "--rank 'FID': expected one of EN"),
+        (['--ir', '{}/ir', '--vi', '{}/vi', '--group', 'night'], 'NAME=PATTERN'),
+        (['--ir', '{}/ir', '--vi', '{}/vi', '--json', '/proc/none/x.json'], 'cannot write'),
+    ],
+)
 def test_wrong_use_is_one_line(folders, capsys, arguments, message):
     (folders / 'empty').mkdir()
     (folders / 'other').mkdir()
@@ -235,8 +266,12 @@ def test_baselines_have_the_golden_means(shared_data):
     # All 40 pairs, the two quickest metrics; `mafs-eval fusion` prints the whole table.
     golden = json.loads((shared_data / 'golden' / 'msrs_baselines.json').read_text())['methods']
     folder = shared_data / 'data' / 'msrs' / 'val'
-    names = {'average': 'Average', 'maximum': 'Max', 'thermal': 'InfraredOnly',
-             'visible': 'VisibleOnly'}
+    names = {
+        'average': 'Average',
+        'maximum': 'Max',
+        'thermal': 'InfraredOnly',
+        'visible': 'VisibleOnly',
+    }
     sums = {name: np.zeros(2) for name in names}
     files = sorted((folder / 'ir').iterdir())
     for file in files:

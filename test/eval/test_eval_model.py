@@ -44,10 +44,39 @@ def dataset(tmp_path, triple):
 
 def test_model_document_has_all_parts(dataset, weights, capsys):
     out = dataset.parent
-    assert main(['model', '--weights', str(weights), '--data', str(dataset), '--dataset', 'msrs',
-                 '--split', 'val', '--device', 'cpu', '--threads', '1', '--jobs', '1', '--quiet',
-                 '--robustness', 'quick', '--json', f'{out}/m.json', '--html', f'{out}/m.html',
-                 '--save', f'{out}/saved']) == 0
+    assert (
+        main(
+            [
+                'model',
+                '--weights',
+                str(weights),
+                '--data',
+                str(dataset),
+                '--dataset',
+                'msrs',
+                '--split',
+                'val',
+                '--device',
+                'cpu',
+                '--backend',
+                'torch',
+                '--threads',
+                '1',
+                '--jobs',
+                '1',
+                '--quiet',
+                '--robustness',
+                'quick',
+                '--json',
+                f'{out}/m.json',
+                '--html',
+                f'{out}/m.html',
+                '--save',
+                f'{out}/saved',
+            ]
+        )
+        == 0
+    )
     result = json.loads((out / 'm.json').read_text())
     assert result['names'] == ['00001D', '00002D', '00003N', '00004N']
     assert result['groups'] == {'day': ['00001D', '00002D'], 'night': ['00003N', '00004N']}
@@ -62,8 +91,10 @@ def test_model_document_has_all_parts(dataset, weights, capsys):
     assert result['speed']['size'] == '128x96'
     assert result['speed']['median_ms'] > 0
     # The saved images, read back, have the same metrics as measured in memory.
-    files = [cv2.imread(str(folder / '00002D.png'))[..., ::-1] for folder in (
-        out / 'saved' / 'fused', dataset / 'val' / 'ir', dataset / 'val' / 'vi')]
+    files = [
+        cv2.imread(str(folder / '00002D.png'))[..., ::-1]
+        for folder in (out / 'saved' / 'fused', dataset / 'val' / 'ir', dataset / 'val' / 'vi')
+    ]
     for name, value in fusion_metrics(*files).items():
         measured = result['methods']['random'][name]['values']['00002D']
         assert measured == pytest.approx(value, nan_ok=True)
@@ -80,8 +111,25 @@ def test_classical_fusion_needs_no_labels(dataset, capsys):
     out = dataset.parent
     # A bad file is named, the rest is measured.
     (dataset / 'val' / 'vi' / '00002D.png').write_bytes(b'no image')
-    assert main(['model', '--weights', 'classical', '--data', str(dataset), '--jobs', '2',
-                 '--quiet', '--robustness', 'off', '--json', f'{out}/m.json']) == 2
+    assert (
+        main(
+            [
+                'model',
+                '--weights',
+                'classical',
+                '--data',
+                str(dataset),
+                '--jobs',
+                '2',
+                '--quiet',
+                '--robustness',
+                'off',
+                '--json',
+                f'{out}/m.json',
+            ]
+        )
+        == 2
+    )
     result = json.loads((out / 'm.json').read_text())
     assert result['labels'] is None
     assert result['names'] == ['00001D', '00003N', '00004N']
@@ -112,6 +160,7 @@ def test_published_layouts_are_found(dataset, tmp_path):
 
 
 # --- disturbances -------------------------------------------------------------------------------
+
 
 def test_disturbances_by_hand():
     image = np.arange(200, 212, dtype=np.uint8).reshape(3, 4)
@@ -147,8 +196,10 @@ def test_first_step_changes_nothing_and_inputs_stay(disturbance):
     np.testing.assert_array_equal(untouched[0], visible)
     np.testing.assert_array_equal(untouched[1], thermal)
     strongest = disturbance.apply(visible, thermal, disturbance.steps[-1], 0)
-    assert any(after is None or (after != original).any()
-               for after, original in zip(strongest, before, strict=True))
+    assert any(
+        after is None or (after != original).any()
+        for after, original in zip(strongest, before, strict=True)
+    )
     np.testing.assert_array_equal(visible, before[0])
     np.testing.assert_array_equal(thermal, before[1])
 
@@ -171,6 +222,23 @@ def test_curves_start_at_the_undisturbed_value_and_fall_with_noise(triple):
 
 
 def test_weights_of_other_classes_are_refused(dataset, weights, capsys):
-    assert main(['model', '--weights', str(weights), '--data', str(dataset), '--dataset', 'fmb',
-                 '--split', 'val', '--device', 'cpu', '--quiet']) == 2
+    assert (
+        main(
+            [
+                'model',
+                '--weights',
+                str(weights),
+                '--data',
+                str(dataset),
+                '--dataset',
+                'fmb',
+                '--split',
+                'val',
+                '--device',
+                'cpu',
+                '--quiet',
+            ]
+        )
+        == 2
+    )
     assert 'label images cannot be compared' in capsys.readouterr().err

@@ -27,28 +27,57 @@ def folders(tmp_path):
             prediction[label == 255] = 0
             cv2.imwrite(str(tmp_path / kind / f'{index}.png'), prediction)
         cv2.imwrite(str(tmp_path / 'label' / f'{index}.png'), label)
-        cv2.imwrite(str(tmp_path / 'confidence' / f'{index}.png'),
-                    np.full(label.shape, 204, np.uint8))
+        cv2.imwrite(
+            str(tmp_path / 'confidence' / f'{index}.png'), np.full(label.shape, 204, np.uint8)
+        )
     return tmp_path
 
 
 def run(folder, which='first', *extra):
-    return main(['seg', '--pred', f'{folder}/{which}', '--label', f'{folder}/label', '--classes',
-                 'mfnet', '--quiet', '--jobs', '1', '--json', f'{folder}/{which}.json', *extra])
+    return main(
+        [
+            'seg',
+            '--pred',
+            f'{folder}/{which}',
+            '--label',
+            f'{folder}/label',
+            '--classes',
+            'mfnet',
+            '--quiet',
+            '--jobs',
+            '1',
+            '--json',
+            f'{folder}/{which}.json',
+            *extra,
+        ]
+    )
 
 
 def test_scores_agree_with_scikit_learn(folders, capsys):
-    assert run(folders, 'first', '--confidence', f'{folders}/confidence',
-               '--html', f'{folders}/r.html') == 0
+    assert (
+        run(
+            folders,
+            'first',
+            '--confidence',
+            f'{folders}/confidence',
+            '--html',
+            f'{folders}/r.html',
+        )
+        == 0
+    )
     result = json.loads((folders / 'first.json').read_text())
-    target, prediction = (np.stack([
-        cv2.imread(str(folders / kind / f'{i}.png'), cv2.IMREAD_UNCHANGED) for i in range(4)])
-        for kind in ('label', 'first'))
+    target, prediction = (
+        np.stack(
+            [cv2.imread(str(folders / kind / f'{i}.png'), cv2.IMREAD_UNCHANGED) for i in range(4)]
+        )
+        for kind in ('label', 'first')
+    )
     kept = target != 255
     expected = jaccard_score(target[kept], prediction[kept], average=None)
     per_class = result['overall']['per_class']
     assert [per_class[n]['IoU'] for n in ('unlabelled', 'car', 'person', 'bike')] == (
-        pytest.approx(expected, rel=1e-12))
+        pytest.approx(expected, rel=1e-12)
+    )
     assert per_class['bump']['IoU'] is None
     assert result['overall']['mIoU_present']['value'] == pytest.approx(expected.mean())
     assert result['overall']['mIoU']['value'] == pytest.approx(expected.sum() / 9)
@@ -71,18 +100,22 @@ def test_bad_images_are_one_line_each_and_the_rest_is_measured(folders, capsys):
     cv2.imwrite(str(folders / 'first' / 'extra.png'), good)
     assert run(folders) == 2
     errors = capsys.readouterr().err
-    assert ('0: prediction has values outside the class table: 9 '
-            '(expected 0..8 or 255 = ignored)') in errors
+    assert (
+        '0: prediction has values outside the class table: 9 (expected 0..8 or 255 = ignored)'
+    ) in errors
     assert '1.png: prediction is in colour, expected a single channel of class ids' in errors
     assert '2: sizes differ: prediction 20x48, label 64x48' in errors
     assert 'extra: prediction image without label partner' in errors
     assert json.loads((folders / 'first.json').read_text())['names'] == ['3']
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (['--classes', 'coco'], "classes 'coco': neither a known data set"),
-    (['--classes', 'mfnet', '--pred', 'nowhere'], 'prediction folder not found: nowhere'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--classes', 'coco'], "classes 'coco': neither a known data set"),
+        (['--classes', 'mfnet', '--pred', 'nowhere'], 'prediction folder not found: nowhere'),
+    ],
+)
 def test_wrong_use_is_one_line(folders, capsys, arguments, message):
     code = main(['seg', '--pred', f'{folders}/first', '--label', f'{folders}/label', *arguments])
     assert code == 2
@@ -94,25 +127,53 @@ def test_wrong_use_is_one_line(folders, capsys, arguments, message):
 def test_comparison_tells_the_better_one(folders, capsys):
     assert run(folders, 'first') == run(folders, 'second') == 0
     capsys.readouterr()
-    assert main(['compare', f'{folders}/first.json', f'{folders}/second.json',
-                 '--json', f'{folders}/c.json', '--html', f'{folders}/c.html']) == 0
+    assert (
+        main(
+            [
+                'compare',
+                f'{folders}/first.json',
+                f'{folders}/second.json',
+                '--json',
+                f'{folders}/c.json',
+                '--html',
+                f'{folders}/c.html',
+            ]
+        )
+        == 0
+    )
     rows = json.loads((folders / 'c.json').read_text())['labels']
-    values = [json.loads((folders / f'{n}.json').read_text())['overall']['mIoU']['value']
-              for n in ('first', 'second')]
+    values = [
+        json.loads((folders / f'{n}.json').read_text())['overall']['mIoU']['value']
+        for n in ('first', 'second')
+    ]
     assert rows['mIoU']['difference'] == pytest.approx(values[1] - values[0])
     assert rows['mIoU']['verdict'] == 'better'
     assert rows['mIoU']['ci'][0] > 0
     assert 'better' in capsys.readouterr().out
     assert 'Comparison' in (folders / 'c.html').read_text(encoding='utf-8')
-    assert main(['compare', f'{folders}/second.json', f'{folders}/first.json',
-                 '--json', f'{folders}/c.json']) == 0
+    assert (
+        main(
+            [
+                'compare',
+                f'{folders}/second.json',
+                f'{folders}/first.json',
+                '--json',
+                f'{folders}/c.json',
+            ]
+        )
+        == 0
+    )
     assert json.loads((folders / 'c.json').read_text())['labels']['mIoU']['verdict'] == 'worse'
 
 
 def fusion_document(values, method='mine'):
     cells = {'mean': 0, 'values': values}
-    return {'schema': 'mafs-eval/1', 'kind': 'fusion', 'baselines': [],
-            'methods': {method: {'AG': cells, 'MSE': cells}}}
+    return {
+        'schema': 'mafs-eval/1',
+        'kind': 'fusion',
+        'baselines': [],
+        'methods': {method: {'AG': cells, 'MSE': cells}},
+    }
 
 
 def test_comparison_of_fusion_uses_shared_images_and_knows_directions(tmp_path, capsys):
@@ -120,24 +181,31 @@ def test_comparison_of_fusion_uses_shared_images_and_knows_directions(tmp_path, 
     second = {f'{i}': i + 1.0 + 0.01 * i for i in range(20)} | {'undefined': 3.0}
     for name, values in (('a', first), ('b', second)):
         (tmp_path / f'{name}.json').write_text(json.dumps(fusion_document(values, name)))
-    assert main(['compare', f'{tmp_path}/a.json', f'{tmp_path}/b.json',
-                 '--json', f'{tmp_path}/c.json']) == 0
+    assert (
+        main(
+            ['compare', f'{tmp_path}/a.json', f'{tmp_path}/b.json', '--json', f'{tmp_path}/c.json']
+        )
+        == 0
+    )
     rows = json.loads((tmp_path / 'c.json').read_text())['fusion']['a -> b']
     assert rows['AG']['images'] == 20
     assert rows['AG']['difference'] == pytest.approx(1.095)
     assert rows['AG']['verdict'] == 'better'
-    assert rows['MSE']['verdict'] == 'worse'       # a larger error
+    assert rows['MSE']['verdict'] == 'worse'  # a larger error
     capsys.readouterr()
     assert main(['compare', f'{tmp_path}/a.json', f'{tmp_path}/b.json', '--method', 'x=b']) == 2
     assert "the first file has no method 'x', it has a" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(('content', 'message'), [
-    ('{', 'not a JSON file'),
-    ('[]', "schema is None, expected 'mafs-eval/1'"),
-    ('{"schema": "mafs-eval/1", "kind": "x"}', "kind is 'x', expected one of"),
-    (None, 'cannot read'),
-])
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('{', 'not a JSON file'),
+        ('[]', "schema is None, expected 'mafs-eval/1'"),
+        ('{"schema": "mafs-eval/1", "kind": "x"}', "kind is 'x', expected one of"),
+        (None, 'cannot read'),
+    ],
+)
 def test_files_of_another_kind_are_refused(tmp_path, capsys, content, message):
     path = tmp_path / 'x.json'
     if content is not None:

@@ -65,6 +65,7 @@ def test_real_pairs_have_the_golden_values(shared_data):
 
 # --- hand-made images -------------------------------------------------------------------------
 
+
 def test_entropy_of_four_equal_levels_is_two_bits():
     image = np.repeat(np.array([[0, 10, 20, 255]], np.uint8), 4, axis=0)
     assert intensity.entropy(image) == pytest.approx(2.0, abs=1e-12)
@@ -98,14 +99,16 @@ def test_mutual_information_of_copies_and_of_independent_images():
 
 def test_errors_correlation_and_noise_ratio_by_hand():
     fused = np.array([[1, 3], [5, 7]], np.uint8)
-    thermal = np.array([[1, 3], [5, 5]], np.uint8)     # squared error 4 / 4 = 1
-    visible = np.array([[7, 5], [3, 1]], np.uint8)     # 36 + 4 + 4 + 36 = 80 / 4 = 20
+    thermal = np.array([[1, 3], [5, 5]], np.uint8)  # squared error 4 / 4 = 1
+    visible = np.array([[7, 5], [3, 1]], np.uint8)  # 36 + 4 + 4 + 36 = 80 / 4 = 20
     assert intensity.mean_squared_error(fused, thermal, visible) == 10.5
     assert intensity.peak_signal_to_noise(fused, thermal, visible) == pytest.approx(
-        10 * math.log10(49 / 10.5))
+        10 * math.log10(49 / 10.5)
+    )
     # Deviations of fused -3 -1 1 3, thermal -2.5 -0.5 1.5 1.5: 14 / sqrt(20 * 11).
     assert intensity.correlation(fused, thermal, visible) == pytest.approx(
-        (14 / math.sqrt(220) - 1) / 2)
+        (14 / math.sqrt(220) - 1) / 2
+    )
 
 
 def test_difference_correlation_of_a_sum_is_two():
@@ -113,7 +116,8 @@ def test_difference_correlation_of_a_sum_is_two():
     visible = np.array([[30, 10], [40, 90]], np.uint8)
     # fused - visible is the thermal image itself and vice versa.
     assert intensity.correlation_of_differences(
-        thermal + visible, thermal, visible) == pytest.approx(2.0)
+        thermal + visible, thermal, visible
+    ) == pytest.approx(2.0)
 
 
 def test_undefined_values_are_not_numbers():
@@ -140,21 +144,23 @@ def test_a_perfect_copy_of_equal_sources_has_the_best_values(triple):
 
 # --- independent implementations --------------------------------------------------------------
 
+
 def random_pair(shape=(53, 67)):
     rng = np.random.default_rng(3)
     smooth = cv2.GaussianBlur(rng.uniform(0, 255, shape), (0, 0), 3)
     visible = np.clip(smooth * 3 - 250 + rng.normal(0, 4, shape), 0, 255).astype(np.uint8)
     thermal = np.clip(255 - smooth + rng.normal(0, 4, shape), 0, 255).astype(np.uint8)
     fused = np.maximum(thermal, visible)
-    fused[:20] = 0       # a flat part: vanishing variances and edges
+    fused[:20] = 0  # a flat part: vanishing variances and edges
     return fused, thermal, visible
 
 
 @pytest.mark.parametrize('data_range', [2.0, 255.0])
 def test_similarity_agrees_with_skimage(data_range):
     fused, thermal, visible = (image.astype(np.float64) for image in random_pair())
-    expected = sum(skimage_ssim(fused, source, data_range=data_range)
-                   for source in (thermal, visible))
+    expected = sum(
+        skimage_ssim(fused, source, data_range=data_range) for source in (thermal, visible)
+    )
     value = structural_similarity(*random_pair(), data_range=data_range)
     assert value == pytest.approx(expected, rel=1e-9)
 
@@ -162,21 +168,26 @@ def test_similarity_agrees_with_skimage(data_range):
 def test_information_agrees_with_skimage_and_scikit_learn():
     fused, thermal, visible = random_pair()
     assert intensity.entropy(fused) == pytest.approx(shannon_entropy(fused), rel=1e-12)
-    expected = sum(mutual_info_score(fused.ravel(), source.ravel())
-                   for source in (thermal, visible))
+    expected = sum(
+        mutual_info_score(fused.ravel(), source.ravel()) for source in (thermal, visible)
+    )
     assert intensity.mutual_information(fused, thermal, visible) == pytest.approx(
-        expected, rel=1e-9)
+        expected, rel=1e-9
+    )
 
 
 def test_statistics_agree_with_numpy():
     images = random_pair()
     fused, thermal, visible = (image.astype(np.float64) for image in images)
     assert intensity.standard_deviation(images[0]) == pytest.approx(fused.std(), rel=1e-12)
-    expected = (np.corrcoef(thermal.ravel(), (fused - visible).ravel())[0, 1]
-                + np.corrcoef(visible.ravel(), (fused - thermal).ravel())[0, 1])
+    expected = (
+        np.corrcoef(thermal.ravel(), (fused - visible).ravel())[0, 1]
+        + np.corrcoef(visible.ravel(), (fused - thermal).ravel())[0, 1]
+    )
     assert intensity.correlation_of_differences(*images) == pytest.approx(expected, rel=1e-9)
-    expected = np.mean([np.corrcoef(fused.ravel(), source.ravel())[0, 1]
-                        for source in (thermal, visible)])
+    expected = np.mean(
+        [np.corrcoef(fused.ravel(), source.ravel())[0, 1] for source in (thermal, visible)]
+    )
     assert intensity.correlation(*images) == pytest.approx(expected, rel=1e-9)
 
 
@@ -191,8 +202,8 @@ def direct_vif(reference: np.ndarray, distorted: np.ndarray) -> float:
             reference = convolve2d(reference, window, 'valid')[::2, ::2]
             distorted = convolve2d(distorted, window, 'valid')[::2, ::2]
         mean_r, mean_d = (convolve2d(i, window, 'valid') for i in (reference, distorted))
-        var_r = convolve2d(reference ** 2, window, 'valid') - mean_r ** 2
-        var_d = convolve2d(distorted ** 2, window, 'valid') - mean_d ** 2
+        var_r = convolve2d(reference**2, window, 'valid') - mean_r**2
+        var_d = convolve2d(distorted**2, window, 'valid') - mean_d**2
         cov = convolve2d(reference * distorted, window, 'valid') - mean_r * mean_d
         for vr, vd, c in zip(var_r.ravel(), var_d.ravel(), cov.ravel(), strict=True):
             vr, vd = max(vr, 0.0), max(vd, 0.0)
@@ -217,11 +228,12 @@ def test_visual_information_agrees_with_the_direct_form():
 
 def direct_qabf(fused, thermal, visible, at_tie):
     """Qabf by loops over pixels; `at_tie` gives the strength ratio where both are equal."""
+
     def edges(image):
         padded = np.pad(image.astype(float), 1)
         strength, angle = np.zeros(image.shape), np.zeros(image.shape)
         for i, j in np.ndindex(image.shape):
-            p = padded[i:i + 3, j:j + 3]
+            p = padded[i : i + 3, j : j + 3]
             gx = (p[:, 0] - p[:, 2]) @ [1, 2, 1]
             gy = (p[2] - p[0]) @ [1, 2, 1]
             strength[i, j] = math.hypot(gx, gy)
@@ -237,8 +249,12 @@ def direct_qabf(fused, thermal, visible, at_tie):
             # The direct root and hypot may differ in the last digit: equal means equal enough.
             ratio = at_tie(low) if math.isclose(low, high, rel_tol=1e-13) else low / high
             turn = 1 - abs(a[i, j] - af[i, j]) / (math.pi / 2)
-            kept += g[i, j] * 0.9994 / (1 + math.exp(-15 * (ratio - 0.5))) * (
-                0.9879 / (1 + math.exp(-22 * (turn - 0.8))))
+            kept += (
+                g[i, j]
+                * 0.9994
+                / (1 + math.exp(-15 * (ratio - 0.5)))
+                * (0.9879 / (1 + math.exp(-22 * (turn - 0.8))))
+            )
             total += g[i, j]
     return kept / total
 
@@ -267,11 +283,13 @@ def test_conventions_of_edge_transfer_differ_only_at_ties_below_one():
 
 # --- reading and bad input --------------------------------------------------------------------
 
+
 def test_luminance_rounds_half_to_even_exactly():
     # 0.299 * 10 + 0.587 * 20 + 0.114 * 30 = 18.15; (0, 0, 250) -> 28.5 -> 28; (250, 0, 250) ->
     # 103.25; (0, 250, 250) -> 175.25; (50, 50, 50) -> 50.
-    pixels = np.array([[[10, 20, 30], [0, 0, 250], [250, 0, 250], [0, 250, 250], [50, 50, 50]]],
-                      np.uint8)
+    pixels = np.array(
+        [[[10, 20, 30], [0, 0, 250], [250, 0, 250], [0, 250, 250], [50, 50, 50]]], np.uint8
+    )
     assert luminance(pixels).tolist() == [[18, 28, 103, 175, 50]]
     # (0, 0, 250) has half 28.5; (0, 100, 150) = 58.7 + 17.1 = 75.8; (100, 0, 200) = 52.7.
     assert luminance(np.array([[[0, 100, 150], [100, 0, 200]]], np.uint8)).tolist() == [[76, 53]]
@@ -297,12 +315,15 @@ def test_all_names_are_there_in_order(triple):
     assert values['MI_bits'] == pytest.approx(values['MI'] / math.log(2))
 
 
-@pytest.mark.parametrize(('image', 'message'), [
-    (np.zeros((60, 60), np.uint16), 'metrics need 8-bit images, got uint16'),
-    (np.zeros((60, 60, 4), np.uint8), r'\[H, W\] or \[H, W, 3\] images, got shape'),
-    (np.zeros((0, 60), np.uint8), 'non-empty image, got shape'),
-    (np.zeros((50, 61), np.uint8), 'same size, got 61x50, 60x60, 60x60'),
-])
+@pytest.mark.parametrize(
+    ('image', 'message'),
+    [
+        (np.zeros((60, 60), np.uint16), 'metrics need 8-bit images, got uint16'),
+        (np.zeros((60, 60, 4), np.uint8), r'\[H, W\] or \[H, W, 3\] images, got shape'),
+        (np.zeros((0, 60), np.uint8), 'non-empty image, got shape'),
+        (np.zeros((50, 61), np.uint8), 'same size, got 61x50, 60x60, 60x60'),
+    ],
+)
 def test_bad_images_are_refused_by_name(image, message):
     good = np.zeros((60, 60), np.uint8)
     with pytest.raises(ImageError, match=message):

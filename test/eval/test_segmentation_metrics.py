@@ -23,7 +23,11 @@ def test_matrix_and_scores_by_hand():
     matrix = ConfusionMatrix(4)
     matrix.add(PREDICTION, TARGET)
     assert matrix.counts.tolist() == [
-        [2, 1, 0, 0, 0], [0, 2, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 0, 0]]
+        [2, 1, 0, 0, 0],
+        [0, 2, 0, 0, 0],
+        [1, 0, 1, 0, 0],
+        [0, 0, 0, 0, 0],
+    ]
     # Class 0: 2 of union 4; class 1: 2 of 3; class 2: 1 of 2; class 3 occurs nowhere.
     np.testing.assert_allclose(matrix.iou, [0.5, 2 / 3, 0.5, np.nan])
     np.testing.assert_allclose(matrix.accuracy, [2 / 3, 1, 0.5, np.nan])
@@ -62,8 +66,9 @@ def test_empty_matrix_has_no_scores():
 def random_labels():
     rng = np.random.default_rng(11)
     target = rng.integers(0, 6, (5, 40, 50)).astype(np.uint8)
-    prediction = np.where(rng.random(target.shape) < 0.6, target,
-                          rng.integers(0, 6, target.shape)).astype(np.uint8)
+    prediction = np.where(
+        rng.random(target.shape) < 0.6, target, rng.integers(0, 6, target.shape)
+    ).astype(np.uint8)
     target[rng.random(target.shape) < 0.1] = 255
     return prediction, target
 
@@ -75,9 +80,11 @@ def test_agrees_with_scikit_learn(random_labels):
         matrix.add(p, t)
     kept = target != 255
     np.testing.assert_array_equal(
-        matrix.counts[:, :6], confusion_matrix(target[kept], prediction[kept]))
+        matrix.counts[:, :6], confusion_matrix(target[kept], prediction[kept])
+    )
     np.testing.assert_allclose(
-        matrix.iou, jaccard_score(target[kept], prediction[kept], average=None), rtol=1e-12)
+        matrix.iou, jaccard_score(target[kept], prediction[kept], average=None), rtol=1e-12
+    )
 
 
 def test_agrees_with_torchmetrics(random_labels):
@@ -86,18 +93,22 @@ def test_agrees_with_torchmetrics(random_labels):
     reference = MulticlassJaccardIndex(6, average='none', ignore_index=255)
     for p, t in zip(prediction, target, strict=True):
         matrix.add(p, t)
-        reference.update(torch.from_numpy(p.astype(np.int64))[None],
-                         torch.from_numpy(t.astype(np.int64))[None])
+        reference.update(
+            torch.from_numpy(p.astype(np.int64))[None], torch.from_numpy(t.astype(np.int64))[None]
+        )
     np.testing.assert_allclose(matrix.iou, reference.compute().numpy(), rtol=1e-6)
 
 
-@pytest.mark.parametrize(('prediction', 'target', 'message'), [
-    (PREDICTION, TARGET + 4, 'label has values outside the class table: 4, 5, 6'),
-    (PREDICTION * 60, TARGET, r'class table: 60, 120, 180 \(expected 0..3 or 255'),
-    (PREDICTION[:1], TARGET, 'same size, got 4x1 and 4x2'),
-    (PREDICTION.astype(float), TARGET, 'prediction must be an integer image'),
-    (PREDICTION, np.stack([TARGET] * 3, axis=2), r'label must be an integer image \[H, W\]'),
-])
+@pytest.mark.parametrize(
+    ('prediction', 'target', 'message'),
+    [
+        (PREDICTION, TARGET + 4, 'label has values outside the class table: 4, 5, 6'),
+        (PREDICTION * 60, TARGET, r'class table: 60, 120, 180 \(expected 0..3 or 255'),
+        (PREDICTION[:1], TARGET, 'same size, got 4x1 and 4x2'),
+        (PREDICTION.astype(float), TARGET, 'prediction must be an integer image'),
+        (PREDICTION, np.stack([TARGET] * 3, axis=2), r'label must be an integer image \[H, W\]'),
+    ],
+)
 def test_bad_label_images_are_refused_by_name(prediction, target, message):
     with pytest.raises(ImageError, match=message):
         ConfusionMatrix(4).add(prediction, target)
@@ -105,9 +116,10 @@ def test_bad_label_images_are_refused_by_name(prediction, target, message):
 
 # --- boundary ---------------------------------------------------------------------------------
 
+
 def square(shift: int = 0) -> np.ndarray:
     image = np.zeros((40, 40), np.uint8)
-    image[10:20, 10 + shift:20 + shift] = 1
+    image[10:20, 10 + shift : 20 + shift] = 1
     return image
 
 
@@ -128,24 +140,34 @@ def test_boundary_ignores_unlabelled_pixels():
     target = square()
     target[:, 25:] = 255
     prediction = square()
-    prediction[:, 30:] = 1          # wrong only where there is no label
+    prediction[:, 30:] = 1  # wrong only where there is no label
     np.testing.assert_allclose(boundary_f1(prediction, target, 2), [1, 1])
 
 
 def test_boundary_agrees_with_nearest_neighbours_of_scipy():
     rng = np.random.default_rng(5)
     target, prediction = (
-        np.kron(rng.integers(0, 3, (6, 7)), np.ones((7, 8), int)) for _ in range(2))
+        np.kron(rng.integers(0, 3, (6, 7)), np.ones((7, 8), int)) for _ in range(2)
+    )
     tolerance = 2.0
     values = boundary_f1(prediction, target, 3, tolerance_px=tolerance)
     for index in range(3):
         outlines = []
         for image in (prediction, target):
             padded = np.pad(image, 1, mode='edge')
-            outlines.append(np.array([
-                (i, j) for i, j in np.ndindex(image.shape) if image[i, j] == index and any(
-                    padded[i + 1 + a, j + 1 + b] != index
-                    for a, b in ((0, 1), (1, 0), (0, -1), (-1, 0)))]))
+            outlines.append(
+                np.array(
+                    [
+                        (i, j)
+                        for i, j in np.ndindex(image.shape)
+                        if image[i, j] == index
+                        and any(
+                            padded[i + 1 + a, j + 1 + b] != index
+                            for a, b in ((0, 1), (1, 0), (0, -1), (-1, 0))
+                        )
+                    ]
+                )
+            )
         p, t = outlines
         precision = (cKDTree(t).query(p)[0] <= tolerance).mean()
         recall = (cKDTree(p).query(t)[0] <= tolerance).mean()
@@ -153,6 +175,7 @@ def test_boundary_agrees_with_nearest_neighbours_of_scipy():
 
 
 # --- calibration ------------------------------------------------------------------------------
+
 
 def test_calibration_by_hand():
     counts = CalibrationCounts(bins=2)

@@ -26,13 +26,14 @@ def write_bag(path: Path) -> Path:
     for index in range(COUNT):
         moved = np.roll(scene, 2 * index, axis=1)
         visible = np.dstack([moved * 200, moved * 150 + 20, 255 - moved * 180]).astype(np.uint8)
-        thermal = (29000 + 60 * index + 1500 * moved ** 2).astype(np.uint16)
+        thermal = (29000 + 60 * index + 1500 * moved**2).astype(np.uint16)
         stamp = START + index * PERIOD
         if index not in (5, 6):
             messages.append((stamp + int(rng.normal(0, 1e6)), '/cam/rgb', visible, 'rgb8'))
         if index != 11:
-            messages.append((stamp + 5_000_000 + int(rng.normal(0, 1e6)), '/cam/thermal',
-                             thermal, 'mono16'))
+            messages.append(
+                (stamp + 5_000_000 + int(rng.normal(0, 1e6)), '/cam/thermal', thermal, 'mono16')
+            )
     with BagWriter(path) as bag:
         for stamp, topic, image, encoding in sorted(messages, key=lambda m: m[0]):
             bag.write_image(topic, stamp, 'camera', image, encoding, stamp)
@@ -51,23 +52,47 @@ def weights(tmp_path):
     torch.manual_seed(5)
     model = MAFS(create_config('mafs_t', num_classes=9))
     for name, parameter in model.named_parameters():
-        if 'classify' in name:      # untouched ones give one class everywhere
+        if 'classify' in name:  # untouched ones give one class everywhere
             torch.nn.init.normal_(parameter, std=0.5)
     path = tmp_path / 'random.safetensors'
-    save_checkpoint(path, model.eval().state_dict(), build_metadata(
-        model.config.to_dict(), ClassTable.load('mfnet')))
+    save_checkpoint(
+        path,
+        model.eval().state_dict(),
+        build_metadata(model.config.to_dict(), ClassTable.load('mfnet')),
+    )
     return path
 
 
 def test_live_and_offline_agree(ros_domain, monkeypatch, tmp_path, weights, capsys):
     pytest.importorskip('torchmetrics', reason='needs the extra train')
     from mafs_training.evaluation.cli import main
+
     monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain))
     bag = write_bag(tmp_path / 'bag')
-    code = main(['bag', str(bag), '--rgb-topic', '/cam/rgb', '--thermal-topic', '/cam/thermal',
-                 '--weights', str(weights), '--device', 'cpu', '--backend', 'torch',
-                 '--threads', '1', '--live', '--quiet', '--metrics-every', '100',
-                 '--json', str(tmp_path / 'out.json')])
+    code = main(
+        [
+            'bag',
+            str(bag),
+            '--rgb-topic',
+            '/cam/rgb',
+            '--thermal-topic',
+            '/cam/thermal',
+            '--weights',
+            str(weights),
+            '--device',
+            'cpu',
+            '--backend',
+            'torch',
+            '--threads',
+            '1',
+            '--live',
+            '--quiet',
+            '--metrics-every',
+            '100',
+            '--json',
+            str(tmp_path / 'out.json'),
+        ]
+    )
     printed = capsys.readouterr()
     assert code == 0, printed.err
     live = json.loads((tmp_path / 'out.json').read_text())['live']
@@ -88,11 +113,26 @@ def test_a_failing_node_is_one_line(ros_domain, monkeypatch, tmp_path, capsys):
     pytest.importorskip('torchmetrics', reason='needs the extra train')
     from mafs_training.evaluation import live
     from mafs_training.evaluation.cli import main
+
     monkeypatch.setattr(live, '_COMMAND', 'mafs_ros.no_such_module')
     bag = write_bag(tmp_path / 'bag')
-    assert main(['bag', str(bag), '--weights', 'classical', '--live', '--quiet',
-                 '--metrics-every', '100']) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines()
-             if line.startswith('mafs-eval: ')]
+    assert (
+        main(
+            [
+                'bag',
+                str(bag),
+                '--weights',
+                'classical',
+                '--live',
+                '--quiet',
+                '--metrics-every',
+                '100',
+            ]
+        )
+        == 2
+    )
+    lines = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith('mafs-eval: ')
+    ]
     assert len(lines) == 1
     assert 'No module named mafs_ros.no_such_module' in lines[0]

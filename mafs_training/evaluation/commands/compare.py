@@ -14,15 +14,20 @@ from mafs_training.evaluation.tables import number, text_table
 
 def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
-    document = compare_documents(read_json(options.first), read_json(options.second),
-                                 options.method, options.level)
-    document['inputs'] = {'first': options.first, 'second': options.second,
-                          'command': options.command_line}
+    document = compare_documents(
+        read_json(options.first), read_json(options.second), options.method, options.level
+    )
+    document['inputs'] = {
+        'first': options.first,
+        'second': options.second,
+        'command': options.command_line,
+    }
     say(render(document))
     if options.json:
         write_json(document, options.json)
     if options.html:
         from mafs_training.evaluation.report.compare import compare_page
+
         write_text(options.html, compare_page(document))
     return 0
 
@@ -30,8 +35,11 @@ def run(options: Namespace) -> int:
 def render(document: Mapping[str, Any]) -> str:
     """Return the tables that the command prints."""
     percent = f'{100 * document["level"]:g} %'
-    parts = [f'A = {document["inputs"]["first"]}', f'B = {document["inputs"]["second"]}',
-             f'differences B - A over shared images, {percent} paired bootstrap intervals']
+    parts = [
+        f'A = {document["inputs"]["first"]}',
+        f'B = {document["inputs"]["second"]}',
+        f'differences B - A over shared images, {percent} paired bootstrap intervals',
+    ]
     for method, rows in document['fusion'].items():
         parts += ['', method, _table(rows, percent)]
     if document['labels']:
@@ -43,7 +51,16 @@ def _table(rows: Mapping[str, Any], percent: str) -> str:
     lines = []
     for name, row in rows.items():
         low, high = row['ci']
-        lines.append([name, str(row['images']), number(row['first']), number(row['second']),
-                      number(row['difference']), f'{number(low)}..{number(high)}',
-                      number(row['p'], 4), row['verdict']])
+        lines.append(
+            [
+                name,
+                str(row['images']),
+                number(row['first']),
+                number(row['second']),
+                number(row['difference']),
+                f'{number(low)}..{number(high)}',
+                number(row['p'], 4),
+                row['verdict'],
+            ]
+        )
     return text_table(['score', 'n', 'A', 'B', 'B - A', percent, 'p', 'B is'], lines)

@@ -19,12 +19,19 @@ from mafs_training.metrics.fusion import LOWER_IS_BETTER
 def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
     document = evaluate_fusion(
-        options.ir, options.vi, parse_methods(options.fused),
-        patterns=parse_groups(options.group), common=options.common, variants=options.variants,
-        jobs=options.jobs or default_jobs(), quiet=options.quiet)
+        options.ir,
+        options.vi,
+        parse_methods(options.fused),
+        patterns=parse_groups(options.group),
+        common=options.common,
+        variants=options.variants,
+        jobs=options.jobs or default_jobs(),
+        quiet=options.quiet,
+    )
     if options.rank not in document['metrics']:
-        raise ConfigError(f'--rank {options.rank!r}: expected one of '
-                          f'{", ".join(document["metrics"])}')
+        raise ConfigError(
+            f'--rank {options.rank!r}: expected one of {", ".join(document["metrics"])}'
+        )
     document['inputs']['command'] = options.command_line
     say(render(document))
     warn(document['problems'])
@@ -32,8 +39,13 @@ def run(options: Namespace) -> int:
         write_json(document, options.json)
     if options.html:
         from mafs_training.evaluation.report.fusion import fusion_page
-        write_text(options.html, fusion_page(
-            document, rank=options.rank, labels=options.labels, classes=options.classes))
+
+        write_text(
+            options.html,
+            fusion_page(
+                document, rank=options.rank, labels=options.labels, classes=options.classes
+            ),
+        )
     return len(document['problems'])
 
 
@@ -62,21 +74,35 @@ def render(document: dict[str, Any]) -> str:
     """Return the tables that the command prints."""
     methods = document['methods']
     counts = {method: table['EN']['n'] for method, table in methods.items()}
-    parts = [(f'fusion metrics, mean over pairs ({len(document["names"])} pairs; * best; '
-              'MSE: lower is better)'),
-             metric_table(means_of(methods), document['metrics'], LOWER_IS_BETTER, counts)]
+    parts = [
+        (
+            f'fusion metrics, mean over pairs ({len(document["names"])} pairs; * best; '
+            'MSE: lower is better)'
+        ),
+        metric_table(means_of(methods), document['metrics'], LOWER_IS_BETTER, counts),
+    ]
     for group, means in document['group_means'].items():
-        parts += ['', f'{group} ({len(document["groups"][group])} pairs)',
-                  metric_table(means, document['metrics'], LOWER_IS_BETTER)]
+        parts += [
+            '',
+            f'{group} ({len(document["groups"][group])} pairs)',
+            metric_table(means, document['metrics'], LOWER_IS_BETTER),
+        ]
     notes = []
     for method in document['inputs']['fused']:
         beaten = beaten_by_baselines(document, method, LOWER_IS_BETTER)
         if beaten:
-            notes.append(f'{method}: a trivial baseline is at least as good in ' + ', '.join(
-                f'{metric} ({baseline})' for metric, baseline in beaten.items()))
+            notes.append(
+                f'{method}: a trivial baseline is at least as good in '
+                + ', '.join(f'{metric} ({baseline})' for metric, baseline in beaten.items())
+            )
     if notes:
         parts += ['', *notes]
     if len(set(counts.values())) > 1:
-        parts += ['', ('note: the methods were measured on different numbers of pairs (column n); '
-                       '--common restricts all to the pairs they share')]
+        parts += [
+            '',
+            (
+                'note: the methods were measured on different numbers of pairs (column n); '
+                '--common restricts all to the pairs they share'
+            ),
+        ]
     return '\n'.join(parts)

@@ -28,23 +28,44 @@ _ROBUSTNESS_PAIRS = {'full': 8, 'quick': 3}
 
 def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
-    files = evaluation_pairs(options.data, options.dataset, options.split,
-                             label_folder=options.label_dir, limit=options.limit or 0)
+    files = evaluation_pairs(
+        options.data,
+        options.dataset,
+        options.split,
+        label_folder=options.label_dir,
+        limit=options.limit or 0,
+    )
     predictor = create_predictor(options)
     method = method_name(options.weights, predictor)
-    document = new_document('model', {
-        'data': options.data, 'dataset': options.dataset, 'split': options.split,
-        'command': options.command_line, 'fused': {method: ''}})
+    document = new_document(
+        'model',
+        {
+            'data': options.data,
+            'dataset': options.dataset,
+            'split': options.split,
+            'command': options.command_line,
+            'fused': {method: ''},
+        },
+    )
     document['model'] = describe(predictor, method)
-    outcome = measure_pairs(predictor, files, method=method, jobs=options.jobs or default_jobs(),
-                            save=options.save, quiet=options.quiet)
+    outcome = measure_pairs(
+        predictor,
+        files,
+        method=method,
+        jobs=options.jobs or default_jobs(),
+        save=options.save,
+        quiet=options.quiet,
+    )
     document.update(model_document(outcome, predictor, method, parse_groups(options.group)))
     document['robustness'] = None
     if options.robustness != 'off':
         document['robustness'] = robustness(
-            predictor, spread(files, _ROBUSTNESS_PAIRS[options.robustness]),
-            method=method, quick=options.robustness == 'quick',
-            quiet=options.quiet)
+            predictor,
+            spread(files, _ROBUSTNESS_PAIRS[options.robustness]),
+            method=method,
+            quick=options.robustness == 'quick',
+            quiet=options.quiet,
+        )
     document['speed'] = measure_speed(predictor, _first(files))
     say(render(document))
     warn(document['problems'])
@@ -52,6 +73,7 @@ def run(options: Namespace) -> int:
         write_json(document, options.json)
     if options.html:
         from mafs_training.evaluation.report.model import model_page
+
         write_text(options.html, model_page(document, predictor, files))
     return len(document['problems'])
 
@@ -63,15 +85,21 @@ def create_predictor(options: Namespace) -> Predictor:
     if options.weights == 'classical' and dataset is not None:
         classes = dataset if dataset in available() or dataset not in LAYOUTS else None
     predictor = Predictor.create(
-        options.weights, device=options.device, backend=options.backend,
-        precision=options.precision, threads=options.threads, classes=classes)
+        options.weights,
+        device=options.device,
+        backend=options.backend,
+        precision=options.precision,
+        threads=options.threads,
+        classes=classes,
+    )
     if dataset is not None and not predictor.is_classical and dataset in available():
         table = ClassTable.load(dataset)
         if table.names != predictor.classes.names:
             raise DatasetError(
                 f'the weights know {len(predictor.classes)} classes '
                 f'({predictor.classes.dataset}), the data set {dataset!r} has {len(table)} '
-                'others: label images cannot be compared')
+                'others: label images cannot be compared'
+            )
     return predictor
 
 
@@ -84,15 +112,26 @@ def method_name(weights: str, predictor: Predictor) -> str:
 
 def describe(predictor: Predictor, method: str) -> dict[str, Any]:
     """Return what was evaluated."""
-    return {'name': method, 'weights_id': predictor.weights_id, 'device': predictor.device,
-            'backend': predictor.backend, 'classical': predictor.is_classical,
-            'notices': list(predictor.notices), 'classes': predictor.classes.to_dict()}
+    return {
+        'name': method,
+        'weights_id': predictor.weights_id,
+        'device': predictor.device,
+        'backend': predictor.backend,
+        'classical': predictor.is_classical,
+        'notices': list(predictor.notices),
+        'classes': predictor.classes.to_dict(),
+    }
 
 
 def spread(files: Sequence[PairFiles], count: int) -> list[RawPair]:
     """Return pairs evenly spread over all, and as many with labels."""
-    chosen = {one.name: one for one in (
-        *thin(list(files), count), *thin([f for f in files if f.label is not None], count))}
+    chosen = {
+        one.name: one
+        for one in (
+            *thin(list(files), count),
+            *thin([f for f in files if f.label is not None], count),
+        )
+    }
     pairs = []
     for one in chosen.values():
         try:
@@ -116,23 +155,44 @@ def _first(files: Sequence[PairFiles]) -> RawPair:
 def render(document: dict[str, Any]) -> str:
     """Return the tables that the command prints."""
     model, speed = document['model'], document['speed']
-    parts = [f'model {model["weights_id"]} on {model["device"]} ({model["backend"]})',
-             *model['notices'], '', fusion.render(document)]
+    parts = [
+        f'model {model["weights_id"]} on {model["device"]} ({model["backend"]})',
+        *model['notices'],
+        '',
+        fusion.render(document),
+    ]
     if document['labels'] is not None:
         overall = document['labels']['overall']
-        parts += ['', f'labels: {overall["images"]} images', seg.class_table(overall),
-                  *seg.summary_lines(overall), '', modality_table(document['modalities'])]
+        parts += [
+            '',
+            f'labels: {overall["images"]} images',
+            seg.class_table(overall),
+            *seg.summary_lines(overall),
+            '',
+            modality_table(document['modalities']),
+        ]
     elif model['classical']:
         parts += ['', 'labels: not measured, there is no network']
     else:
         parts += ['', 'labels: not measured, the data set has none here']
     if document['robustness']:
-        parts += ['', ('robustness: score at each strength of a disturbance, measured against '
-                       'the undisturbed sources'), robustness_table(document['robustness'])]
-    parts += ['', (f'speed at {speed["size"]}: median {speed["median_ms"]:.1f} ms, 90 % '
-                   f'{speed["p90_ms"]:.1f} ms, {speed["pairs_per_s"]:.1f} pairs/s '
-                   f'({speed["in_matmuls"]:.2f} products of 1024x1024 matrices) on '
-                   f'{speed["machine"]}')]
+        parts += [
+            '',
+            (
+                'robustness: score at each strength of a disturbance, measured against '
+                'the undisturbed sources'
+            ),
+            robustness_table(document['robustness']),
+        ]
+    parts += [
+        '',
+        (
+            f'speed at {speed["size"]}: median {speed["median_ms"]:.1f} ms, 90 % '
+            f'{speed["p90_ms"]:.1f} ms, {speed["pairs_per_s"]:.1f} pairs/s '
+            f'({speed["in_matmuls"]:.2f} products of 1024x1024 matrices) on '
+            f'{speed["machine"]}'
+        ),
+    ]
     return '\n'.join(parts)
 
 
@@ -144,10 +204,15 @@ def modality_table(modalities: dict[str, Any]) -> str:
         for modality, groups in modalities.items():
             if group in groups:
                 scores = groups[group]
-                rows.append([f'{group}: {modality}', str(scores['images']),
-                             number(scores['mIoU']['value']),
-                             number(scores['mIoU_present']['value']),
-                             *(number(scores['per_class'][n]['IoU'], 3) for n in names)])
+                rows.append(
+                    [
+                        f'{group}: {modality}',
+                        str(scores['images']),
+                        number(scores['mIoU']['value']),
+                        number(scores['mIoU_present']['value']),
+                        *(number(scores['per_class'][n]['IoU'], 3) for n in names),
+                    ]
+                )
     return text_table(['input', 'n', 'mIoU', 'present', *names], rows)
 
 
@@ -157,8 +222,10 @@ def robustness_table(curves: dict[str, Any]) -> str:
     for name, curve in curves.items():
         for method, scores in curve['scores'].items():
             for score, values in scores.items():
-                shown = ' '.join(f'{step:g}:{number(value, 3)}' for step, value in zip(
-                    curve['steps'], values, strict=True))
+                shown = ' '.join(
+                    f'{step:g}:{number(value, 3)}'
+                    for step, value in zip(curve['steps'], values, strict=True)
+                )
                 rows.append([f'{name}, {method}, {score}', shown])
     width = max(len(row[0]) for row in rows)
     return '\n'.join(f'{row[0].ljust(width)}  {row[1]}' for row in rows)

@@ -17,31 +17,61 @@ def compare_page(document: Mapping[str, Any]) -> str:
     """Return the report of a compare document."""
     inputs = document['inputs']
     percent = f'{100 * document["level"]:g} %'
-    rows = [row for part in (*document['fusion'].values(), document['labels'])
-            for row in part.values()]
-    facts = {'scores compared': str(len(rows)),
-             'B better': str(sum(row['verdict'] == 'better' for row in rows)),
-             'B worse': str(sum(row['verdict'] == 'worse' for row in rows)),
-             'not told apart': str(sum(not row['verdict'] for row in rows))}
+    rows = [
+        row for part in (*document['fusion'].values(), document['labels']) for row in part.values()
+    ]
+    facts = {
+        'scores compared': str(len(rows)),
+        'B better': str(sum(row['verdict'] == 'better' for row in rows)),
+        'B worse': str(sum(row['verdict'] == 'worse' for row in rows)),
+        'not told apart': str(sum(not row['verdict'] for row in rows)),
+    }
     parts = []
     for method, scores in document['fusion'].items():
-        effects = {metric: _effect(row, metric) for metric, row in scores.items()
-                   if row['images'] and _positive(row['first_std'])}
-        chart = figure(interval_chart(effects, f'differences of {method}'),
-                       'B against A', 'in standard deviations of A over images; right is better')
-        parts.append(section(
-            f'Fusion: {method}', f'<div class="charts">{chart}</div>' + _rows(scores, percent),
-            'The same images are drawn for both (paired bootstrap). Many scores are looked at: '
-            'one of twenty differs by chance.'))
+        effects = {
+            metric: _effect(row, metric)
+            for metric, row in scores.items()
+            if row['images'] and _positive(row['first_std'])
+        }
+        chart = figure(
+            interval_chart(effects, f'differences of {method}'),
+            'B against A',
+            'in standard deviations of A over images; right is better',
+        )
+        parts.append(
+            section(
+                f'Fusion: {method}',
+                f'<div class="charts">{chart}</div>' + _rows(scores, percent),
+                'The same images are drawn for both (paired bootstrap). Many scores are looked '
+                'at: one of twenty differs by chance.',
+            )
+        )
     if document['labels']:
-        chart = figure(interval_chart(
-            {name: (row['difference'], *row['ci']) for name, row in document['labels'].items()},
-            'differences of labels'), 'B - A')
-        parts.append(section('Labels', f'<div class="charts">{chart}</div>'
-                             + _rows(document['labels'], percent),
-                             'IoU from confusion matrices pooled over the images drawn.'))
-    return page('Comparison', f'A: {inputs["first"]}. B: {inputs["second"]}. Differences are '
-                'B - A over the images that both have.', facts, parts, inputs['command'])
+        chart = figure(
+            interval_chart(
+                {
+                    name: (row['difference'], *row['ci'])
+                    for name, row in document['labels'].items()
+                },
+                'differences of labels',
+            ),
+            'B - A',
+        )
+        parts.append(
+            section(
+                'Labels',
+                f'<div class="charts">{chart}</div>' + _rows(document['labels'], percent),
+                'IoU from confusion matrices pooled over the images drawn.',
+            )
+        )
+    return page(
+        'Comparison',
+        f'A: {inputs["first"]}. B: {inputs["second"]}. Differences are '
+        'B - A over the images that both have.',
+        facts,
+        parts,
+        inputs['command'],
+    )
 
 
 def _positive(value: float | None) -> bool:
@@ -60,9 +90,19 @@ def _rows(scores: Mapping[str, Any], percent: str) -> str:
     for name, row in scores.items():
         low, high = row['ci']
         mark = {'better': 'up', 'worse': 'down'}.get(row['verdict'], '')
-        rows.append(('', [
-            cell(escape(name), 'name'), cell(str(row['images'])), cell(number(row['first'])),
-            cell(number(row['second'])), cell(number(row['difference']), mark),
-            cell(f'{number(low)} … {number(high)}'), cell(number(row['p'])),
-            cell(row['verdict'] or '–', mark)]))
+        rows.append(
+            (
+                '',
+                [
+                    cell(escape(name), 'name'),
+                    cell(str(row['images'])),
+                    cell(number(row['first'])),
+                    cell(number(row['second'])),
+                    cell(number(row['difference']), mark),
+                    cell(f'{number(low)} … {number(high)}'),
+                    cell(number(row['p'])),
+                    cell(row['verdict'] or '–', mark),
+                ],
+            )
+        )
     return table(['score', 'images', 'A', 'B', 'B − A', percent, 'p', 'B is'], rows)

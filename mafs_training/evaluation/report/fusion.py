@@ -31,18 +31,31 @@ _BEST_AND_WORST = 3
 _SHOWN_METHODS = 4
 
 MEANING = {
-    'EN': 'entropy, bit', 'SD': 'standard deviation', 'SF': 'spatial frequency',
-    'AG': 'average gradient', 'MI': 'mutual information, nat',
-    'SCD': 'sum of correlations of differences', 'VIF': 'visual information fidelity',
-    'Qabf': 'edge transfer', 'SSIM': 'structural similarity, published constants',
-    'SSIM255': 'structural similarity, 0-255 constants', 'CC': 'correlation',
-    'PSNR': 'peak signal to noise, dB', 'MSE': 'squared error, lower is better',
-    'Qabf_XP': 'edge transfer after the paper', 'MI_bits': 'mutual information, bit',
+    'EN': 'entropy, bit',
+    'SD': 'standard deviation',
+    'SF': 'spatial frequency',
+    'AG': 'average gradient',
+    'MI': 'mutual information, nat',
+    'SCD': 'sum of correlations of differences',
+    'VIF': 'visual information fidelity',
+    'Qabf': 'edge transfer',
+    'SSIM': 'structural similarity, published constants',
+    'SSIM255': 'structural similarity, 0-255 constants',
+    'CC': 'correlation',
+    'PSNR': 'peak signal to noise, dB',
+    'MSE': 'squared error, lower is better',
+    'Qabf_XP': 'edge transfer after the paper',
+    'MI_bits': 'mutual information, bit',
 }
 
 
-def fusion_page(document: Mapping[str, Any], *, rank: str = 'Qabf', labels: Path | None = None,
-                classes: str = 'msrs') -> str:
+def fusion_page(
+    document: Mapping[str, Any],
+    *,
+    rank: str = 'Qabf',
+    labels: Path | None = None,
+    classes: str = 'msrs',
+) -> str:
     """Return the report of a fusion document; the images are read again for its panels."""
     methods = list(document['methods'])
     own = [m for m in methods if m not in document['baselines']]
@@ -50,41 +63,63 @@ def fusion_page(document: Mapping[str, Any], *, rank: str = 'Qabf', labels: Path
     facts = {
         'pairs': str(len(document['names'])),
         'methods': (f'{len(own)} + ' if own else '') + f'{len(document["baselines"])} baselines',
-        **{group: f'{len(names)} pairs' for group, names in groups.items()}}
+        **{group: f'{len(names)} pairs' for group, names in groups.items()},
+    }
     return page(
-        'Fusion metrics', lead_of(document, own), facts,
-        [*fusion_sections(document),
-         panels_section(document, rank, labels, classes),
-         conventions_section()],
-        document['inputs'].get('command', ''))
+        'Fusion metrics',
+        lead_of(document, own),
+        facts,
+        [
+            *fusion_sections(document),
+            panels_section(document, rank, labels, classes),
+            conventions_section(),
+        ],
+        document['inputs'].get('command', ''),
+    )
 
 
 def lead_of(document: Mapping[str, Any], own: Sequence[str]) -> str:
     """Return the sentence below the title."""
     what = ', '.join(own) if own else 'The trivial baselines alone'
-    return (f'{what}, measured on the pairs of {document["inputs"]["thermal"]} (thermal) and '
-            f'{document["inputs"]["visible"]} (visible).')
+    return (
+        f'{what}, measured on the pairs of {document["inputs"]["thermal"]} (thermal) and '
+        f'{document["inputs"]["visible"]} (visible).'
+    )
 
 
 def fusion_sections(document: Mapping[str, Any]) -> list[str]:
     """Return table, notes, groups and distributions; other reports show them as well."""
     methods = document['methods']
     colors = method_colors(list(methods), document['baselines'])
-    parts = [section(
-        'Means over all pairs', means_table(document) + baseline_notes(document)
-        + problems_note(document['problems']),
-        'Best value of a column highlighted, second underlined; ± is half the width of the 95 % '
-        'bootstrap interval over images. Trivial baselines in grey.')]
+    parts = [
+        section(
+            'Means over all pairs',
+            means_table(document) + baseline_notes(document) + problems_note(document['problems']),
+            'Best value of a column highlighted, second underlined; ± is half the width of the 95 '
+            '% bootstrap interval over images. Trivial baselines in grey.',
+        )
+    ]
     if document['groups']:
         parts.append(_groups_section(document))
     charts = ''.join(
-        figure(box_chart({m: list(t[metric]['values'].values()) for m, t in methods.items()},
-                         colors, f'distribution of {metric}'),
-               metric, MEANING.get(metric, ''))
-        for metric in document['metrics'])
-    parts.append(section(
-        'Distribution over pairs', f'<div class="charts">{charts}</div>',
-        'Box: quartiles; line: median; dot: mean; whiskers: 5 % and 95 %.'))
+        figure(
+            box_chart(
+                {m: list(t[metric]['values'].values()) for m, t in methods.items()},
+                colors,
+                f'distribution of {metric}',
+            ),
+            metric,
+            MEANING.get(metric, ''),
+        )
+        for metric in document['metrics']
+    )
+    parts.append(
+        section(
+            'Distribution over pairs',
+            f'<div class="charts">{charts}</div>',
+            'Box: quartiles; line: median; dot: mean; whiskers: 5 % and 95 %.',
+        )
+    )
     return parts
 
 
@@ -98,8 +133,9 @@ def means_table(document: Mapping[str, Any]) -> str:
     """Return the table of means with intervals."""
     methods, metrics = document['methods'], document['metrics']
     names = list(methods)
-    marks = {metric: _marks([methods[m][metric]['mean'] for m in names], metric)
-             for metric in metrics}
+    marks = {
+        metric: _marks([methods[m][metric]['mean'] for m in names], metric) for metric in metrics
+    }
     rows = []
     for i, method in enumerate(names):
         cells = [cell(escape(method), 'name'), cell(str(methods[method]['EN']['n']))]
@@ -111,8 +147,11 @@ def means_table(document: Mapping[str, Any]) -> str:
                 spread = f' <small>±{_short((high - low) / 2)}</small>'
             cells.append(cell(_short(entry['mean']) + spread, marks[metric].get(i, '')))
         rows.append(('base' if method in document['baselines'] else '', cells))
-    header = ['method', 'pairs', *(f'{m} <small>{"↓" if m in LOWER_IS_BETTER else "↑"}</small>'
-                                   for m in metrics)]
+    header = [
+        'method',
+        'pairs',
+        *(f'{m} <small>{"↓" if m in LOWER_IS_BETTER else "↑"}</small>' for m in metrics),
+    ]
     return table(header, rows)
 
 
@@ -128,8 +167,9 @@ def _short(value: float | None) -> str:
     """Format with about four significant digits."""
     if value is None or not math.isfinite(value):
         return '–'
-    return number(value, 4 if abs(value) < 1 else 3 if abs(value) < 10 else 2
-                  if abs(value) < 100 else 0)
+    return number(
+        value, 4 if abs(value) < 1 else 3 if abs(value) < 10 else 2 if abs(value) < 100 else 0
+    )
 
 
 def baseline_notes(document: Mapping[str, Any]) -> str:
@@ -149,25 +189,40 @@ def _groups_section(document: Mapping[str, Any]) -> str:
     body = ''
     for group, means in document['group_means'].items():
         names = list(means)
-        marks = {metric: _marks([means[m][metric] for m in names], metric)
-                 for metric in document['metrics']}
-        rows = [('base' if m in document['baselines'] else '',
-                 [cell(escape(m), 'name'), *(
-                     cell(_short(means[m][metric]), marks[metric].get(i, ''))
-                     for metric in document['metrics'])]) for i, m in enumerate(names)]
+        marks = {
+            metric: _marks([means[m][metric] for m in names], metric)
+            for metric in document['metrics']
+        }
+        rows = [
+            (
+                'base' if m in document['baselines'] else '',
+                [
+                    cell(escape(m), 'name'),
+                    *(
+                        cell(_short(means[m][metric]), marks[metric].get(i, ''))
+                        for metric in document['metrics']
+                    ),
+                ],
+            )
+            for i, m in enumerate(names)
+        ]
         count = len(document['groups'][group])
         body += f'<h3>{escape(group)} <small class="soft">{count} pairs</small></h3>'
         body += table(['method', *document['metrics']], rows)
     return section('Split by name', body)
 
 
-def panels_section(document: Mapping[str, Any], rank: str, labels: Path | None,
-                   classes: str) -> str:
+def panels_section(
+    document: Mapping[str, Any], rank: str, labels: Path | None, classes: str
+) -> str:
     """Return best and worst pairs of the last method under test (else of 'maximum')."""
     own = [m for m in document['methods'] if m not in document['baselines']]
     focus = own[-1] if own else 'maximum'
-    values = {n: v for n, v in document['methods'][focus][rank]['values'].items()
-              if v is not None and math.isfinite(v)}
+    values = {
+        n: v
+        for n, v in document['methods'][focus][rank]['values'].items()
+        if v is not None and math.isfinite(v)
+    }
     order = sorted(values, key=values.__getitem__, reverse=rank not in LOWER_IS_BETTER)
     count = min(_BEST_AND_WORST, len(order) // 2) or len(order)
     chosen = [('best', n) for n in order[:count]]
@@ -175,8 +230,9 @@ def panels_section(document: Mapping[str, Any], rank: str, labels: Path | None,
     table_of_classes = ClassTable.load(classes)
     label_files = list_images(labels, 'label') if labels is not None else {}
     shown = own[-_SHOWN_METHODS:] or [focus]
-    folders = {kind: list_images(Path(document['inputs'][kind]), kind)
-               for kind in ('thermal', 'visible')}
+    folders = {
+        kind: list_images(Path(document['inputs'][kind]), kind) for kind in ('thermal', 'visible')
+    }
     fused = {m: list_images(Path(document['inputs']['fused'][m]), m) for m in own}
     body = ''
     for kind, name in chosen:
@@ -196,17 +252,23 @@ def panels_section(document: Mapping[str, Any], rank: str, labels: Path | None,
             panels.append(panel(colored(ids, table_of_classes.palette), 'labels', exact=True))
         body += pair_panels(f'{kind}: {name}, {rank} {values[name]:.3f}', panels)
     head = class_legend(table_of_classes) if label_files else ''
-    return section(f'Best and worst pairs of {focus}', head + body,
-                   f'Ranked by {rank}; look at them before believing a number.')
+    return section(
+        f'Best and worst pairs of {focus}',
+        head + body,
+        f'Ranked by {rank}; look at them before believing a number.',
+    )
 
 
 def conventions_section() -> str:
     """Say how the numbers were made."""
-    return section('Conventions', (
-        '<p class="soft">All metrics on 8-bit luminance in float64, as the reference suite of '
-        'the field defines them. MI in nats; VIF and SSIM are sums over both sources; SSIM uses '
-        'the constants that published tables carry (data range 2), SSIM255 those of 8-bit '
-        'images; PSNR takes the fused image’s own maximum as peak; Qabf follows the suite where '
-        'edge strengths tie. Formulas and sources: docs/metrics.md. A dash is a value that is '
-        'undefined, such as SCD of a source alone.</p>'))
-
+    return section(
+        'Conventions',
+        (
+            '<p class="soft">All metrics on 8-bit luminance in float64, as the reference suite of '
+            'the field defines them. MI in nats; VIF and SSIM are sums over both sources; SSIM '
+            'uses the constants that published tables carry (data range 2), SSIM255 those of '
+            '8-bit images; PSNR takes the fused image’s own maximum as peak; Qabf follows the '
+            'suite where edge strengths tie. Formulas and sources: docs/metrics.md. A dash is a '
+            'value that is undefined, such as SCD of a source alone.</p>'
+        ),
+    )

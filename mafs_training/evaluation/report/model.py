@@ -19,28 +19,38 @@ from mafs_training.evaluation.tables import number
 _BEST_AND_WORST = 3
 
 
-def model_page(document: Mapping[str, Any], predictor: Predictor,
-               files: Sequence[PairFiles]) -> str:
+def model_page(
+    document: Mapping[str, Any], predictor: Predictor, files: Sequence[PairFiles]
+) -> str:
     """Return the report; the pairs of its panels are predicted again."""
     model, speed = document['model'], document['speed']
-    facts = {'pairs': str(len(document['names'])), 'device, backend':
-             f'{model["device"]}, {model["backend"]}',
-             f'median at {speed["size"]}': f'{speed["median_ms"]:.1f} ms',
-             'pairs per second': f'{speed["pairs_per_s"]:.1f}'}
+    facts = {
+        'pairs': str(len(document['names'])),
+        'device, backend': f'{model["device"]}, {model["backend"]}',
+        f'median at {speed["size"]}': f'{speed["median_ms"]:.1f} ms',
+        'pairs per second': f'{speed["pairs_per_s"]:.1f}',
+    }
     sections = [note(model['notices'], 'Mind:'), *fusion_sections(document)]
     if document['labels'] is not None:
-        facts.update({f'labels: {k}': v for k, v in seg_facts(
-            document['labels']['overall']).items()})
+        facts.update(
+            {f'labels: {k}': v for k, v in seg_facts(document['labels']['overall']).items()}
+        )
         sections += [*seg_sections(document['labels']), modality_section(document['modalities'])]
     if document['robustness']:
         sections.append(robustness_section(document['robustness'], model['name']))
-    sections += [speed_section(speed), panels_section(document, predictor, files),
-                 conventions_section()]
+    sections += [
+        speed_section(speed),
+        panels_section(document, predictor, files),
+        conventions_section(),
+    ]
     return page(
         f'Model {model["name"]}',
         f'{model["weights_id"]} on {document["inputs"]["dataset"]}, split '
         f'{document["inputs"]["split"]}: fused images, labels, robustness and speed.',
-        facts, sections, document['inputs'].get('command', ''))
+        facts,
+        sections,
+        document['inputs'].get('command', ''),
+    )
 
 
 def modality_section(modalities: Mapping[str, Any]) -> str:
@@ -53,15 +63,27 @@ def modality_section(modalities: Mapping[str, Any]) -> str:
                 continue
             scores = groups[group]
             low, high = scores['mIoU_present']['ci95']
-            rows.append(('', [
-                cell(f'{escape(group)}: {modality.replace("_", " ")}', 'name'),
-                cell(str(scores['images'])), cell(number(scores['mIoU']['value'], 3)),
-                cell(f'{number(scores["mIoU_present"]["value"], 3)} '
-                     f'<small>{number(low, 3)} – {number(high, 3)}</small>'),
-                *(cell(number(scores['per_class'][n]['IoU'], 3)) for n in names)]))
+            rows.append(
+                (
+                    '',
+                    [
+                        cell(f'{escape(group)}: {modality.replace("_", " ")}', 'name'),
+                        cell(str(scores['images'])),
+                        cell(number(scores['mIoU']['value'], 3)),
+                        cell(
+                            f'{number(scores["mIoU_present"]["value"], 3)} '
+                            f'<small>{number(low, 3)} – {number(high, 3)}</small>'
+                        ),
+                        *(cell(number(scores['per_class'][n]['IoU'], 3)) for n in names),
+                    ],
+                )
+            )
     header = ['input', 'images', 'mIoU', 'mIoU present', *map(escape, names)]
-    return section('What each camera contributes', table(header, rows),
-                   'The same network with both images and with one of them missing.')
+    return section(
+        'What each camera contributes',
+        table(header, rows),
+        'The same network with both images and with one of them missing.',
+    )
 
 
 def robustness_section(curves: Mapping[str, Any], method: str) -> str:
@@ -77,36 +99,51 @@ def robustness_section(curves: Mapping[str, Any], method: str) -> str:
                 line_colors[key] = colors[score] if name == method else MUTED
                 if name == method and score not in scores:
                     scores.append(score)
-        chart = line_chart(dict(reversed(lines.items())), line_colors, curve['title'],
-                           x_title=curve['unit'], zero=True)
+        chart = line_chart(
+            dict(reversed(lines.items())),
+            line_colors,
+            curve['title'],
+            x_title=curve['unit'],
+            zero=True,
+        )
         body += figure(chart, curve['title'])
-    shown = legend([*scores, 'maximum: the same scores'],
-                   [*(colors[s] for s in scores), MUTED])
+    shown = legend([*scores, 'maximum: the same scores'], [*(colors[s] for s in scores), MUTED])
     return section(
-        'Robustness', f'{shown}<div class="charts">{body}</div>',
+        'Robustness',
+        f'{shown}<div class="charts">{body}</div>',
         'Inputs are disturbed, outputs are measured against the undisturbed sources. Grey: the '
         'pixel-wise maximum under the same disturbance (VIF, Qabf, SSIM). A drop-out of 1 is a '
-        'missing image.')
+        'missing image.',
+    )
 
 
 def speed_section(speed: Mapping[str, Any]) -> str:
     """Return latency and its stages."""
     chart = bar_chart(speed['stages_ms'], 'stages', digits=1)
-    text = (f'{speed["runs"]} runs at {speed["size"]} on {speed["machine"]}, '
-            f'{speed["device"]}: median {speed["median_ms"]:.1f} ms, 90 % '
-            f'{speed["p90_ms"]:.1f} ms, slowest {speed["max_ms"]:.1f} ms; '
-            f'{speed["in_matmuls"]:.2f} times a float32 product of 1024x1024 matrices timed in '
-            f'between ({speed["matmul_1024_ms"]:.1f} ms).')
-    return section('Speed', f'<div class="charts">{figure(chart, "Median of each stage, ms")}'
-                            '</div>', text)
+    text = (
+        f'{speed["runs"]} runs at {speed["size"]} on {speed["machine"]}, '
+        f'{speed["device"]}: median {speed["median_ms"]:.1f} ms, 90 % '
+        f'{speed["p90_ms"]:.1f} ms, slowest {speed["max_ms"]:.1f} ms; '
+        f'{speed["in_matmuls"]:.2f} times a float32 product of 1024x1024 matrices timed in '
+        f'between ({speed["matmul_1024_ms"]:.1f} ms).'
+    )
+    return section(
+        'Speed', f'<div class="charts">{figure(chart, "Median of each stage, ms")}</div>', text
+    )
 
 
-def panels_section(document: Mapping[str, Any], predictor: Predictor,
-                   files: Sequence[PairFiles], rank: str = 'Qabf') -> str:
+def panels_section(
+    document: Mapping[str, Any],
+    predictor: Predictor,
+    files: Sequence[PairFiles],
+    rank: str = 'Qabf',
+) -> str:
     """Return best and worst pairs with what the model makes of them."""
-    values = {n: v for n, v in
-              document['methods'][document['model']['name']][rank]['values'].items()
-              if v is not None and math.isfinite(v)}
+    values = {
+        n: v
+        for n, v in document['methods'][document['model']['name']][rank]['values'].items()
+        if v is not None and math.isfinite(v)
+    }
     order = sorted(values, key=values.__getitem__, reverse=True)
     count = min(_BEST_AND_WORST, len(order) // 2) or len(order)
     chosen = [('best', n) for n in order[:count]]
@@ -120,12 +157,16 @@ def panels_section(document: Mapping[str, Any], predictor: Predictor,
         prediction = predictor.predict(pair.visible, pair.thermal)
         assert prediction.fused is not None
         assert prediction.labels is not None
-        panels = [panel(pair.thermal, 'thermal'), panel(pair.visible, 'visible'),
-                  panel(prediction.fused, 'fused')]
+        panels = [
+            panel(pair.thermal, 'thermal'),
+            panel(pair.visible, 'visible'),
+            panel(prediction.fused, 'fused'),
+        ]
         if not predictor.is_classical:
             panels.append(panel(colored(prediction.labels, palette), 'labels', exact=True))
         if pair.label is not None:
             panels.append(panel(colored(pair.label, palette), 'reference labels', exact=True))
         body += pair_panels(f'{kind}: {name}, {rank} {values[name]:.3f}', panels)
-    return section('Best and worst pairs', class_legend(predictor.classes) + body,
-                   f'Ranked by {rank}.')
+    return section(
+        'Best and worst pairs', class_legend(predictor.classes) + body, f'Ranked by {rank}.'
+    )

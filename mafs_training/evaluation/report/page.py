@@ -84,8 +84,9 @@ h1{font-size:1.35rem}.facts{grid-template-columns:repeat(2,1fr)}
 """
 
 
-def page(title: str, lead: str, facts: Mapping[str, str], sections: Sequence[str],
-         command: str = '') -> str:
+def page(
+    title: str, lead: str, facts: Mapping[str, str], sections: Sequence[str], command: str = ''
+) -> str:
     """
     Put a report together.
 
@@ -100,8 +101,10 @@ def page(title: str, lead: str, facts: Mapping[str, str], sections: Sequence[str
         A complete HTML document.
 
     """
-    tiles = ''.join(f'<div class="fact"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
-                    for label, value in facts.items())
+    tiles = ''.join(
+        f'<div class="fact"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
+        for label, value in facts.items()
+    )
     made = f' with <code>{escape(command)}</code>' if command else ''
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -111,7 +114,8 @@ def page(title: str, lead: str, facts: Mapping[str, str], sections: Sequence[str
         f'<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>'
         f'<div class="facts">{tiles}</div>{"".join(sections)}'
         f'<footer>Made by mafs-eval {escape(__version__)}{made}.</footer>'
-        '</main></body></html>\n')
+        '</main></body></html>\n'
+    )
 
 
 def section(title: str, body: str, text: str = '') -> str:
@@ -164,13 +168,18 @@ def table(header: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> s
     """
     head = ''.join(f'<th>{text}</th>' for text in header)
     body = ''.join(
-        f'<tr{f" class={kind!r}" if kind else ""}>{"".join(cells)}</tr>' for kind, cells in rows)
-    return (f'<div class="wrap"><table><thead><tr>{head}</tr></thead>'
-            f'<tbody>{body}</tbody></table></div>')
+        f'<tr{f" class={kind!r}" if kind else ""}>{"".join(cells)}</tr>' for kind, cells in rows
+    )
+    return (
+        f'<div class="wrap"><table><thead><tr>{head}</tr></thead>'
+        f'<tbody>{body}</tbody></table></div>'
+    )
 
 
 def legend(names: Sequence[str], colors: Sequence[str]) -> str:
     """Return a row of coloured names."""
-    items = ''.join(f'<span><i style="background:{color}"></i>{escape(name)}</span>'
-                    for name, color in zip(names, colors, strict=True))
+    items = ''.join(
+        f'<span><i style="background:{color}"></i>{escape(name)}</span>'
+        for name, color in zip(names, colors, strict=True)
+    )
     return f'<div class="legend">{items}</div>'
