@@ -78,8 +78,9 @@ class Canvas:
         warp = partial(cv2.warpPerspective, M=matrix, dsize=(right - left, bottom - top))
         self._paint(left, top, sprite, shade, warp, int(sprite.labels[0, 0]))
 
-    def upright(self, u0: float, v0: float, u1: float, v1: float, sprite: Sprite,
-                shade: Shade) -> None:
+    def upright(
+        self, u0: float, v0: float, u1: float, v1: float, sprite: Sprite, shade: Shade
+    ) -> None:
         """
         Paint a sprite into an upright box.
 
@@ -98,31 +99,60 @@ class Canvas:
         left, top, right, bottom = box
         h, w = sprite.alpha.shape
         fx, fy = (u1 - u0) / w, (v1 - v0) / h
-        affine = np.array([[fx, 0, u0 - left + 0.5 * fx - 0.5],
-                           [0, fy, v0 - top + 0.5 * fy - 0.5]])
+        affine = np.array(
+            [[fx, 0, u0 - left + 0.5 * fx - 0.5], [0, fy, v0 - top + 0.5 * fy - 0.5]]
+        )
         warp = partial(cv2.warpAffine, M=affine, dsize=(right - left, bottom - top))
         labels = warp(sprite.labels, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-        self._paint(left, top, sprite, shade, warp, labels)
+        rows = np.arange(top, bottom, dtype=np.float32) + np.float32(0.5)
+        up_m = (np.float32(v1) - rows) * np.float32(sprite.height_m / (v1 - v0))
+        self._paint(left, top, sprite, shade, warp, labels, up_m)
 
-    def _paint(self, left: int, top: int, sprite: Sprite, shade: Shade,
-               warp: Callable[..., NDArray[Any]], label: int | Bytes) -> None:
+    def _paint(
+        self,
+        left: int,
+        top: int,
+        sprite: Sprite,
+        shade: Shade,
+        warp: Callable[..., NDArray[Any]],
+        label: int | Bytes,
+        up_m: Float | None = None,
+    ) -> None:
         """Bring a sprite into the picture, then light what is in view of it."""
         patch = warp(sprite.albedo, borderMode=cv2.BORDER_REPLICATE)
         emission = None if sprite.emission is None else warp(sprite.emission)
         cover = warp(sprite.alpha).astype(np.float32)
         cover *= np.float32(1 / 255)
-        self.blend(left, top, shade.apply(patch, emission), cover, label)
+        self.blend(left, top, shade.apply(patch, emission, up_m), cover, label)
 
-    def glow(self, u: float, v: float, radius: float, colour: tuple[float, float, float]) -> None:
-        """Add a soft round light of the given radius, px."""
-        box = self.clip(u - radius, v - radius, u + radius, v + radius)
-        if box is None or radius < 0.3:
+    def glow(
+        self,
+        u: float,
+        v: float,
+        reach: tuple[float, float],
+        colour: NDArray[np.float64],
+        spread: float = 60.0,
+    ) -> None:
+        """
+        Add a soft light.
+
+        Args:
+            u: its middle, px.
+            v: its middle, px.
+            reach: how far it reaches to the sides and up and down, px.
+            colour: radiance RGB in the middle, [3].
+            spread: how much brighter the middle is than the rest; 0: an even spot.
+
+        """
+        box = self.clip(u - reach[0], v - reach[1], u + reach[0], v + reach[1])
+        if box is None or min(reach) < 0.3:
             return
         left, top, right, bottom = box
-        x = np.arange(left, right, dtype=np.float32) + 0.5 - u
-        y = np.arange(top, bottom, dtype=np.float32) + 0.5 - v
-        away = (x[None] ** 2 + y[:, None] ** 2) / np.float32(radius ** 2)
-        # Bright in the middle with a long tail, and nothing at the radius.
-        shape = np.clip(1 - away, 0, 1) ** 2 / (1 + 60 * away) ** 1.5
-        self.pixels[top:bottom, left:right, :3] += shape[..., None] * np.array(colour, np.float32)
-
+        x = (np.arange(left, right, dtype=np.float32) + np.float32(0.5 - u)) / np.float32(reach[0])
+        y = (np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - v)) / np.float32(reach[1])
+        away = x[None] ** 2 + y[:, None] ** 2
+        # Bright in the middle with a long tail, and nothing at the edge.
+        shape = np.clip(1 - away, 0, 1) ** 2 / (1 + np.float32(spread) * away) ** 1.5
+        self.pixels[top:bottom, left:right, :3] += shape[..., None] * np.asarray(
+            colour, np.float32
+        )

@@ -8,10 +8,22 @@ from mafs_model.errors import ConfigError
 import numpy as np
 
 _RANGES: dict[str, tuple[float, float]] = {
-    'width': (64, 4096), 'height': (64, 4096), 'daylight': (0, 1), 'lamp_power': (0, 3),
-    'haze': (0, 1), 'ambient_k': (250, 320), 'speed_mps': (0, 30), 'curvature': (0, 1),
-    'cars': (0, 12), 'parked_cars': (0, 16), 'pedestrians': (0, 40), 'crossing': (0, 8),
-    'cyclists': (0, 12), 'cones': (0, 24), 'noise': (0, 5),
+    'width': (64, 4096),
+    'height': (64, 4096),
+    'daylight': (0, 1),
+    'lamp_power': (0, 3),
+    'haze': (0, 1),
+    'ambient_k': (250, 320),
+    'speed_mps': (0, 30),
+    'curvature': (0, 1),
+    'cars': (0, 12),
+    'parked_cars': (0, 16),
+    'pedestrians': (0, 40),
+    'crossing': (0, 8),
+    'cyclists': (0, 12),
+    'cones': (0, 24),
+    'noise': (0, 5),
+    'wet': (0, 1),
 }
 
 
@@ -38,6 +50,7 @@ class SceneConfig:
         cones: traffic cones within 140 m.
         guardrail: whether a guardrail stands on the left.
         noise: scale of the sensor noise, 1 is usual.
+        wet: 0 is a dry road, 1 one that mirrors every light.
 
     Raises:
         ConfigError: a value is out of range.
@@ -61,6 +74,7 @@ class SceneConfig:
     cones: int = 6
     guardrail: bool = True
     noise: float = 1.0
+    wet: float = 0.3
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -89,15 +103,35 @@ def random_scene(seed: int, width: int = 640, height: int = 480) -> SceneConfig:
     night = rng.random() < 0.6
     daylight = float(rng.uniform(0, 0.06) if night else rng.uniform(0.25, 1.0))
     return SceneConfig(
-        width=width, height=height, seed=seed, daylight=daylight,
+        width=width,
+        height=height,
+        seed=seed,
+        daylight=daylight,
         lamp_power=float(rng.choice([0.0, 0.5, 1.0, 1.6], p=[0.2, 0.2, 0.4, 0.2])),
-        haze=float(rng.beta(1.2, 5)), ambient_k=float(rng.uniform(272, 292) + 12 * daylight),
-        speed_mps=float(rng.uniform(3, 14)), curvature=float(rng.random()),
-        cars=int(rng.integers(1, 8)), parked_cars=int(rng.integers(0, 11)),
-        pedestrians=int(rng.integers(2, 20)), crossing=int(rng.integers(0, 6)),
-        cyclists=int(rng.integers(0, 6)), cones=int(rng.integers(0, 10)),
-        guardrail=bool(rng.random() < 0.5), noise=float(rng.uniform(0.5, 1.8)))
+        haze=float(rng.beta(1.2, 5)),
+        ambient_k=float(rng.uniform(272, 292) + 12 * daylight),
+        speed_mps=float(rng.uniform(3, 14)),
+        curvature=float(rng.random()),
+        cars=int(rng.integers(1, 8)),
+        parked_cars=int(rng.integers(0, 11)),
+        pedestrians=int(rng.integers(2, 20)),
+        crossing=int(rng.integers(0, 6)),
+        cyclists=int(rng.integers(0, 6)),
+        cones=int(rng.integers(0, 10)),
+        guardrail=bool(rng.random() < 0.5),
+        noise=float(rng.uniform(0.5, 1.8)),
+        wet=float(max(0.0, rng.uniform(-1.0, 1.0))),
+    )
 
 
-CLASS_IDS = {'unlabelled': 0, 'car': 1, 'person': 2, 'bike': 3, 'curve': 4, 'car_stop': 5,
-             'guardrail': 6, 'colour_cone': 7, 'bump': 8}
+CLASS_IDS = {
+    'unlabelled': 0,
+    'car': 1,
+    'person': 2,
+    'bike': 3,
+    'curve': 4,
+    'car_stop': 5,
+    'guardrail': 6,
+    'colour_cone': 7,
+    'bump': 8,
+}

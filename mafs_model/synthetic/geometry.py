@@ -27,8 +27,14 @@ class Road:
 
     def centre(self, s: Points | float) -> Points:
         """Lateral position of the centre line, m."""
-        return np.asarray(self.amplitude_m * np.sin(np.multiply(s, 2 * math.pi)
-                                                    / self.wavelength_m))
+        return np.asarray(
+            self.amplitude_m * np.sin(np.multiply(s, 2 * math.pi) / self.wavelength_m)
+        )
+
+    @property
+    def steepest(self) -> float:
+        """Largest slope, lateral metres per metre."""
+        return abs(self.amplitude_m) * 2 * math.pi / self.wavelength_m
 
     def slope(self, s: float) -> float:
         """Lateral metres per metre along the road."""
@@ -57,12 +63,12 @@ class Camera:
         self.cx = width / 2
         self.horizon = self.HORIZON * height
         self._centre = float(road.centre(s))
-        self._slope = road.slope(s)
+        self.turn = road.slope(s)  # tangent of the direction it looks in
 
     def bend(self, depth: Points | float) -> Points:
         """How far the centre line is to the right of the viewing direction, m, per depth."""
         depth = np.asarray(depth)
-        return self.road.centre(self.s + depth) - self._centre - self._slope * depth
+        return self.road.centre(self.s + depth) - self._centre - self.turn * depth
 
     def view(self, points: Points) -> Points:
         """Road positions (s, x, y) [N, 3] to camera positions (right, up, depth) [N, 3]."""
@@ -74,8 +80,9 @@ class Camera:
         """Road positions [N, 3], all in front of the camera, to pixels (u, v) [N, 2]."""
         right, up, depth = self.view(points).T
         depth = np.maximum(depth, 0.3)
-        return np.stack([self.cx + self.focal * right / depth,
-                         self.horizon - self.focal * up / depth], axis=1)
+        return np.stack(
+            [self.cx + self.focal * right / depth, self.horizon - self.focal * up / depth], axis=1
+        )
 
     def scale(self, depth: float) -> float:
         """Pixels per metre at a depth."""

@@ -19,6 +19,10 @@ KERB_X_M = (-4.1, 5.9)
 PAVEMENT_M = 3.0
 KERB_M = 0.22
 _LEVELS = 7
+# Grain of the asphalt, a tile for what is nearer than this.
+_GRAIN_FROM_M = 13.0
+_GRAIN_M = 5.0  # divides LOOP_M
+_GRAIN_PX = 400
 
 
 class Ground:
@@ -41,11 +45,15 @@ class Ground:
         s = (np.arange(rows) + 0.5) * CELL_M
         x = (np.arange(columns) + 0.5) * CELL_M - HALF_WIDTH_M
         coarse = lighting.ambient + lighting.lamps(s[::10, None], x[None, ::10])
-        light = cv2.resize(coarse.astype(np.float32), (columns, rows),
-                           interpolation=cv2.INTER_LINEAR)
+        light = cv2.resize(
+            coarse.astype(np.float32), (columns, rows), interpolation=cv2.INTER_LINEAR
+        )
         lit = np.dstack([albedo * light, temperature]).astype(np.float32)
         self._lit, self._albedo = _pyramid(lit), _pyramid(albedo.astype(np.float32))
         self._labels = labels
+        rng = np.random.default_rng([config.seed, 7])
+        stones = fractal_noise(rng, _GRAIN_PX, _GRAIN_PX, 5, 3)
+        self._grain = (0.13 * stones).astype(np.float32)
         self._view: tuple[object, ...] | None = None
 
     def paint(self, canvas: Canvas, camera: Camera) -> None:
@@ -54,7 +62,7 @@ class Ground:
         x = right + EGO_X_M - camera.bend(depth)[:, None]
         columns = np.clip((x + HALF_WIDTH_M) / CELL_M, 0, self._labels.shape[1] - 1)
         rows = np.mod(camera.s + depth, LOOP_M) / CELL_M
-        footprint = depth ** 2 / (camera.focal * CAMERA_HEIGHT_M) / CELL_M
+        footprint = depth**2 / (camera.focal * CAMERA_HEIGHT_M) / CELL_M
         level = np.clip(np.round(np.log2(np.maximum(footprint, 1))), 0, _LEVELS - 1).astype(int)
         for number in np.unique(level):
             chosen = np.flatnonzero(level == number)
@@ -64,15 +72,32 @@ class Ground:
             fy = lit.shape[0] / self._labels.shape[0]
             fx = lit.shape[1] / self._labels.shape[1]
             map_x = (columns[band] * fx - 0.5).astype(np.float32)
-            map_y = np.broadcast_to((rows[band] * fy - 0.5)[:, None],
-                                    map_x.shape).astype(np.float32)
+            map_y = np.broadcast_to((rows[band] * fy - 0.5)[:, None], map_x.shape).astype(
+                np.float32
+            )
             out = cv2.remap(lit, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
             shade = cv2.remap(albedo, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
             out[..., :3] += shade * own[band]
-            canvas.pixels[top + first:top + last] = out
-        ids = self._labels[rows.astype(int)[:, None] % self._labels.shape[0],
-                           columns.astype(int)]
+            canvas.pixels[top + first : top + last] = out
+        self._roughen(canvas, camera, top, depth, x)
+        ids = self._labels[rows.astype(int)[:, None] % self._labels.shape[0], columns.astype(int)]
         canvas.labels[top:] = ids
+
+    def _roughen(self, canvas: Canvas, camera: Camera, top: int, depth: Float, x: Float) -> None:
+        """Show the grain of the surface where it is near."""
+        first = int(np.argmax(depth < _GRAIN_FROM_M))
+        if depth[first] >= _GRAIN_FROM_M:
+            return
+        scale = _GRAIN_PX / _GRAIN_M
+        map_x = (x[first:] * scale).astype(np.float32)
+        map_y = np.broadcast_to(
+            (np.mod(camera.s + depth[first:], LOOP_M) * scale)[:, None], map_x.shape
+        ).astype(np.float32)
+        grain = cv2.remap(self._grain, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        grain *= np.clip(1.4 * (1 - depth[first:] / _GRAIN_FROM_M), 0, 1)[:, None].astype(
+            np.float32
+        )
+        canvas.pixels[top + first :, :, :3] *= 1 + grain[..., None]
 
     def _static(self, canvas: Canvas, camera: Camera) -> tuple[int, Float, Float, Float]:
         """Return what stays while driving: first row, depths, right and own light."""
@@ -91,10 +116,15 @@ class Ground:
 def _pyramid(texture: Float) -> list[Float]:
     """Reduce a texture to 1, 2, 4, ... cells per row, and more slowly in its width."""
     rows, columns = texture.shape[:2]
-    sizes = [(max(2, columns >> max(0, level - 1)), max(2, rows >> level))
-             for level in range(_LEVELS)]
-    return [np.ascontiguousarray(cv2.resize(texture, size, interpolation=cv2.INTER_AREA))
-            if level else texture for level, size in enumerate(sizes)]
+    sizes = [
+        (max(2, columns >> max(0, level - 1)), max(2, rows >> level)) for level in range(_LEVELS)
+    ]
+    return [
+        np.ascontiguousarray(cv2.resize(texture, size, interpolation=cv2.INTER_AREA))
+        if level
+        else texture
+        for level, size in enumerate(sizes)
+    ]
 
 
 def _texture(config: SceneConfig) -> tuple[Float, Float, np.ndarray]:
@@ -105,15 +135,15 @@ def _texture(config: SceneConfig) -> tuple[Float, Float, np.ndarray]:
     stains = fractal_noise(rng, rows // 4, columns // 4, 60)
     stains = cv2.resize(stains, (columns, rows), interpolation=cv2.INTER_LINEAR)
     grit = fractal_noise(rng, rows, columns, 4, 2)
-    warm = config.ambient_k + 2.5 + 14 * config.daylight
+    warm = config.ambient_k + 0.8 + 14 * config.daylight
 
     grey = 0.115 + 0.018 * stains + 0.016 * grit
     tint = np.array([1.0, 0.985, 0.96])
     albedo = np.clip(grey[..., None] * tint, 0.02, None)
-    temperature = warm + 0.8 * stains + 0.15 * grit
-    wheel = np.exp(-((np.abs(np.abs(x) - 1.75) - 0.78) / 0.28) ** 2) * (np.abs(x) < LANE_M)
+    temperature = warm + 0.5 * stains + 0.15 * grit
+    wheel = np.exp(-(((np.abs(np.abs(x) - 1.75) - 0.78) / 0.28) ** 2)) * (np.abs(x) < LANE_M)
     albedo *= (1 - 0.16 * wheel)[None, :, None]
-    temperature = temperature + 0.7 * wheel[None]
+    temperature = temperature + 0.4 * wheel[None]
     labels = np.zeros((rows, columns), np.uint8)
 
     _cracks(rng, albedo, temperature)
@@ -140,8 +170,16 @@ def _cracks(rng: np.random.Generator, albedo: Float, temperature: Float) -> None
         cv2.circle(temperature, centre, 6, float(temperature.mean() + 2.5), -1)
 
 
-def _pavements(rng: np.random.Generator, x: np.ndarray, albedo: Float, temperature: Float,
-               labels: np.ndarray, warm: float, stains: Float, grit: Float) -> None:
+def _pavements(
+    rng: np.random.Generator,
+    x: np.ndarray,
+    albedo: Float,
+    temperature: Float,
+    labels: np.ndarray,
+    warm: float,
+    stains: Float,
+    grit: Float,
+) -> None:
     """Lay slabs beside the road, kerbs at its edges and soil behind."""
     s = (np.arange(labels.shape[0]) + 0.5) * CELL_M
     joint = ((s % 0.8) < 0.05)[:, None] | ((np.abs(x) % 0.8) < 0.05)[None]
@@ -159,13 +197,12 @@ def _pavements(rng: np.random.Generator, x: np.ndarray, albedo: Float, temperatu
         stone = 0.34 + 0.03 * grit - 0.12 * ((s % 1.0) < 0.05)[:, None]
         albedo[:, on_kerb] = stone[:, on_kerb, None]
         temperature[:, on_slabs] += -1.2 - 0.2 * joint[:, on_slabs]
-        temperature[:, behind] = warm - 3.5 + 0.9 * (stains + 0.5 * grit)[:, behind]
+        temperature[:, behind] = warm - 2.0 + 0.6 * (stains + 0.5 * grit)[:, behind]
         temperature[:, on_kerb] -= 1.8
         labels[:, on_kerb] = CLASS_IDS['curve']
 
 
-def _markings(rng: np.random.Generator, x: np.ndarray, albedo: Float,
-              temperature: Float) -> None:
+def _markings(rng: np.random.Generator, x: np.ndarray, albedo: Float, temperature: Float) -> None:
     """Paint a dashed centre line, edge lines, and a crossing."""
     rows = albedo.shape[0]
     s = (np.arange(rows) + 0.5) * CELL_M
@@ -181,8 +218,9 @@ def _markings(rng: np.random.Generator, x: np.ndarray, albedo: Float,
     temperature -= 0.9 * weight
 
 
-def _bump(rng: np.random.Generator, x: np.ndarray, albedo: Float, temperature: Float,
-          labels: np.ndarray) -> None:
+def _bump(
+    rng: np.random.Generator, x: np.ndarray, albedo: Float, temperature: Float, labels: np.ndarray
+) -> None:
     """Lay one speed bump of yellow and black rubber across both lanes."""
     at = round(rng.uniform(70, 92) / CELL_M)
     length = round(0.55 / CELL_M)

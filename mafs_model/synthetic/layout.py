@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
+from mafs_model.synthetic.car_models import CarModel
 from mafs_model.synthetic.config import SceneConfig
-from mafs_model.synthetic.figures import Figure, POSES
+from mafs_model.synthetic.figures import Figure
 from mafs_model.synthetic.geometry import FAR_M, Road
 from mafs_model.synthetic.ground import LOOP_M
 from mafs_model.synthetic.lighting import LAMP_SPACING_M, LAMP_X_M, Lighting
 from mafs_model.synthetic.props import car_stop, cone, facade, guardrail, lamp, tree
 from mafs_model.synthetic.sprite import Sprite
-from mafs_model.synthetic.vehicles import CarModel
 import numpy as np
 
 BEHIND_M = 14.0
@@ -66,10 +66,22 @@ class Person:
     steps_hz: float
     cycling: bool = False
 
-    def pose(self, t: float) -> Sprite:
-        """Sprite at a time."""
-        number = math.floor((self.mover.phase + t * self.steps_hz) * POSES) % POSES
-        return self.figure.pose(number, self.mover.sway > 0, self.cycling)
+    def pose(self, t: float, bearing: float) -> Sprite:
+        """
+        Return the sprite at a time.
+
+        Args:
+            t: time, s.
+            bearing: direction in which the camera sees the person, radians to the right.
+
+        """
+        _, sideways = self.mover.across(t)
+        if self.mover.sway:
+            heading = sideways * math.pi / 2
+        else:
+            heading = 0.0 if self.mover.speed > 0 else math.pi
+        phase = self.mover.phase + t * self.steps_hz
+        return self.figure.pose(phase, heading - bearing, self.cycling)
 
 
 @dataclass(frozen=True)
@@ -101,8 +113,9 @@ class Layout:
         self.houses = _houses(rng, config)
         self.rail = guardrail(config)
         start = float(rng.uniform(0, 60))
-        self.rail_places = [float(s) for s in np.arange(start, start + 48, self.rail.width_m)
-                            if config.guardrail]
+        self.rail_places = [
+            float(s) for s in np.arange(start, start + 48, self.rail.width_m) if config.guardrail
+        ]
         self.things = _things(rng, config, lighting)
 
 
@@ -122,9 +135,15 @@ def _traffic(rng: np.random.Generator, config: SceneConfig) -> list[tuple[Mover,
 
 
 def _parked(rng: np.random.Generator, config: SceneConfig) -> list[tuple[Mover, CarModel, int]]:
-    slots = rng.permutation(np.arange(0, SPAN_M - 8, 8.5))[:config.parked_cars]
-    return [(Mover(float(s + rng.uniform(0, 2)), 0.0, 4.75), CarModel(rng, config, False),
-             1 if rng.random() < 0.8 else -1) for s in slots]
+    slots = rng.permutation(np.arange(0, SPAN_M - 8, 8.5))[: config.parked_cars]
+    return [
+        (
+            Mover(float(s + rng.uniform(0, 2)), 0.0, 4.75),
+            CarModel(rng, config, False),
+            1 if rng.random() < 0.8 else -1,
+        )
+        for s in slots
+    ]
 
 
 def _people(rng: np.random.Generator, config: SceneConfig) -> list[Person]:
@@ -136,8 +155,14 @@ def _people(rng: np.random.Generator, config: SceneConfig) -> list[Person]:
         mover = Mover(float(rng.uniform(0, SPAN_M)), speed, float(x), phase=float(rng.random()))
         people.append(Person(mover, Figure(rng, config), float(rng.uniform(0.8, 1.1))))
     for _ in range(config.crossing):
-        mover = Mover(float(rng.uniform(12, SPAN_M * 0.7)), 0.0, 0.6, float(rng.uniform(5.4, 6.4)),
-                      float(rng.uniform(0.05, 0.065)), float(rng.random()))
+        mover = Mover(
+            float(rng.uniform(12, SPAN_M * 0.7)),
+            0.0,
+            0.6,
+            float(rng.uniform(5.4, 6.4)),
+            float(rng.uniform(0.05, 0.065)),
+            float(rng.random()),
+        )
         people.append(Person(mover, Figure(rng, config), float(rng.uniform(0.8, 1.1))))
     for k in range(config.cyclists):
         figure = Figure(rng, config)
@@ -146,35 +171,47 @@ def _people(rng: np.random.Generator, config: SceneConfig) -> list[Person]:
             people.append(Person(mover, figure, 1.0, cycling=True))
         else:
             ahead = k % 3 == 0
-            mover = Mover(float(rng.uniform(9, 40)) if ahead else float(rng.uniform(0, SPAN_M)),
-                          4.8 if ahead else -4.2, 3.0 if ahead else -3.1,
-                          phase=float(rng.random()))
+            mover = Mover(
+                float(rng.uniform(9, 40)) if ahead else float(rng.uniform(0, SPAN_M)),
+                4.8 if ahead else -4.2,
+                3.0 if ahead else -3.1,
+                phase=float(rng.random()),
+            )
             people.append(Person(mover, figure, 1.1, cycling=True))
     return people
 
 
-def _things(rng: np.random.Generator, config: SceneConfig,
-            lighting: Lighting) -> list[tuple[Sprite, float, float]]:
+def _things(
+    rng: np.random.Generator, config: SceneConfig, lighting: Lighting
+) -> list[tuple[Sprite, float, float]]:
     """Trees, lamps, car stops and cones: each with its place along and across the road."""
     trees = [tree(rng, config) for _ in range(3)]
-    things = [(trees[rng.integers(3)], float(s), 7.4 * side + 1.0)
-              for side in (-1, 1) for s in np.arange(4, LOOP_M, 12.5) if rng.random() < 0.75]
+    things = [
+        (trees[rng.integers(3)], float(s), 7.4 * side + 1.0)
+        for side in (-1, 1)
+        for s in np.arange(4, LOOP_M, 12.5)
+        if rng.random() < 0.75
+    ]
     for index, side in enumerate((-1, 1)):
         post = lamp(config, side, lighting.lamp_colour, lighting.lamp_power)
-        things += [(post, float(s + index * LAMP_SPACING_M / 2), LAMP_X_M[index])
-                   for s in np.arange(0, LOOP_M, LAMP_SPACING_M)]
+        things += [
+            (post, float(s + index * LAMP_SPACING_M / 2), LAMP_X_M[index])
+            for s in np.arange(0, LOOP_M, LAMP_SPACING_M)
+        ]
     stop = car_stop(config)
     things += [(stop, float(s), 5.0) for s in np.arange(7, LOOP_M, 25)]
     orange = cone(config)
     start = float(rng.uniform(18, 70))
-    return things + [(orange, (start + 2.4 * k) % LOOP_M, 3.25 - 0.16 * k)
-                     for k in range(config.cones)]
+    return things + [
+        (orange, (start + 2.4 * k) % LOOP_M, 3.25 - 0.16 * k) for k in range(config.cones)
+    ]
 
 
 def _houses(rng: np.random.Generator, config: SceneConfig) -> list[House]:
     """Fronts on both sides, with gaps through which the sky shows."""
-    fronts = [facade(rng, config, float(w), float(rng.uniform(6.5, 16)))
-              for w in rng.uniform(9, 16, 7)]
+    fronts = [
+        facade(rng, config, float(w), float(rng.uniform(6.5, 16))) for w in rng.uniform(9, 16, 7)
+    ]
     houses = []
     for side, x in ((-1, -7.9), (1, 9.6)):
         s = float(rng.uniform(0, 6))
@@ -184,4 +221,3 @@ def _houses(rng: np.random.Generator, config: SceneConfig) -> list[House]:
                 houses.append(House(s, side, x + side * float(rng.uniform(0, 1.2)), front))
             s += front.width_m + float(rng.choice((0.0, 0.0, 3.5)))
     return houses
-

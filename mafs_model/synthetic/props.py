@@ -11,19 +11,27 @@ import numpy as np
 FACADE_PX_PER_M = 20
 
 
-def facade(rng: np.random.Generator, config: SceneConfig, width_m: float,
-           height_m: float) -> Sprite:
+def facade(
+    rng: np.random.Generator, config: SceneConfig, width_m: float, height_m: float
+) -> Sprite:
     """Build a house front with rows of windows, some of them lit."""
     scale = FACADE_PX_PER_M
     h, w = round(height_m * scale), round(width_m * scale)
-    base = np.array([(0.36, 0.27, 0.21), (0.42, 0.38, 0.32), (0.27, 0.28, 0.30),
-                     (0.46, 0.33, 0.24), (0.33, 0.36, 0.33)])[rng.integers(5)]
+    base = np.array(
+        [
+            (0.36, 0.27, 0.21),
+            (0.42, 0.38, 0.32),
+            (0.27, 0.28, 0.30),
+            (0.46, 0.33, 0.24),
+            (0.33, 0.36, 0.33),
+        ]
+    )[rng.integers(5)]
     dirt = fractal_noise(rng, h, w, 70) * 0.05 + fractal_noise(rng, h, w, 4, 2) * 0.05
     albedo = base * (1 + dirt[..., None])
     rows = np.arange(h) % round(0.25 * scale) == 0
     albedo[rows] *= 0.87  # courses of bricks
-    warm = config.ambient_k + 1.5 + 7 * config.daylight
-    temperature = warm + 0.6 * fractal_noise(rng, h, w, 90) - np.linspace(0.8, 0, h)[:, None]
+    warm = config.ambient_k + 0.4 + 7 * config.daylight
+    temperature = warm + 0.35 * fractal_noise(rng, h, w, 90) - np.linspace(0.8, 0, h)[:, None]
     emission = np.zeros((h, w, 3), np.float32)
     night = 1 - min(1.0, 2.5 * config.daylight)
     storey, bay = 3.1, float(rng.uniform(2.1, 3.2))
@@ -34,27 +42,37 @@ def facade(rng: np.random.Generator, config: SceneConfig, width_m: float,
         for column in range(int(width_m // bay)):
             bottom = h - (floor * storey + 0.85) * scale
             left = (offset + column * bay) * scale
-            box = (slice(int(bottom - pane_h * scale), int(bottom)),
-                   slice(int(left), int(left + pane_w * scale)))
-            frame = (slice(max(0, box[0].start - 2), box[0].stop + 3),
-                     slice(max(0, box[1].start - 2), box[1].stop + 2))
+            box = (
+                slice(int(bottom - pane_h * scale), int(bottom)),
+                slice(int(left), int(left + pane_w * scale)),
+            )
+            frame = (
+                slice(max(0, box[0].start - 2), box[0].stop + 3),
+                slice(max(0, box[1].start - 2), box[1].stop + 2),
+            )
             albedo[frame] = base * 1.45
             temperature[frame] += 0.8
             albedo[box] = (0.06, 0.07, 0.085)
-            temperature[box] = warm - 2.0 + rng.normal(0, 0.7)
+            temperature[box] = warm - 1.4 + rng.normal(0, 0.7)
             if rng.random() < lit_share:
                 tone = np.array([(1.0, 0.72, 0.38), (1.0, 0.86, 0.62), (0.72, 0.85, 1.0)])
                 level = night * rng.uniform(0.12, 0.55)
                 room = np.linspace(1.25, 0.65, box[0].stop - box[0].start)[:, None, None]
                 emission[box] = level * room * tone[rng.choice(3, p=[0.5, 0.38, 0.12])]
-                temperature[box] += 3.2
+                temperature[box] += 2.4
             middle = (box[1].start + box[1].stop) // 2
-            albedo[box[0], middle:middle + 1] = base * 1.3
-            emission[box[0], middle:middle + 1] = 0
-    albedo[:round(0.25 * scale)] *= 0.6
-    albedo[-round(0.7 * scale):] *= 0.7
-    return Sprite(stack(albedo, temperature), np.full((h, w), 255, np.uint8),
-                  np.zeros((h, w), np.uint8), width_m, height_m, emission)
+            albedo[box[0], middle : middle + 1] = base * 1.3
+            emission[box[0], middle : middle + 1] = 0
+    albedo[: round(0.25 * scale)] *= 0.6
+    albedo[-round(0.7 * scale) :] *= 0.7
+    return Sprite(
+        stack(albedo, temperature),
+        np.full((h, w), 255, np.uint8),
+        np.zeros((h, w), np.uint8),
+        width_m,
+        height_m,
+        emission,
+    )
 
 
 def tree(rng: np.random.Generator, config: SceneConfig) -> Sprite:
@@ -74,8 +92,13 @@ def tree(rng: np.random.Generator, config: SceneConfig) -> Sprite:
     temperature = config.ambient_k - 0.6 + 3 * config.daylight + 0.5 * lumps + 0.9 * (leaves < 0.5)
     alpha = np.round(255 * np.maximum(leaves, trunk)).astype(np.uint8)
     height = float(rng.uniform(5.5, 8.0))
-    return Sprite(stack(np.clip(albedo, 0.01, 1), temperature), alpha,
-                  np.zeros((h, w), np.uint8), height * w / h, height)
+    return Sprite(
+        stack(np.clip(albedo, 0.01, 1), temperature),
+        alpha,
+        np.zeros((h, w), np.uint8),
+        height * w / h,
+        height,
+    )
 
 
 def lamp(config: SceneConfig, side: int, colour: np.ndarray, power: float) -> Sprite:
@@ -90,10 +113,16 @@ def lamp(config: SceneConfig, side: int, colour: np.ndarray, power: float) -> Sp
     emission = np.zeros((h, w, 3), np.float32)
     shine = np.zeros((h, w), np.uint8)
     cv2.ellipse(shine, (head, 9), (9, 3), 0, 0, 180, 255, -1, cv2.LINE_AA)
-    emission += (shine / 255.0)[..., None] * colour * power * 14
+    emission += (shine / 255.0)[..., None] * colour * min(power, 1.5) * 40
     temperature = np.full((h, w), config.ambient_k + 0.5) + (shine / 255.0) * 9 * min(1, power * 2)
-    return Sprite(stack(np.full((h, w, 3), 0.2), temperature), mask, np.zeros((h, w), np.uint8),
-                  width, height, emission)
+    return Sprite(
+        stack(np.full((h, w, 3), 0.2), temperature),
+        mask,
+        np.zeros((h, w), np.uint8),
+        width,
+        height,
+        emission,
+    )
 
 
 def cone(config: SceneConfig) -> Sprite:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+import math
 
 from mafs_model.synthetic.canvas import Canvas
+from mafs_model.synthetic.car_models import CarModel
 from mafs_model.synthetic.config import SceneConfig
-from mafs_model.synthetic.geometry import Camera, FAR_M, NEAR_M
+from mafs_model.synthetic.geometry import Camera, EGO_X_M, FAR_M, NEAR_M
+from mafs_model.synthetic.glare import car_lights, dazzle, light_road, Source
 from mafs_model.synthetic.ground import Ground, LOOP_M
-from mafs_model.synthetic.layout import House, Layout, RAIL_X_M
-from mafs_model.synthetic.lighting import Lighting
+from mafs_model.synthetic.layout import House, Layout, Mover, RAIL_X_M
+from mafs_model.synthetic.lighting import LAMP_HEIGHT_M, Light, Lighting
 from mafs_model.synthetic.sensors import ThermalCamera, VisibleCamera
-from mafs_model.synthetic.sky import sky
+from mafs_model.synthetic.sky import Sky
 from mafs_model.synthetic.sprite import Shade, Sprite
 from mafs_model.synthetic.vehicles import paint_car
 import numpy as np
@@ -59,7 +62,7 @@ class NightDrive:
         self._ground = Ground(self.config, self._lighting)
         self._visible = VisibleCamera(self.config)
         self._thermal = ThermalCamera(self.config)
-        self._sky = sky(self.config)
+        self._sky = Sky(self.config, self._layout.road.steepest)
 
     def frame(self, t_s: float) -> SceneFrame:
         """
@@ -77,9 +80,10 @@ class NightDrive:
         config = self.config
         camera = Camera(config.width, config.height, self._layout.road, config.speed_mps * t_s)
         canvas = Canvas(config.width, config.height)
-        canvas.pixels[:] = self._sky
+        canvas.pixels[:] = self._sky.view(camera)
         self._ground.paint(canvas, camera)
         self._haze(canvas, camera)
+        self._light_road(canvas, camera, t_s)
         for _, paint in sorted(self._items(canvas, camera, t_s), key=lambda item: -item[0]):
             paint()
         number = round(t_s * _NOISE_HZ)
@@ -93,7 +97,7 @@ class NightDrive:
         rows = np.arange(top, canvas.height) + 0.5 - camera.horizon
         depth = np.minimum(camera.focal * 1.5 / rows, 400.0)
         clear = np.exp(-depth / self._visibility())[:, None, None].astype(np.float32)
-        veil = self._sky[top:top + 1, :1, :3]
+        veil = self._sky.veil.astype(np.float32)
         region = canvas.pixels[top:]
         region[..., :3] = veil + (region[..., :3] - veil) * clear
 
@@ -104,24 +108,50 @@ class NightDrive:
     def _items(self, canvas: Canvas, camera: Camera, t: float) -> Iterator[_Item]:
         """Everything upright in view, as (distance, painter)."""
         yield from self._static_items(canvas, camera)
-        layout, config, lighting = self._layout, self.config, self._lighting
+        layout, config = self._layout, self.config
         night = config.daylight < 0.35
-        for mover, model, heading in (*layout.parked, *layout.cars):
-            depth = mover.along(t, config.speed_mps)
-            if NEAR_M + model.length / 2 < depth < FAR_M:
-                s = camera.s + depth
-                light = lighting.at(s, mover.x, camera.s)
-                yield depth, partial(paint_car, canvas, camera, model, s, mover.x, heading, light,
-                                     night)
-                if night and model.running:
-                    yield depth - 0.01, partial(self._lights, canvas, camera, s, mover.x, heading,
-                                                model.length)
+        for depth, mover, model, heading in self._cars_in_view(t):
+            s = camera.s + depth
+            light = self._light(camera, s, mover.x)
+            yield (
+                depth,
+                partial(paint_car, canvas, camera, model, s, mover.x, heading, light, night),
+            )
+            if night and model.running:
+                lights = car_lights(s, mover.x, heading, model.length, model.is_tall)
+                yield depth - 0.01, partial(dazzle, canvas, camera, lights)
         for person in layout.people:
             depth = person.mover.along(t, config.speed_mps)
             if NEAR_M < depth < FAR_M:
-                x, direction = person.mover.across(t)
-                yield depth, partial(self._sprite, canvas, camera, person.pose(t),
-                                     camera.s + depth, x, direction < 0)
+                x, _ = person.mover.across(t)
+                sprite = person.pose(t, math.atan2(x - EGO_X_M, depth))
+                yield depth, partial(self._sprite, canvas, camera, sprite, camera.s + depth, x)
+
+    def _cars_in_view(self, t: float) -> Iterator[tuple[float, Mover, CarModel, int]]:
+        """Distance, place, model and heading of the cars before the camera."""
+        layout = self._layout
+        for mover, model, heading in (*layout.parked, *layout.cars):
+            depth = mover.along(t, self.config.speed_mps)
+            if NEAR_M + model.length / 2 < depth < FAR_M:
+                yield depth, mover, model, heading
+
+    def _light_road(self, canvas: Canvas, camera: Camera, t: float) -> None:
+        """Add what lamps and car lights do to the road."""
+        if self.config.daylight >= 0.35:
+            return
+        sources: list[Source] = []
+        for depth, mover, model, heading in self._cars_in_view(t):
+            if model.running:
+                s = camera.s + depth
+                sources += car_lights(s, mover.x, heading, model.length, model.is_tall)
+        lighting = self._lighting
+        if lighting.lamp_power > 0:
+            glare = 14 * min(1.0, lighting.lamp_power)
+            sources += [
+                Source(s, x, LAMP_HEIGHT_M, lighting.lamp_colour, glare)
+                for s, x in lighting.heads(camera.s + NEAR_M, camera.s + FAR_M)
+            ]
+        light_road(canvas, camera, sources, self.config.wet)
 
     def _static_items(self, canvas: Canvas, camera: Camera) -> Iterator[_Item]:
         """Houses, trees, lamps, rails, cones and car stops; all repeat every LOOP_M."""
@@ -138,26 +168,27 @@ class NightDrive:
             for s in _repeats(place, camera.s):
                 yield s - camera.s, partial(sprite, thing, s, x)
 
-    def _sprite(self, canvas: Canvas, camera: Camera, sprite: Sprite, s: float, x: float,
-                mirrored: bool = False) -> None:
+    def _sprite(self, canvas: Canvas, camera: Camera, sprite: Sprite, s: float, x: float) -> None:
         """Paint something that faces the camera, its foot at (s, x)."""
         depth = s - camera.s
-        (u, v), = camera.project(np.array([[s, x, 0.0]]))
+        ((u, v),) = camera.project(np.array([[s, x, 0.0]]))
         scale = camera.scale(depth)
         half, high = sprite.width_m * scale / 2, sprite.height_m * scale
         if u + half < 0 or u - half > canvas.width or high < 1:
             return
         sprite = sprite.sized(2 * half, high)
-        if mirrored:
-            sprite = sprite.mirrored()
-        canvas.upright(u - half, v - high, u + half, v, sprite,
-                       self._shade(camera, s, x, depth))
+        canvas.upright(u - half, v - high, u + half, v, sprite, self._shade(camera, s, x))
 
-    def _shade(self, camera: Camera, s: float, x: float, depth: float) -> Shade:
+    def _light(self, camera: Camera, s: float, x: float) -> Light:
         """Light at (s, x) and the air in between."""
-        clear = float(np.exp(-depth / self._visibility()))
-        veil = self._sky[int(camera.horizon), 0, :3] * (1 - clear)
-        return Shade(self._lighting.at(s, x, camera.s), clear, veil)
+        clear = float(np.exp(-max(s - camera.s, 0.0) / self._visibility()))
+        veil = self._sky.veil * (1 - clear)
+        return replace(self._lighting.at(s, x, camera.s), clear=clear, veil=veil)
+
+    def _shade(self, camera: Camera, s: float, x: float) -> Shade:
+        """Return the same for something flat."""
+        light = self._light(camera, s, x)
+        return Shade(light.ambient + light.lamps, light.own, light.clear, light.veil)
 
     def _house(self, canvas: Canvas, camera: Camera, house: House, s: float) -> None:
         """Paint a front, in pieces short enough for one light and a bent road."""
@@ -169,8 +200,16 @@ class NightDrive:
     def _rail(self, canvas: Canvas, camera: Camera, s: float) -> None:
         self._wall(canvas, camera, self._layout.rail, RAIL_X_M, s, 0.0, 1.0)
 
-    def _wall(self, canvas: Canvas, camera: Camera, wall: Sprite, x: float, s: float,
-              start: float, end: float) -> None:
+    def _wall(
+        self,
+        canvas: Canvas,
+        camera: Camera,
+        wall: Sprite,
+        x: float,
+        s: float,
+        start: float,
+        end: float,
+    ) -> None:
         """Paint the part start..end (of its width) of something along the road at x."""
         near = (camera.s + NEAR_M - s) / wall.width_m
         start = max(start, near)
@@ -185,20 +224,7 @@ class NightDrive:
         middle = (s0 + s1) / 2
         size = np.ptp(corners, axis=0)
         part = wall.sized(size[0] / (end - start), size[1]).columns(start, end)
-        canvas.quad(corners, part, self._shade(camera, middle, x - np.sign(x) * 1.5,
-                                               middle - camera.s))
-
-    def _lights(self, canvas: Canvas, camera: Camera, s: float, x: float, heading: int,
-                length: float) -> None:
-        """Add the glare of a driving car's lights that point at the camera."""
-        end = s - length / 2
-        depth = max(end - camera.s, 1.0)
-        strength = min(1.0, 18.0 / depth)
-        colour = (1.6, 0.06, 0.04) if heading > 0 else (22.0, 21.0, 18.5)
-        reach = (0.5 if heading > 0 else 1.5) * camera.scale(depth)
-        for side in (-1, 1):
-            (u, v), = camera.project(np.array([[end, x + side * 0.65, 0.7]]))
-            canvas.glow(u, v, reach, tuple(strength * c for c in colour))  # type: ignore[arg-type]
+        canvas.quad(corners, part, self._shade(camera, middle, x - np.sign(x) * 1.5))
 
 
 def _repeats(place: float, camera_s: float, length: float = 0.0) -> Iterator[float]:
@@ -207,4 +233,3 @@ def _repeats(place: float, camera_s: float, length: float = 0.0) -> Iterator[flo
     while s < camera_s + FAR_M:
         yield float(s)
         s += LOOP_M
-

@@ -28,8 +28,8 @@ class VisibleCamera:
         size = (config.height + _MARGIN_PX, config.width + _MARGIN_PX, 3)
         grain = rng.standard_normal(size, np.float32)
         self._noise = 0.8 * grain + 0.35 * cv2.GaussianBlur(grain, (0, 0), 0.9) * 2
-        y, x = np.mgrid[-1:1:config.height * 1j, -1:1:config.width * 1j]
-        self._vignette = (1 - 0.22 * (x ** 2 + y ** 2) / 2).astype(np.float32)[..., None]
+        y, x = np.mgrid[-1 : 1 : config.height * 1j, -1 : 1 : config.width * 1j]
+        self._vignette = (1 - 0.22 * (x**2 + y**2) / 2).astype(np.float32)[..., None]
         self._gain = np.float32(1.45)
         self._night = config.daylight < 0.2
         self._scale = config.noise
@@ -49,17 +49,19 @@ class VisibleCamera:
         return np.round(encoded * 255).clip(0, 255).astype(np.uint8)
 
     def _bloom(self, light: Float) -> Float:
-        """Spread strong lights as lens and sensor do."""
+        """Spread strong lights as lens and sensor do: a core, a halo and a wide veil."""
         h, w = light.shape[:2]
         small = cv2.resize(light, (max(8, w // 4), max(8, h // 4)), interpolation=cv2.INTER_AREA)
-        strong = np.minimum(np.maximum(small - 1.0, 0), 14.0)
+        strong = np.minimum(np.maximum(small - 0.8, 0), 40.0)
         if not strong.any():
             return light
-        near = cv2.GaussianBlur(strong, (0, 0), max(1.0, self._width / 260))
+        size = (strong.shape[1], strong.shape[0])
         tiny = cv2.resize(strong, (max(4, w // 16), max(4, h // 16)), interpolation=cv2.INTER_AREA)
-        far = cv2.GaussianBlur(tiny, (0, 0), max(1.0, self._width / 170))
-        halo = 0.30 * near + 0.22 * cv2.resize(far, (near.shape[1], near.shape[0]))
-        return light + cv2.resize(halo, (w, h), interpolation=cv2.INTER_LINEAR)
+        unit = max(1.0, self._width / 640)
+        glare = 0.30 * cv2.GaussianBlur(strong, (0, 0), 1.3 * unit)
+        glare += 0.22 * cv2.resize(cv2.GaussianBlur(tiny, (0, 0), 1.4 * unit), size)
+        glare += 0.16 * cv2.resize(cv2.GaussianBlur(tiny, (0, 0), 5.0 * unit), size)
+        return light + cv2.resize(glare, (w, h), interpolation=cv2.INTER_LINEAR)
 
 
 class ThermalCamera:
@@ -76,8 +78,8 @@ class ThermalCamera:
         h, w = config.height, config.width
         self._noise = rng.standard_normal((h + _MARGIN_PX, w + _MARGIN_PX), np.float32)
         pattern = 0.5 * rng.standard_normal((1, w)) + 0.35 * rng.standard_normal((h, w))
-        y, x = np.mgrid[-1:1:h * 1j, -1:1:w * 1j]
-        drift = 0.5 * (x ** 2 + y ** 2) * rng.uniform(-0.5, 0.5)
+        y, x = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j]
+        drift = 0.5 * (x**2 + y**2) * rng.uniform(-0.5, 0.5)
         self._pattern = (config.noise * _NETD_K * pattern + drift).astype(np.float32)
         self._sigma = config.noise * _NETD_K
         self._blur = max(0.55, w / 900)
@@ -96,4 +98,4 @@ def _window(noise: Float, frame: int, seed: int, shape: tuple[int, ...]) -> Floa
     mixed = (frame * 2654435761 + seed * 40503) & 0xFFFFFFFF
     mixed ^= mixed >> 15
     top, left = mixed % _MARGIN_PX, (mixed >> 8) % _MARGIN_PX
-    return noise[top:top + shape[0], left:left + shape[1]]
+    return noise[top : top + shape[0], left : left + shape[1]]

@@ -20,18 +20,34 @@ class Shade:
 
     Args:
         light: irradiance RGB.
+        low: more irradiance RGB, full at the ground and fading upwards (dipped headlights).
         clear: share of the light that comes through the air, 0..1.
         veil: light of the air itself, RGB.
 
     """
 
     light: NDArray[Any]
+    low: NDArray[Any] = field(default_factory=lambda: np.zeros(3))
     clear: float = 1.0
     veil: NDArray[Any] = field(default_factory=lambda: np.zeros(3))
 
-    def apply(self, albedo: Float, emission: Float | None) -> Float:
-        """Radiance and temperature [h, w, 4] of albedo and temperature [h, w, 4], in place."""
-        cv2.multiply(albedo, (*map(float, self.clear * self.light), 1.0), albedo)
+    def apply(self, albedo: Float, emission: Float | None, up_m: Float | None = None) -> Float:
+        """
+        Return radiance and temperature, in place.
+
+        Args:
+            albedo: reflectance RGB and temperature, [h, w, 4].
+            emission: radiance RGB [h, w, 3], or None.
+            up_m: height of every row above the ground, m, [h]; None: low light everywhere.
+
+        """
+        if up_m is None:
+            light = self.clear * (self.light + self.low)
+            cv2.multiply(albedo, (*map(float, light), 1.0), albedo)
+        else:
+            fade = np.clip(1.1 - 0.75 * up_m, 0.14, 1)[:, None]
+            rows = (self.clear * (self.light + self.low * fade)).astype(np.float32)
+            albedo[..., :3] *= rows[:, None]
         if emission is not None:
             albedo[..., :3] += np.float32(self.clear) * emission
         cv2.add(albedo, (*map(float, self.veil), 0.0), albedo)
@@ -74,17 +90,14 @@ class Sprite:
         """Return the part from start to end of the width, 0..1."""
         w = self.alpha.shape[1]
         part = slice(min(round(start * w), w - 2), max(round(start * w) + 2, round(end * w)))
-        return Sprite(self.albedo[:, part], np.ascontiguousarray(self.alpha[:, part]),
-                      self.labels[:, part], self.width_m, self.height_m,
-                      None if self.emission is None else self.emission[:, part])
-
-    def mirrored(self) -> Sprite:
-        """Return it facing the other way."""
-        emission = None if self.emission is None else self.emission[:, ::-1]
-        return Sprite(np.ascontiguousarray(self.albedo[:, ::-1]),
-                      np.ascontiguousarray(self.alpha[:, ::-1]),
-                      np.ascontiguousarray(self.labels[:, ::-1]),
-                      self.width_m, self.height_m, emission)
+        return Sprite(
+            self.albedo[:, part],
+            np.ascontiguousarray(self.alpha[:, part]),
+            self.labels[:, part],
+            self.width_m,
+            self.height_m,
+            None if self.emission is None else self.emission[:, part],
+        )
 
     def _halve(self) -> Sprite:
         h, w = self.alpha.shape

@@ -21,19 +21,20 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, grain_px: fl
     size = (round(width * (columns + 4) / columns), round(height * (rows + 4) / rows))
     fine = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
     top, left = (fine.shape[0] - height) // 2, (fine.shape[1] - width) // 2
-    fine = fine[top:top + height, left:left + width]
+    fine = fine[top : top + height, left : left + width]
     return (fine - fine.mean()) / max(float(fine.std()), 1e-6)
 
 
-def fractal_noise(rng: np.random.Generator, height: int, width: int, grain_px: float,
-                  octaves: int = 4) -> Float:
+def fractal_noise(
+    rng: np.random.Generator, height: int, width: int, grain_px: float, octaves: int = 4
+) -> Float:
     """Sum of `smooth_noise` from grain_px down by halves, standard deviation 1, [H, W]."""
     total = np.zeros((height, width), np.float32)
     for octave in range(octaves):
-        grain = grain_px / 2 ** octave
+        grain = grain_px / 2**octave
         if grain < 1:
             break
-        total += 0.6 ** octave * smooth_noise(rng, height, width, grain)
+        total += 0.6**octave * smooth_noise(rng, height, width, grain)
     return total / max(float(total.std()), 1e-6)
 
 

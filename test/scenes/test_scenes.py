@@ -30,12 +30,15 @@ class TestDeterminism:
 
     def test_another_process_renders_the_same(self):
         """Hash seeds and caches of the process do not matter."""
-        code = ('import hashlib; from mafs_model.synthetic import *; '
-                'f = NightDrive(SceneConfig(seed=3, width=160, height=120)).frame(1.3); '
-                'print(hashlib.sha256(f.visible.tobytes() + f.thermal.tobytes() '
-                '+ f.labels.tobytes()).hexdigest())')
-        done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
-                              check=True, timeout=120)
+        code = (
+            'import hashlib; from mafs_model.synthetic import *; '
+            'f = NightDrive(SceneConfig(seed=3, width=160, height=120)).frame(1.3); '
+            'print(hashlib.sha256(f.visible.tobytes() + f.thermal.tobytes() '
+            '+ f.labels.tobytes()).hexdigest())'
+        )
+        done = subprocess.run(
+            [sys.executable, '-c', code], capture_output=True, text=True, check=True, timeout=120
+        )
         assert done.stdout.strip() == _digest(3, 1.3)
 
     def test_any_order_gives_the_same_frames(self):
@@ -70,7 +73,10 @@ class TestContent:
         assert frame.visible.shape == (120, 160, 3)
         assert frame.thermal.shape == frame.labels.shape == (120, 160)
         assert (frame.visible.dtype, frame.thermal.dtype, frame.labels.dtype) == (
-            np.uint8, np.uint16, np.uint8)
+            np.uint8,
+            np.uint16,
+            np.uint8,
+        )
         assert 24000 < frame.thermal.min() < frame.thermal.max() < 34000
         assert set(np.unique(frame.labels)) <= set(CLASS_IDS.values())
 
@@ -110,8 +116,9 @@ class TestContent:
 
     def test_day_is_brighter_than_night(self):
         """Daylight exposes more, and cools the contrast of warm bodies."""
-        night, day = (NightDrive(SceneConfig(seed=1, daylight=d, **SMALL)).frame(0.0)
-                      for d in (0.0, 1.0))
+        night, day = (
+            NightDrive(SceneConfig(seed=1, daylight=d, **SMALL)).frame(0.0) for d in (0.0, 1.0)
+        )
         assert day.visible.mean() > 2 * night.visible.mean()
 
 
@@ -142,11 +149,14 @@ class TestSizes:
 class TestErrors:
     """Values out of range are named."""
 
-    @pytest.mark.parametrize(('values', 'message'), [
-        ({'width': 10}, 'width is 10, expected 64 to 4096'),
-        ({'daylight': 1.5}, 'daylight is 1.5, expected 0 to 1'),
-        ({'seed': -1}, 'seed is -1, expected 0 or more'),
-    ])
+    @pytest.mark.parametrize(
+        ('values', 'message'),
+        [
+            ({'width': 10}, 'width is 10, expected 64 to 4096'),
+            ({'daylight': 1.5}, 'daylight is 1.5, expected 0 to 1'),
+            ({'seed': -1}, 'seed is -1, expected 0 or more'),
+        ],
+    )
     def test_config(self, values, message):
         """A field out of its range."""
         with pytest.raises(ConfigError, match=message):
