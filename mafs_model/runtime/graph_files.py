@@ -249,7 +249,7 @@ def _read_onnx_metadata(path: Path, where: str) -> str | None:
         import onnx
     except ImportError:
         return _read_onnx_by_runtime(path, where)
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped,import-not-found]
 
     try:
         model = onnx.load(str(path), load_external_data=False)

@@ -37,7 +37,7 @@ def quantise(
 
     """
     try:
-        import nncf  # type: ignore[import-untyped]
+        import nncf  # type: ignore[import-untyped,import-not-found]
     except ImportError:
         raise DeviceError(
             "int8: package 'nncf' is not installed, install mafs_ros[onnx]"

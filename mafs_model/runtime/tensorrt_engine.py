@@ -46,7 +46,7 @@ class TensorRtEngine(GraphEngine):
         notices: tuple[str, ...] = (),
     ) -> None:
         try:
-            import tensorrt  # type: ignore[import-not-found]
+            import tensorrt  # type: ignore[import-untyped,import-not-found]
         except ImportError:
             raise DeviceError("backend 'tensorrt': package 'tensorrt' is not installed") from None
         if not device.startswith('cuda'):

@@ -17,6 +17,12 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch):
+    """Leave the cache folder of the environment alone."""
+    monkeypatch.delenv('MAFS_CACHE_DIR', raising=False)
+
+
 @pytest.fixture
 def weights(small_weights, tmp_path):
     path = tmp_path / 'net.safetensors'
