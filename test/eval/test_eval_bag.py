@@ -268,8 +268,8 @@ def test_defaults_are_those_of_the_node():
     assert settings.slop_ns == round(1e9 * table['sync.slop'])
     assert settings.queue_size == table['sync.queue_size']
     assert settings.time_offset_ns == table['thermal.time_offset']
+    from mafs_training.evaluation.arguments import build_parser
     from mafs_training.evaluation.bag_pairs import JUMP_BACK_NS
-    from mafs_training.evaluation.cli import build_parser
 
     assert round(1e9 * table['stamps.jump_back']) == JUMP_BACK_NS
     options = build_parser().parse_args(['bag', 'x'])
@@ -323,6 +323,8 @@ def test_labels_are_scored_against_the_pair_of_their_stamp(bag, weights, capsys)
             '2',
             '--device',
             'cpu',
+            '--backend',
+            'torch',
             '--threads',
             '1',
             '--html',
