@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Any, TYPE_CHECKING
 
@@ -116,6 +117,8 @@ def _train(stage: str, arguments: Sequence[str]) -> int:
             )
         return 0
     result = run(config, command)
+    if int(os.environ.get('LOCAL_RANK', '0')):
+        return 0  # one process of several reports
     for name, value in sorted(result.metrics.items()):
         if name.startswith('val/'):
             print(f'{name} {value:.4f}')
