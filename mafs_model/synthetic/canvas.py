@@ -50,8 +50,7 @@ class Canvas:
         """
         h, w = alpha.shape
         area = (slice(top, top + h), slice(left, left + w))
-        below = self.pixels[area]
-        below += (patch - below) * alpha[..., None]
+        self.pixels[area] = cv2.blendLinear(patch, self.pixels[area], alpha, 1 - alpha)
         covered = alpha >= 0.5
         region = self.labels[area]
         region[covered] = label if isinstance(label, int) else label[covered]

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from mafs_model.synthetic import wheels
 from mafs_model.synthetic.config import SceneConfig
 import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
+Quads = list[tuple[list[tuple[float, float, float]], Points, float]]
 
 _PAINTS = np.array(
     [
@@ -24,9 +26,6 @@ _PAINTS = np.array(
         (0.25, 0.27, 0.30),
     ]
 )
-SILL_M = 0.28
-WHEEL_M = 0.32
-TYRE_WIDTH_M = 0.21
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,26 @@ class Panel:
     emission: Points
 
 
+class Body:
+    """
+    Quadrilaterals of a body.
+
+    Args:
+        parts: four corners, albedo RGB and temperature in K of each.
+
+    Attributes:
+        quads: corners (along from the rear, across, up), [Q, 4, 3], m.
+        albedo: RGB [Q, 3].
+        temperature: K, [Q].
+
+    """
+
+    def __init__(self, parts: Quads) -> None:
+        self.quads = np.array([corners for corners, _, _ in parts])
+        self.albedo = np.array([albedo for _, albedo, _ in parts])
+        self.temperature = np.array([kelvin for _, _, kelvin in parts])
+
+
 class CarModel:
     """
     One car; a parked one has cooled down and is dark.
@@ -108,11 +127,11 @@ class CarModel:
         running: whether engine and lights are on.
 
     Attributes:
-        quads: panels of the body (along from the rear, across, up), [Q, 4, 3], m.
-        albedo: of each of them, RGB [Q, 3].
-        temperature: of each of them, K, [Q].
+        fine: the body from near.
+        coarse: the body from afar.
         panels: what lies on the body.
-        axles: places of the wheels along the car, m.
+        treads: points of its four tyres, [N, 3] each.
+        discs: the wheels from outside, of the left (-1) and the right (1) side.
 
     """
 
@@ -129,13 +148,18 @@ class CarModel:
         self.length = float(self._profile[:, 0].max())
         self.half_width = self.shape.width_m / 2
         self.top = float(self._profile[:, 1].max())
-        self.axles = (0.185 * self.length, 0.80 * self.length)
+        axles = (0.185 * self.length, 0.80 * self.length)
+        sill = float(self._profile[0, 1])
         crown = self._profile[self._profile[:, 1] >= 0.6]
         self._crown_along, self._crown_up = crown[np.argsort(crown[:, 0], kind='stable')].T
-        body = [*self._skin(), *self._sides()]
-        self.quads = np.array([corners for corners, _, _ in body])
-        self.albedo = np.array([albedo for _, albedo, _ in body])
-        self.temperature = np.array([kelvin for _, _, kelvin in body])
+        self.fine = Body(self._skin((-1.0, -0.6, 0.6, 1.0)) + self._sides(13))
+        self.coarse = Body(self._skin((-1.0, 1.0)) + self._sides(6))
+        half = self.half_width - 0.02
+        self.treads = [wheels.tread(axle, half, side) for axle in axles for side in (-1, 1)]
+        self.discs = {
+            side: [p for axle in axles for p in wheels.disc(axle, half, side, sill, running)]
+            for side in (-1, 1)
+        }
         self.panels = [*self._glass(), *self._front(), *self._rear()]
 
     @property
@@ -156,24 +180,24 @@ class CarModel:
         engine = warm * (self.bonnet_k - self.body_k) * np.clip((1.15 - up) / 0.3, 0, 1)
         return self.body_k + float(engine) - 1.6 * level
 
-    def _skin(self) -> list[tuple[list[tuple[float, float, float]], Points, float]]:
-        """Draw the profile out across the car."""
+    def _skin(self, cuts: tuple[float, ...]) -> Quads:
+        """Draw the profile out across the car, cut lengthwise at parts of its half width."""
         parts = []
         for (a0, u0), (a1, u1) in pairwise(self._profile):
             w0, w1 = self.width_at(a0, u0), self.width_at(a1, u1)
             level = max(0.0, (a1 - a0) / max(float(np.hypot(a1 - a0, u1 - u0)), 1e-6))
             dark = 0.35 if max(u0, u1) < 0.46 else 1.0  # the lower bumper is plastic
-            for low, high in ((-1.0, -0.6), (-0.6, 0.6), (0.6, 1.0)):
+            for low, high in pairwise(cuts):
                 corners = [(a0, low * w0, u0), (a0, high * w0, u0), (a1, high * w1, u1),
                            (a1, low * w1, u1)]  # fmt: skip
                 kelvin = self._kelvin((a0 + a1) / 2, (u0 + u1) / 2, level)
                 parts.append((corners, self.paint * dark, kelvin))
         return parts
 
-    def _sides(self) -> list[tuple[list[tuple[float, float, float]], Points, float]]:
-        """Both sides as strips from sill to roof."""
+    def _sides(self, count: int) -> Quads:
+        """Build both sides from upright strips, from sill to roof."""
         parts = []
-        stations = np.linspace(0.03, self.length - 0.04, 13)
+        stations = np.linspace(0.03, self.length - 0.04, count)
         belt = self.shape.belt_m
         sill = float(self._profile[0, 1])
         for a0, a1 in pairwise(stations):

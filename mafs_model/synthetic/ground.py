@@ -49,11 +49,13 @@ class Ground:
             coarse.astype(np.float32), (columns, rows), interpolation=cv2.INTER_LINEAR
         )
         lit = np.dstack([albedo * light, temperature]).astype(np.float32)
-        self._lit, self._albedo = _pyramid(lit), _pyramid(albedo.astype(np.float32))
+        # Four channels as well: whole pixels are added much faster than parts of them.
+        plain = np.dstack([albedo, np.zeros_like(temperature)]).astype(np.float32)
+        self._lit, self._albedo = _pyramid(lit), _pyramid(plain)
         self._labels = labels
         rng = np.random.default_rng([config.seed, 7])
         stones = fractal_noise(rng, _GRAIN_PX, _GRAIN_PX, 5, 3)
-        self._grain = (0.13 * stones).astype(np.float32)
+        self._grain = (0.09 * stones).astype(np.float32)
         self._view: tuple[object, ...] | None = None
 
     def paint(self, canvas: Canvas, camera: Camera) -> None:
@@ -77,11 +79,15 @@ class Ground:
             )
             out = cv2.remap(lit, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
             shade = cv2.remap(albedo, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-            out[..., :3] += shade * own[band]
+            shade *= own[band]
+            out += shade
             canvas.pixels[top + first : top + last] = out
         self._roughen(canvas, camera, top, depth, x)
-        ids = self._labels[rows.astype(int)[:, None] % self._labels.shape[0], columns.astype(int)]
-        canvas.labels[top:] = ids
+        map_x = (columns - 0.5).astype(np.float32)
+        map_y = np.broadcast_to((rows - 0.5)[:, None], map_x.shape).astype(np.float32)
+        canvas.labels[top:] = cv2.remap(
+            self._labels, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_WRAP
+        )
 
     def _roughen(self, canvas: Canvas, camera: Camera, top: int, depth: Float, x: Float) -> None:
         """Show the grain of the surface where it is near."""
@@ -97,7 +103,8 @@ class Ground:
         grain *= np.clip(1.4 * (1 - depth[first:] / _GRAIN_FROM_M), 0, 1)[:, None].astype(
             np.float32
         )
-        canvas.pixels[top + first :, :, :3] *= 1 + grain[..., None]
+        grain += 1
+        canvas.pixels[top + first :] *= cv2.merge([grain, grain, grain, np.ones_like(grain)])
 
     def _static(self, canvas: Canvas, camera: Camera) -> tuple[int, Float, Float, Float]:
         """Return what stays while driving: first row, depths, right and own light."""
@@ -109,6 +116,7 @@ class Ground:
             right = across[None] * depth[:, None]
             grazing = np.minimum(1.0, 5.0 / depth)[:, None, None]
             own = self.lighting.headlights(depth[:, None], right) * grazing
+            own = np.dstack([own, np.zeros_like(right)])
             self._view = top, depth, right, own.astype(np.float32)
         return self._view  # type: ignore[return-value]
 

@@ -7,11 +7,12 @@ import math
 
 from mafs_model.synthetic.car_models import CarModel
 from mafs_model.synthetic.config import SceneConfig
+from mafs_model.synthetic.facades import house
 from mafs_model.synthetic.figures import Figure
 from mafs_model.synthetic.geometry import FAR_M, Road
 from mafs_model.synthetic.ground import LOOP_M
 from mafs_model.synthetic.lighting import LAMP_SPACING_M, LAMP_X_M, Lighting
-from mafs_model.synthetic.props import car_stop, cone, facade, guardrail, lamp, tree
+from mafs_model.synthetic.props import car_stop, cone, guardrail, lamp, tree
 from mafs_model.synthetic.sprite import Sprite
 import numpy as np
 
@@ -86,12 +87,13 @@ class Person:
 
 @dataclass(frozen=True)
 class House:
-    """A facade along the road from s to s + width; side is -1 or 1."""
+    """A front along the road from s to s + width, a gable across it; side is -1 or 1."""
 
     s: float
     side: int
     x: float
     front: Sprite
+    gable: Sprite
 
 
 class Layout:
@@ -209,15 +211,16 @@ def _things(
 
 def _houses(rng: np.random.Generator, config: SceneConfig) -> list[House]:
     """Fronts on both sides, with gaps through which the sky shows."""
-    fronts = [
-        facade(rng, config, float(w), float(rng.uniform(6.5, 16))) for w in rng.uniform(9, 16, 7)
+    models = [
+        house(rng, config, float(width), float(rng.uniform(6.5, 16)))
+        for width in rng.uniform(9, 16, 7)
     ]
     houses = []
     for side, x in ((-1, -7.9), (1, 9.6)):
         s = float(rng.uniform(0, 6))
         while s < 96:
-            front = fronts[rng.integers(len(fronts))]
+            front, gable = models[rng.integers(len(models))]
             if rng.random() < 0.82 and s + front.width_m < 100:
-                houses.append(House(s, side, x + side * float(rng.uniform(0, 1.2)), front))
+                houses.append(House(s, side, x + side * float(rng.uniform(0, 1.2)), front, gable))
             s += front.width_m + float(rng.choice((0.0, 0.0, 3.5)))
     return houses

@@ -1,4 +1,4 @@
-"""Textures of what stands still: facades, trees, lamps, guardrails, cones and car stops."""
+"""Textures of what stands still: trees, lamps, guardrails, cones and car stops."""
 
 from __future__ import annotations
 
@@ -7,72 +7,6 @@ from mafs_model.synthetic.config import CLASS_IDS, SceneConfig
 from mafs_model.synthetic.sprite import Sprite
 from mafs_model.synthetic.textures import fractal_noise, stack
 import numpy as np
-
-FACADE_PX_PER_M = 20
-
-
-def facade(
-    rng: np.random.Generator, config: SceneConfig, width_m: float, height_m: float
-) -> Sprite:
-    """Build a house front with rows of windows, some of them lit."""
-    scale = FACADE_PX_PER_M
-    h, w = round(height_m * scale), round(width_m * scale)
-    base = np.array(
-        [
-            (0.36, 0.27, 0.21),
-            (0.42, 0.38, 0.32),
-            (0.27, 0.28, 0.30),
-            (0.46, 0.33, 0.24),
-            (0.33, 0.36, 0.33),
-        ]
-    )[rng.integers(5)]
-    dirt = fractal_noise(rng, h, w, 70) * 0.05 + fractal_noise(rng, h, w, 4, 2) * 0.05
-    albedo = base * (1 + dirt[..., None])
-    rows = np.arange(h) % round(0.25 * scale) == 0
-    albedo[rows] *= 0.87  # courses of bricks
-    warm = config.ambient_k + 0.4 + 7 * config.daylight
-    temperature = warm + 0.35 * fractal_noise(rng, h, w, 90) - np.linspace(0.8, 0, h)[:, None]
-    emission = np.zeros((h, w, 3), np.float32)
-    night = 1 - min(1.0, 2.5 * config.daylight)
-    storey, bay = 3.1, float(rng.uniform(2.1, 3.2))
-    pane_w, pane_h = 0.5 * bay, 1.5
-    offset = (width_m % bay) / 2 + (bay - pane_w) / 2
-    lit_share = rng.uniform(0.15, 0.5)
-    for floor in range(int(height_m // storey)):
-        for column in range(int(width_m // bay)):
-            bottom = h - (floor * storey + 0.85) * scale
-            left = (offset + column * bay) * scale
-            box = (
-                slice(int(bottom - pane_h * scale), int(bottom)),
-                slice(int(left), int(left + pane_w * scale)),
-            )
-            frame = (
-                slice(max(0, box[0].start - 2), box[0].stop + 3),
-                slice(max(0, box[1].start - 2), box[1].stop + 2),
-            )
-            albedo[frame] = base * 1.45
-            temperature[frame] += 0.8
-            albedo[box] = (0.06, 0.07, 0.085)
-            temperature[box] = warm - 1.4 + rng.normal(0, 0.7)
-            if rng.random() < lit_share:
-                tone = np.array([(1.0, 0.72, 0.38), (1.0, 0.86, 0.62), (0.72, 0.85, 1.0)])
-                level = night * rng.uniform(0.12, 0.55)
-                room = np.linspace(1.25, 0.65, box[0].stop - box[0].start)[:, None, None]
-                emission[box] = level * room * tone[rng.choice(3, p=[0.5, 0.38, 0.12])]
-                temperature[box] += 2.4
-            middle = (box[1].start + box[1].stop) // 2
-            albedo[box[0], middle : middle + 1] = base * 1.3
-            emission[box[0], middle : middle + 1] = 0
-    albedo[: round(0.25 * scale)] *= 0.6
-    albedo[-round(0.7 * scale) :] *= 0.7
-    return Sprite(
-        stack(albedo, temperature),
-        np.full((h, w), 255, np.uint8),
-        np.zeros((h, w), np.uint8),
-        width_m,
-        height_m,
-        emission,
-    )
 
 
 def tree(rng: np.random.Generator, config: SceneConfig) -> Sprite:

@@ -10,14 +10,14 @@ import math
 from mafs_model.synthetic.canvas import Canvas
 from mafs_model.synthetic.car_models import CarModel
 from mafs_model.synthetic.config import SceneConfig
-from mafs_model.synthetic.geometry import Camera, EGO_X_M, FAR_M, NEAR_M
+from mafs_model.synthetic.geometry import Camera, CAMERA_HEIGHT_M, EGO_X_M, FAR_M, NEAR_M
 from mafs_model.synthetic.glare import car_lights, dazzle, light_road, Source
 from mafs_model.synthetic.ground import Ground, LOOP_M
 from mafs_model.synthetic.layout import House, Layout, Mover, RAIL_X_M
 from mafs_model.synthetic.lighting import LAMP_HEIGHT_M, Light, Lighting
 from mafs_model.synthetic.sensors import ThermalCamera, VisibleCamera
 from mafs_model.synthetic.sky import Sky
-from mafs_model.synthetic.sprite import Shade, Sprite
+from mafs_model.synthetic.sprite import Float, Shade, Sprite
 from mafs_model.synthetic.vehicles import paint_car
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,7 @@ class NightDrive:
         self._ground = Ground(self.config, self._lighting)
         self._visible = VisibleCamera(self.config)
         self._thermal = ThermalCamera(self.config)
+        self._air: tuple[Float, Float] | None = None
         self._sky = Sky(self.config, self._layout.road.steepest)
 
     def frame(self, t_s: float) -> SceneFrame:
@@ -94,12 +95,17 @@ class NightDrive:
     def _haze(self, canvas: Canvas, camera: Camera) -> None:
         """Let the street fade towards the horizon."""
         top = int(np.floor(camera.horizon)) + 1
-        rows = np.arange(top, canvas.height) + 0.5 - camera.horizon
-        depth = np.minimum(camera.focal * 1.5 / rows, 400.0)
-        clear = np.exp(-depth / self._visibility())[:, None, None].astype(np.float32)
-        veil = self._sky.veil.astype(np.float32)
         region = canvas.pixels[top:]
-        region[..., :3] = veil + (region[..., :3] - veil) * clear
+        if self._air is None:
+            rows = np.arange(top, canvas.height) + 0.5 - camera.horizon
+            away = camera.focal * CAMERA_HEIGHT_M / rows / self._visibility()
+            clear = np.broadcast_to(np.exp(-away)[:, None, None], region.shape).copy()
+            veil = (1 - clear) * (*self._sky.veil, 0.0)
+            clear[..., 3] = 1
+            self._air = clear.astype(np.float32), veil.astype(np.float32)
+        clear, veil = self._air
+        region *= clear
+        region += veil
 
     def _visibility(self) -> float:
         """Distance at which contrast falls to 1/e, m."""
@@ -193,9 +199,24 @@ class NightDrive:
     def _house(self, canvas: Canvas, camera: Camera, house: House, s: float) -> None:
         """Paint a front, in pieces short enough for one light and a bent road."""
         front = house.front
+        if s > camera.s + NEAR_M:
+            self._gable(canvas, camera, house, s)
         pieces = 3 if s - camera.s < 40 else 1
         for k in reversed(range(pieces)):
             self._wall(canvas, camera, front, house.x, s, k / pieces, (k + 1) / pieces)
+
+    def _gable(self, canvas: Canvas, camera: Camera, house: House, s: float) -> None:
+        """Paint the end of a house that faces the camera."""
+        gable = house.gable
+        left, right = sorted((house.x, house.x + house.side * gable.width_m))
+        top = gable.height_m
+        ring = [(s, left, top), (s, right, top), (s, right, 0), (s, left, 0)]
+        corners = camera.project(np.array(ring))
+        if corners[:, 0].max() < 0 or corners[:, 0].min() > canvas.width:
+            return
+        size = np.ptp(corners, axis=0)
+        light = self._shade(camera, s, house.x + 1.5 * house.side)
+        canvas.quad(corners, gable.sized(size[0], size[1]), light)
 
     def _rail(self, canvas: Canvas, camera: Camera, s: float) -> None:
         self._wall(canvas, camera, self._layout.rail, RAIL_X_M, s, 0.0, 1.0)

@@ -12,6 +12,22 @@ from numpy.typing import NDArray
 COUNTS_PER_KELVIN = 100.0
 _NETD_K = 0.05
 _MARGIN_PX = 64
+_GAIN = 1.45
+_CURVE_STEPS = 1400.0
+
+
+def _signal(root: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of the full well, 0..1, for the square root of the exposure."""
+    return 1 - np.exp(-1.25 * root**2)
+
+
+def _encode(signal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the value, 0..255, of a signal: a curve that keeps dark parts dark."""
+    s = np.minimum(signal, 1.0)
+    return 255 * (0.35 * s**0.5 + 0.15 * s + 0.5 * s**1.25)
+
+
+_CURVE = _encode(_signal(np.arange(4096) / _CURVE_STEPS)).astype(np.float32)
 
 
 class VisibleCamera:
@@ -27,26 +43,32 @@ class VisibleCamera:
         rng = np.random.default_rng([config.seed, 3])
         size = (config.height + _MARGIN_PX, config.width + _MARGIN_PX, 3)
         grain = rng.standard_normal(size, np.float32)
-        self._noise = 0.8 * grain + 0.35 * cv2.GaussianBlur(grain, (0, 0), 0.9) * 2
+        self._noise = config.noise * (0.8 * grain + 0.7 * cv2.GaussianBlur(grain, (0, 0), 0.9))
         y, x = np.mgrid[-1 : 1 : config.height * 1j, -1 : 1 : config.width * 1j]
-        self._vignette = (1 - 0.22 * (x**2 + y**2) / 2).astype(np.float32)[..., None]
-        self._gain = np.float32(1.45)
-        self._night = config.daylight < 0.2
-        self._scale = config.noise
+        fall = _GAIN * (1 - 0.22 * (x**2 + y**2) / 2)
+        self._vignette = np.repeat(fall.astype(np.float32)[..., None], 3, axis=2)
+        # Shot and read noise of the signal, as they are after the curve.
+        signal = _signal(np.arange(_CURVE.size) / _CURVE_STEPS)
+        read = 7e-5 if config.daylight < 0.2 else 2e-5
+        sigma = np.sqrt(0.0006 * signal + read)
+        spread = _encode(signal + sigma) - _encode(np.maximum(signal - sigma, 0))
+        self._sigma = (0.5 * spread).astype(np.float32)
         self._width = config.width
         self._seed = config.seed
 
     def expose(self, radiance: Float, frame: int) -> NDArray[np.uint8]:
         """Radiance RGB [H, W, 3] to an image uint8 [H, W, 3]."""
-        light = radiance * (self._vignette * self._gain)
+        light = cv2.multiply(np.ascontiguousarray(radiance), self._vignette)
         light = self._bloom(light)
         light += np.float32(0.004) * light.mean()  # stray light in the lens
-        signal = 1 - np.exp(-1.25 * light)
-        sigma = np.sqrt(signal * np.float32(0.0006) + np.float32(0.00007 if self._night else 2e-5))
-        signal += sigma * (self._scale * _window(self._noise, frame, self._seed, signal.shape))
-        np.clip(signal, 0, 1, out=signal)
-        encoded = np.sqrt(signal) * 0.35 + signal * 0.15 + np.sqrt(np.sqrt(signal)) * signal * 0.5
-        return np.round(encoded * 255).clip(0, 255).astype(np.uint8)
+        # The curve by a table over the square root, which spreads the dark values.
+        index = cv2.multiply(cv2.sqrt(light), _CURVE_STEPS, dtype=cv2.CV_16U)
+        np.minimum(index, _CURVE.size - 1, out=index)
+        noise = cv2.multiply(
+            self._sigma.take(index), _window(self._noise, frame, self._seed, index.shape)
+        )
+        noise += _CURVE.take(index)
+        return cv2.convertScaleAbs(np.maximum(noise, 0, out=noise))
 
     def _bloom(self, light: Float) -> Float:
         """Spread strong lights as lens and sensor do: a core, a halo and a wide veil."""

@@ -9,6 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+# Low light below this is spread evenly: nobody sees the difference.
+_FAINT = 0.006
+
 Float = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
@@ -41,13 +44,14 @@ class Shade:
             up_m: height of every row above the ground, m, [h]; None: low light everywhere.
 
         """
-        if up_m is None:
-            light = self.clear * (self.light + self.low)
+        if up_m is None or self.clear * self.low.max() < _FAINT:
+            light = self.clear * (self.light + (0.4 if up_m is not None else 1.0) * self.low)
             cv2.multiply(albedo, (*map(float, light), 1.0), albedo)
         else:
             fade = np.clip(1.1 - 0.75 * up_m, 0.14, 1)[:, None]
-            rows = (self.clear * (self.light + self.low * fade)).astype(np.float32)
-            albedo[..., :3] *= rows[:, None]
+            rows = np.ones((len(up_m), 1, 4), np.float32)
+            rows[:, 0, :3] = self.clear * (self.light + self.low * fade)
+            cv2.multiply(albedo, np.repeat(rows, albedo.shape[1], axis=1), albedo)
         if emission is not None:
             albedo[..., :3] += np.float32(self.clear) * emission
         cv2.add(albedo, (*map(float, self.veil), 0.0), albedo)

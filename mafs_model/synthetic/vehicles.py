@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 from mafs_model.synthetic.canvas import Canvas
-from mafs_model.synthetic.car_models import CarModel, TYRE_WIDTH_M, WHEEL_M
+from mafs_model.synthetic.car_models import Body, CarModel
 from mafs_model.synthetic.config import CLASS_IDS
 from mafs_model.synthetic.geometry import Camera, NEAR_M, Points
 from mafs_model.synthetic.lighting import Light
@@ -12,8 +12,8 @@ from mafs_model.synthetic.sprite import Float
 import numpy as np
 from numpy.typing import NDArray
 
-_TURN = np.linspace(0, 2 * np.pi, 20, endpoint=False)
-_DISC = WHEEL_M * np.stack([np.cos(_TURN), np.zeros_like(_TURN), 1 + np.sin(_TURN)], axis=1)
+# Cars that are smaller in the picture are painted with fewer panels, px.
+_COARSE_PX = 55
 
 
 class _Sheet:
@@ -34,11 +34,16 @@ class _Sheet:
         # Temperature 0 is where nothing is.
         self.pixels: Float = np.zeros(shape, np.float32)
 
+    def fixed(self, points: Points) -> NDArray[np.int32]:
+        """Return pixels (u, v) of the canvas as fixed point numbers of this sheet."""
+        scaled = (points - (self.left, self.top)) * (16 * self.factor) - 8
+        return np.round(scaled).astype(np.int32)
+
     def fill(self, outline: Points, colour: Points, kelvin: float) -> None:
         """Paint a polygon given in pixels (u, v) of the canvas."""
-        fixed = np.round((outline - (self.left, self.top)) * (16 * self.factor) - 8)
-        value = (float(colour[0]), float(colour[1]), float(colour[2]), float(kelvin))
-        cv2.fillPoly(self.pixels, [fixed.astype(np.int32)], value, cv2.LINE_8, 4)
+        cv2.fillPoly(
+            self.pixels, [self.fixed(outline)], (*map(float, colour), kelvin), cv2.LINE_8, 4
+        )
 
     def hull(self, points: Points, colour: Points, kelvin: float) -> None:
         """Paint the convex hull of pixels."""
@@ -48,10 +53,13 @@ class _Sheet:
         """Round the edges between panels; the outline stays."""
         mask = (self.pixels[..., 3] > 0).astype(np.float32)
         sigma = max(0.6, self.size[0] * self.factor / 110)
+        # Slits between panels that do not meet are closed.
+        width = 2 * round(1.5 * sigma) + 1
+        closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((width, width), np.uint8))
         weight = cv2.GaussianBlur(mask, (0, 0), sigma)
         soft = cv2.GaussianBlur(self.pixels, (0, 0), sigma)
-        soft *= (mask / np.maximum(weight, 1e-3))[..., None]
-        self.pixels = soft
+        share = closed / np.maximum(weight, 1e-3)
+        self.pixels = cv2.multiply(soft, cv2.merge([share] * 4))
 
     def paste(self, canvas: Canvas, shade: Light) -> None:
         """Bring the car to the canvas, through the air."""
@@ -61,8 +69,8 @@ class _Sheet:
             alpha = cv2.resize(alpha, self.size, interpolation=cv2.INTER_AREA)
             pixels = cv2.resize(pixels, self.size, interpolation=cv2.INTER_AREA)
             pixels /= np.maximum(alpha, 1e-3)[..., None]
-        pixels[..., :3] *= np.float32(shade.clear)
-        pixels[..., :3] += shade.veil.astype(np.float32)
+        pixels = cv2.multiply(pixels, (*[shade.clear] * 3, 1.0))
+        pixels = cv2.add(pixels, (*map(float, shade.veil), 0.0))
         canvas.blend(self.left, self.top, pixels, alpha, CLASS_IDS['car'])
 
 
@@ -90,73 +98,148 @@ def paint_car(
         lit: whether its lights are on.
 
     """
-    place = np.array((s, x, 0.0))
-    turn = np.array((heading, heading, 1.0))
-
-    def placed(corners: Points) -> Points:
-        return place + turn * (corners - (model.length / 2, 0, 0))
-
-    flat_shape = model.quads.reshape(-1, 3)
-    view = camera.view(placed(flat_shape))
-    if view[:, 2].min() < NEAR_M:
-        return
-    low, high = _bounds(camera, placed, model)
+    car = _PlacedCar(camera, model, s, x, heading)
+    low, high = car.bounds()
     box = canvas.clip(*(low - 2), *(high + 2))
-    if box is None:
+    if box is None or car.nearest_m() < NEAR_M:
         return
     paint_shadow(canvas, camera, model, s, x)
     sheet = _Sheet(box)
-    eye_side = np.sign(-view[:, 0].mean()) * heading  # the side of the car that the camera sees
-    black = np.full(3, 0.004) * light.total
-    base = np.array(
-        [(a, c, u) for a in (0.35, model.length - 0.35) for c in (-0.8, 0.8) for u in (0.16, 0.4)]
-    ) * (1, model.half_width, 1)
-    sheet.hull(camera.project(placed(base)), black, model.body_k + 3 * model.running)
-    for side in (-eye_side, eye_side):
-        _paint_wheels(sheet, camera, placed, model, side, light, near=False)
-    _paint_body(sheet, camera.project(placed(flat_shape)), view, model, light)
+    small = max(sheet.size) < _COARSE_PX
+    grey = light.total
+    for tread in car.pixels([car.underside(), *model.treads]):
+        sheet.hull(tread, 0.02 * grey, model.tyre_k)
+    _paint_body(sheet, car, model.coarse if small else model.fine, light)
     sheet.smooth()
-    side_seen = abs(view[:, 0].mean()) > model.half_width * 0.9
-    if side_seen:
-        _paint_wheels(sheet, camera, placed, model, eye_side, light, near=True)
-    _paint_panels(sheet, camera, placed, model, light, lit, heading)
+    side = car.side_seen()
+    if side:
+        parts = [p for p in model.discs[side] if not small or p.corners.shape[0] > 4]
+        outlines = car.pixels([p.corners for p in parts])
+        for part, outline in zip(parts, outlines, strict=True):
+            sheet.fill(outline, part.albedo * grey, model.tyre_k + part.warm)
+    _paint_panels(sheet, car, model, light, lit)
     sheet.paste(canvas, light)
 
 
-def _bounds(camera: Camera, placed: object, model: CarModel) -> tuple[Points, Points]:
-    """Return the smallest and largest pixel of a car."""
-    half = model.half_width * 1.03
-    corners = np.array(
-        [
-            (a, c, u)
-            for a in (-0.03, model.length + 0.03)
-            for c in (-half, half)
-            for u in (0.0, model.top + 0.03)
-        ]
-    )
-    pixels = camera.project(placed(corners))  # type: ignore[operator]
-    return pixels.min(axis=0), pixels.max(axis=0)
+class _PlacedCar:
+    """
+    A car on the road, before the camera.
+
+    Args:
+        camera: view.
+        model: the car.
+        s: its middle along the road, m.
+        x: its middle across the road, m.
+        heading: 1 drives as the camera does, -1 towards it.
+
+    """
+
+    def __init__(self, camera: Camera, model: CarModel, s: float, x: float, heading: int) -> None:
+        self._camera, self._model, self._heading = camera, model, heading
+        self._place = np.array((s, x, 0.0))
+        self._turn = np.array((heading, heading, 1.0))
+
+    def _placed(self, corners: Points) -> Points:
+        """Coordinates of the car [N, 3] to those of the road."""
+        return self._place + self._turn * (corners - (self._model.length / 2, 0, 0))
+
+    def view(self, corners: Points) -> Points:
+        """Return camera positions (right, up, depth) [N, 3]."""
+        return self._camera.view(self._placed(corners))
+
+    def pixels(self, polygons: list[Points]) -> list[Points]:
+        """Return pixels (u, v) of several polygons."""
+        ends = np.cumsum([len(polygon) for polygon in polygons])
+        flat = self._camera.project(self._placed(np.concatenate(polygons)))
+        return np.split(flat, ends[:-1])
+
+    def facing(self, normal: tuple[float, float, float]) -> Points:
+        """Return a direction (along, across, up) of the car as (right, up, depth)."""
+        along, across, up = normal
+        return np.array((self._heading * across, up, self._heading * along))
+
+    def _box(self) -> Points:
+        model = self._model
+        half = model.half_width * 1.03
+        return np.array(
+            [
+                (a, c, u)
+                for a in (-0.03, model.length + 0.03)
+                for c in (-half, half)
+                for u in (0.0, model.top + 0.03)
+            ]
+        )
+
+    def bounds(self) -> tuple[Points, Points]:
+        """Return the smallest and the largest pixel."""
+        (pixels,) = self.pixels([self._box()])
+        return pixels.min(axis=0), pixels.max(axis=0)
+
+    def nearest_m(self) -> float:
+        """Return the distance of its nearest part, m."""
+        return float(self.view(self._box())[:, 2].min())
+
+    def underside(self) -> Points:
+        """Return the corners of what is dark between the wheels."""
+        model = self._model
+        half = 0.8 * model.half_width
+        return np.array(
+            [
+                (a, c, u)
+                for a in (0.35, model.length - 0.35)
+                for c in (-half, half)
+                for u in (0.16, 0.4)
+            ]
+        )
+
+    def side_seen(self) -> int:
+        """Return which side of the car the camera sees: -1 left, 1 right, 0 neither."""
+        right = float(self.view(self._box())[:, 0].mean())
+        if abs(right) < self._model.half_width * 0.9:
+            return 0
+        return self._heading if right < 0 else -self._heading
 
 
-def _paint_body(sheet: _Sheet, flat: Points, view: Points, model: CarModel, light: Light) -> None:
+def _paint_body(sheet: _Sheet, car: _PlacedCar, body: Body, light: Light) -> None:
     """Paint the panels of the body that face the camera, far ones first."""
-    count = len(model.quads)
+    count = len(body.quads)
+    points = body.quads.reshape(-1, 3)
+    view = car.view(points)
+    (flat,) = car.pixels([points])
     corners, flat = view.reshape(count, 4, 3), flat.reshape(count, 4, 2)
     normals = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
     centres = corners.mean(axis=1)
-    middle = view.mean(axis=0)
-    inwards = np.einsum('ij,ij->i', normals, centres - middle) < 0
+    inwards = np.einsum('ij,ij->i', normals, centres - view.mean(axis=0)) < 0
     normals[inwards] *= -1
-    towards = -np.einsum('ij,ij->i', normals, centres)
     distance = np.linalg.norm(centres, axis=1)
-    facing = towards / distance
-    colours = model.albedo * _light_on(normals, facing, centres[:, 1], light) + _gloss(
-        normals, light
-    )
+    facing = -np.einsum('ij,ij->i', normals, centres) / distance
+    colours = body.albedo * _light_on(normals, facing, centres[:, 1], light)
+    colours += _gloss(normals, light)
+    values = np.column_stack([colours, body.temperature]).tolist()
+    outlines = sheet.fixed(flat)
     for number in np.argsort(-distance):
         if facing[number] > 0:
-            sheet.fill(flat[number], colours[number], model.temperature[number])
+            cv2.fillConvexPoly(sheet.pixels, outlines[number], values[number], cv2.LINE_8, 4)
+
+
+def _paint_panels(
+    sheet: _Sheet, car: _PlacedCar, model: CarModel, light: Light, lit: bool
+) -> None:
+    """Paint windows, lights and plates that face the camera."""
+    outlines = car.pixels([panel.corners for panel in model.panels])
+    centres = car.view(np.array([panel.corners.mean(axis=0) for panel in model.panels]))
+    for panel, outline, centre in zip(model.panels, outlines, centres, strict=True):
+        normal = car.facing(panel.normal)
+        facing = -float(normal @ centre) / float(np.linalg.norm(centre))
+        if facing <= 0:
+            continue
+        colour = panel.albedo * (light.ambient + light.lamps * 0.8 + light.own * facing)
+        if panel.albedo.max() < 0.05:
+            # Windows reflect the sky, more the flatter one looks at them.
+            mirror = 0.05 + 0.35 * (1 - min(facing, 1.0)) ** 3
+            colour = colour + mirror * (0.7 * light.ambient + 0.12 * light.lamps)
+        sheet.fill(outline, colour + lit * facing**3 * panel.emission, panel.temperature)
 
 
 def _light_on(normals: Points, facing: Points, up: Points, light: Light) -> Points:
@@ -175,81 +258,6 @@ def _gloss(normals: Points, light: Light) -> Points:
     """Reflections of sky and lamps in the varnish, [Q, 3]."""
     shoulder = np.exp(-(((normals[:, 1] - 0.55) / 0.28) ** 2))[:, None]
     return 0.05 * shoulder * (light.lamps * 1.4 + light.ambient)
-
-
-def _paint_wheels(
-    sheet: _Sheet,
-    camera: Camera,
-    placed: object,
-    model: CarModel,
-    side: float,
-    light: Light,
-    near: bool,
-) -> None:
-    """Paint the wheels of one side: treads first, or the discs that are seen from outside."""
-    half = model.half_width - 0.02
-    grey = light.total
-    for along in model.axles:
-        outer = _DISC + (along, side * (half + 0.015), 0)
-        if not near:
-            inner = _DISC + (along, side * (half - TYRE_WIDTH_M), 0)
-            both = camera.project(placed(np.concatenate([outer, inner])))  # type: ignore[operator]
-            sheet.hull(both, 0.022 * grey, model.tyre_k)
-            continue
-        centre = (along, side * (half + 0.02), WHEEL_M)
-        for radius, albedo, kelvin in (
-            (1.17, 0.006, model.body_k + 1.5),
-            (1.0, 0.028, model.tyre_k),
-            (0.64, 0.16, model.tyre_k + 1.5 * model.running),
-            (0.56, 0.055, model.tyre_k + 3.0 * model.running),
-        ):
-            ring = (outer - centre) * radius + centre
-            if radius > 1:
-                ring[:, 2] = np.maximum(ring[:, 2], model.quads[..., 2].min() + 0.02)
-            sheet.fill(camera.project(placed(ring)), albedo * grey, kelvin)  # type: ignore[operator]
-        for spoke in np.arange(5) * 2 * np.pi / 5 + along:
-            corners = np.array(
-                [
-                    (
-                        0.6 * np.cos(spoke + d) * WHEEL_M * r,
-                        0,
-                        0.6 * np.sin(spoke + d) * WHEEL_M * r,
-                    )
-                    for r, d in ((0.15, -0.5), (1.0, -0.13), (1.0, 0.13), (0.15, 0.5))
-                ]
-            )
-            spokes = camera.project(placed(corners + centre))  # type: ignore[operator]
-            sheet.fill(spokes, 0.24 * grey, model.tyre_k + 1.5 * model.running)
-
-
-def _paint_panels(
-    sheet: _Sheet,
-    camera: Camera,
-    placed: object,
-    model: CarModel,
-    light: Light,
-    lit: bool,
-    heading: int,
-) -> None:
-    """Paint windows, lights and plates that face the camera."""
-    for panel in model.panels:
-        corners = placed(panel.corners)  # type: ignore[operator]
-        view = camera.view(corners)
-        along, across, up = panel.normal
-        normal = np.array((heading * across, up, heading * along))
-        centre = view.mean(axis=0)
-        if normal @ centre >= 0:
-            continue
-        facing = -float(normal @ centre) / float(np.linalg.norm(centre))
-        colour = panel.albedo * (light.ambient + light.lamps * 0.8 + light.own * max(facing, 0.0))
-        if panel.albedo.max() < 0.05:
-            # Windows reflect the sky, more the flatter one looks at them.
-            mirror = 0.05 + 0.35 * (1 - min(facing, 1.0)) ** 3
-            colour = colour + mirror * (0.7 * light.ambient + 0.12 * light.lamps)
-        beam = max(facing, 0.0) ** 3
-        sheet.fill(
-            camera.project(corners), colour + lit * beam * panel.emission, panel.temperature
-        )
 
 
 def paint_shadow(canvas: Canvas, camera: Camera, model: CarModel, s: float, x: float) -> None:
