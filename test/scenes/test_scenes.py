@@ -8,6 +8,13 @@ import sys
 
 from mafs_model.errors import ConfigError
 from mafs_model.synthetic import CLASS_IDS, NightDrive, random_scene, SceneConfig
+from mafs_model.synthetic.canvas import Canvas
+from mafs_model.synthetic.car_models import CarModel
+from mafs_model.synthetic.figures import Figure
+from mafs_model.synthetic.geometry import Camera, Road
+from mafs_model.synthetic.lighting import Lighting
+from mafs_model.synthetic.sprite import Shade
+from mafs_model.synthetic.vehicles import paint_car
 import numpy as np
 import pytest
 
@@ -120,6 +127,61 @@ class TestContent:
             NightDrive(SceneConfig(seed=1, daylight=d, **SMALL)).frame(0.0) for d in (0.0, 1.0)
         )
         assert day.visible.mean() > 2 * night.visible.mean()
+
+
+class TestSilhouettes:
+    """A label covers what was painted, no more and no less."""
+
+    def test_a_car_alone(self):
+        """Labelled are the pixels that the car covers by half."""
+        config = SceneConfig(seed=3)
+        camera = Camera(320, 240, Road(0.0, 200.0), 0.0)
+        model = CarModel(np.random.default_rng(1), config, running=True)
+        light = Lighting(config).at(12.0, 1.75, 0.0)
+        cover = []
+        for background in (0.0, 1.0):
+            canvas = Canvas(320, 240)
+            canvas.pixels[..., 3] = background
+            paint_car(canvas, camera, model, 12.0, 1.75, 1, light, True)
+            cover.append(canvas.pixels[..., 3])
+        # Where the background shines through, its temperature does: 1 minus the coverage.
+        shadow_free = canvas.labels == CLASS_IDS['car']
+        through = cover[1] - cover[0]
+        assert shadow_free.sum() > 500
+        assert through[shadow_free].max() <= 0.5 + 1e-3
+        assert through[~shadow_free].min() >= 0.5 - 1e-3
+
+    def test_a_walker_alone(self):
+        """The same for somebody on foot, from every side."""
+        figure = Figure(np.random.default_rng(4), SceneConfig())
+        for direction in np.arange(0, 6.2, 0.8):
+            sprite = figure.pose(0.3, float(direction), cycling=False)
+            canvas = Canvas(200, 280)
+            canvas.upright(10.0, 4.0, 190.0, 270.0, sprite, Shade(np.ones(3)))
+            person = canvas.labels == CLASS_IDS['person']
+            assert 2000 < person.sum() < 30000
+            assert (canvas.pixels[..., 3][person] > 140).all()  # half of a warm body at least
+            assert canvas.pixels[..., 3][~person].max() < 160
+
+    def test_light_does_not_move_labels(self):
+        """Rain, lamps and their glare are in the visible image only."""
+        base = {'seed': 4, 'width': 320, 'height': 240}
+        dark, bright = (
+            NightDrive(SceneConfig(**base, **light)).frame(3.0)
+            for light in ({'wet': 0.0, 'lamp_power': 0.0}, {'wet': 1.0, 'lamp_power': 1.0})
+        )
+        np.testing.assert_array_equal(dark.labels, bright.labels)
+        assert (np.abs(dark.visible.astype(int) - bright.visible) > 8).mean() > 0.2
+        # Only the heads of the lamps are warmer.
+        assert (np.abs(dark.thermal.astype(int) - bright.thermal) > 30).mean() < 0.01
+
+    def test_glare_hides_in_the_visible_image_what_is_warm(self):
+        """Before headlights the visible image is white; the thermal one still shows the car."""
+        frame = NightDrive(SceneConfig(seed=0, width=320, height=240)).frame(4.0)
+        car = frame.labels == CLASS_IDS['car']
+        white = (frame.visible.min(axis=2) > 240) & car
+        assert white.sum() > 100
+        assert frame.thermal[white].std() > 100
 
 
 class TestSizes:
