@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 header='# Exact versions of everything bootstrap installs, for every supported Python. Written by lock.sh.'
-skip=(nvidia cuda triton)  # torch pins its own CUDA parts
+# torch pins its own CUDA parts; OpenVINO works without the package that reports its use.
+skip=(nvidia cuda triton openvino-telemetry)
 uv pip compile --universal --python-version 3.10 --no-header --no-annotate --no-strip-extras \
     --constraint <(echo 'torch==2.13.0') "$@" torch.txt core.txt train.txt onnx.txt openvino.txt \
     dev.txt ros.txt \

@@ -187,16 +187,22 @@ pip_install() {
     run_pip --no-compile --constraint "$VENV/constraints.txt" "$@"
 }
 
+can_import() {
+    # Some runtimes report their use when imported, and leave files for it in the home folder.
+    ORT_DISABLE_TELEMETRY=1 "$VENV/bin/python" -c \
+        "import sys; sys.modules['openvino_telemetry'] = None; import $1"
+}
+
 install_checked() {
     # install_checked MODULES PIP-ARGUMENTS: an interrupted pip can leave half a package that it
     # takes for a whole one, so the modules are imported, and everything is forced in if one fails.
     local modules=$1
     shift
     pip_install "$@"
-    if ! "$VENV/bin/python" -c "import $modules" 2>/dev/null; then
+    if ! can_import "$modules" 2>/dev/null; then
         say "repairing an incomplete installation"
         pip_install --force-reinstall "$@"
-        "$VENV/bin/python" -c "import $modules" || die "the installed packages do not work: see the line above"
+        can_import "$modules" || die "the installed packages do not work: see the line above"
     fi
 }
 
@@ -230,6 +236,8 @@ install_python() {
     command -v colcon >/dev/null 2>&1 || colcon=(colcon-common-extensions)
     install_checked "$IMPORTS" -r "$core" -r requirements/train.txt -r requirements/onnx.txt \
         -r requirements/openvino.txt -r requirements/dev.txt "${colcon[@]}"
+    # OpenVINO works without it; see no_telemetry.py.
+    "$VENV/bin/python" -m pip uninstall --quiet --yes openvino-telemetry >"$VENV/pip.log" 2>&1
 }
 
 relocate_ros() {

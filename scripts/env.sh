@@ -47,6 +47,8 @@ _mafs_environment() {
     export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-134217728}"
     export ROS_LOG_DIR="${ROS_LOG_DIR:-$_mafs_root/log/ros}"
     export COLCON_HOME="${COLCON_HOME:-$_mafs_root/.cache/colcon}"
+    # ONNX Runtime reports its use otherwise, and leaves files for it in the home folder.
+    export ORT_DISABLE_TELEMETRY="${ORT_DISABLE_TELEMETRY:-1}"
     export MAFS_CACHE_DIR="${MAFS_CACHE_DIR:-$_mafs_root/.cache/mafs}"
     export MPLCONFIGDIR="${MPLCONFIGDIR:-$_mafs_root/.cache/matplotlib}"
     export TORCH_HOME="${TORCH_HOME:-$_mafs_root/.cache/torch}"
