@@ -237,7 +237,7 @@ def _check_limits(
 
 def _percentiles(image: ThermalImage, low: float, high: float) -> tuple[float, float]:
     """Return two percentiles of a regular sample of the image."""
-    step = max(1, int(np.sqrt(image.size / _STATISTICS_PIXELS)))
+    step = max(1, round(float(np.sqrt(image.size / _STATISTICS_PIXELS))))
     sample = image[::step, ::step].ravel()
     if image.dtype == np.float32:
         # The nearest ranks by one partition: cheaper than two interpolated percentiles.

@@ -9,8 +9,9 @@ import sys
 import threading
 from typing import Any
 
+from mafs_ros.executor import QuietExecutor
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 
 # Launch and users wait a few seconds before they kill; we promise to be gone after two.
 _EXIT_WITHIN_S = 1.6
@@ -41,7 +42,7 @@ def run(create_node: Callable[[], Any], args: list[str] | None = None) -> int:
     threading.Thread(target=_end_in_time, args=(ended,), name='exit_watch', daemon=True).start()
     node = None
     try:
-        executor = SingleThreadedExecutor()
+        executor = QuietExecutor()
         node = create_node()
         executor.add_node(node)
         executor.spin()
