@@ -20,7 +20,8 @@ ARGUMENTS = {
     'namespace': ('', 'namespace of the node'),
     'params_file': (
         PathJoinSubstitution([FindPackageShare('mafs_ros'), 'config', 'mafs_fusion.yaml']),
-        'parameters of the node'),
+        'parameters of the node',
+    ),
     'rgb_topic': ('rgb/image_raw', 'visible images, without the suffix of the transport'),
     'rgb_info_topic': ('rgb/camera_info', 'calibration of the visible camera'),
     'thermal_topic': ('thermal/image_raw', 'thermal images, without the suffix of the transport'),
@@ -41,36 +42,52 @@ def environment():
         'FASTRTPS_DEFAULT_PROFILES_FILE': profile,
         'FASTDDS_DEFAULT_PROFILES_FILE': profile,
     }
-    return {name: EnvironmentVariable(name, default_value=value)
-            for name, value in values.items()}
+    return {name: EnvironmentVariable(name, default_value=value) for name, value in values.items()}
 
 
 def change_state(node, transition_id, **options):
     """Return the action that asks the node for a transition."""
-    return EmitEvent(event=ChangeState(
-        lifecycle_node_matcher=matches_action(node), transition_id=transition_id), **options)
+    return EmitEvent(
+        event=ChangeState(
+            lifecycle_node_matcher=matches_action(node), transition_id=transition_id
+        ),
+        **options,
+    )
 
 
 def generate_launch_description():
     """Return the node with its arguments and transitions."""
     node = LifecycleNode(
-        package='mafs_ros', executable='fusion_node', name='mafs_fusion',
-        namespace=LaunchConfiguration('namespace'), output='screen',
+        package='mafs_ros',
+        executable='fusion_node',
+        name='mafs_fusion',
+        namespace=LaunchConfiguration('namespace'),
+        output='screen',
         parameters=[
             LaunchConfiguration('params_file'),
-            {'use_sim_time': ParameterValue(
-                LaunchConfiguration('use_sim_time'), value_type=bool)}],
+            {'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)},
+        ],
         remappings=[
             ('rgb/image_raw', LaunchConfiguration('rgb_topic')),
             ('rgb/camera_info', LaunchConfiguration('rgb_info_topic')),
-            ('thermal/image_raw', LaunchConfiguration('thermal_topic'))],
+            ('thermal/image_raw', LaunchConfiguration('thermal_topic')),
+        ],
         arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')],
-        additional_env=environment())
+        additional_env=environment(),
+    )
     autostart = IfCondition(LaunchConfiguration('autostart'))
-    activate_once_configured = RegisterEventHandler(OnStateTransition(
-        target_lifecycle_node=node, start_state='configuring', goal_state='inactive',
-        entities=[change_state(node, Transition.TRANSITION_ACTIVATE)]), condition=autostart)
+    activate_once_configured = RegisterEventHandler(
+        OnStateTransition(
+            target_lifecycle_node=node,
+            start_state='configuring',
+            goal_state='inactive',
+            entities=[change_state(node, Transition.TRANSITION_ACTIVATE)],
+        ),
+        condition=autostart,
+    )
     configure = change_state(node, Transition.TRANSITION_CONFIGURE, condition=autostart)
-    arguments = [DeclareLaunchArgument(name, default_value=default, description=text)
-                 for name, (default, text) in ARGUMENTS.items()]
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
     return LaunchDescription([*arguments, activate_once_configured, node, configure])

@@ -75,32 +75,49 @@ class MAFSConfig:
         """Check ranges and combinations."""
         object.__setattr__(self, 'widths', tuple(self.widths))
         object.__setattr__(self, 'depths', tuple(self.depths))
-        for name in ('num_classes', 'gate_reduction', 'modulation_width', 'fusion_width',
-                     'segmentation_width', 'attention_heads', 'feed_forward_expansion',
-                     'head_width'):
+        for name in (
+            'num_classes',
+            'gate_reduction',
+            'modulation_width',
+            'fusion_width',
+            'segmentation_width',
+            'attention_heads',
+            'feed_forward_expansion',
+            'head_width',
+        ):
             _check_positive(name, getattr(self, name))
         if self.num_classes > 255:
-            raise ConfigError(f'num_classes is {self.num_classes}, expected at most 255: label '
-                              'images are uint8 and 255 marks ignored pixels')
+            raise ConfigError(
+                f'num_classes is {self.num_classes}, expected at most 255: label '
+                'images are uint8 and 255 marks ignored pixels'
+            )
         if self.stem_stride not in {2, 4}:
             raise ConfigError(f'stem_stride is {self.stem_stride!r}, expected 2 or 4')
         if len(self.widths) != len(self.depths):
-            raise ConfigError(f'widths has {len(self.widths)} levels and depths '
-                              f'{len(self.depths)}, expected the same number')
+            raise ConfigError(
+                f'widths has {len(self.widths)} levels and depths '
+                f'{len(self.depths)}, expected the same number'
+            )
         for width in self.widths:
             _check_positive('widths', width)
             if width % self.gate_reduction:
-                raise ConfigError(f'widths has {width}, expected a multiple of gate_reduction '
-                                  f'{self.gate_reduction}')
+                raise ConfigError(
+                    f'widths has {width}, expected a multiple of gate_reduction '
+                    f'{self.gate_reduction}'
+                )
         if any(not isinstance(depth, int) or depth < 0 for depth in self.depths):
             raise ConfigError(f'depths is {self.depths}, expected integers from 0')
         coarser = len(self.widths) - (2 if self.stem_stride == 2 else 1)
         if not 1 <= self.segmentation_levels <= coarser:
-            raise ConfigError(f'segmentation_levels is {self.segmentation_levels}, expected 1 to '
-                              f'{coarser}: levels coarser than stride 4')
+            raise ConfigError(
+                f'segmentation_levels is {self.segmentation_levels}, expected 1 to '
+                f'{coarser}: levels coarser than stride 4'
+            )
         if self.segmentation_width % self.attention_heads:
-            raise ConfigError(f'segmentation_width is {self.segmentation_width}, expected a '
-                              f'multiple of attention_heads {self.attention_heads}')
+            raise ConfigError(
+                f'segmentation_width is {self.segmentation_width}, expected a '
+                f'multiple of attention_heads {self.attention_heads}'
+            )
         _check_choice('fusion_decoder', self.fusion_decoder, FUSION_DECODERS)
         _check_choice('modulation_norm', self.modulation_norm, NORMALISATIONS)
 
@@ -136,8 +153,9 @@ class MAFSConfig:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise ConfigError(f'unknown architecture keys {unknown}, expected some of '
-                              f'{sorted(known)}')
+            raise ConfigError(
+                f'unknown architecture keys {unknown}, expected some of {sorted(known)}'
+            )
         try:
             return cls(**values)
         except TypeError as error:

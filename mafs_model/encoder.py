@@ -67,8 +67,10 @@ class CrossModalExchange(nn.Module):
     def forward(self, visible: Tensor, thermal: Tensor) -> LevelFeatures:
         """Re-weight both streams, shapes unchanged."""
         joint = self.joint(visible, thermal)
-        return LevelFeatures(visible * (2.0 * self.visible_gate(joint).sigmoid()),
-                             thermal * (2.0 * self.thermal_gate(joint).sigmoid()))
+        return LevelFeatures(
+            visible * (2.0 * self.visible_gate(joint).sigmoid()),
+            thermal * (2.0 * self.thermal_gate(joint).sigmoid()),
+        )
 
 
 class JointDescription(nn.Module):
@@ -144,21 +146,30 @@ class TwoStreamEncoder(nn.Module):
         self.strides = config.strides
         self.channels = config.widths
         first, stride = config.widths[0], config.stem_stride
-        self.visible_stem = nn.Sequential(Stem(VISIBLE_CHANNELS, first, stride),
-                                          *_blocks(first, config.depths[0]))
-        self.thermal_stem = nn.Sequential(Stem(THERMAL_CHANNELS, first, stride),
-                                          *_blocks(first, config.depths[0]))
+        self.visible_stem = nn.Sequential(
+            Stem(VISIBLE_CHANNELS, first, stride), *_blocks(first, config.depths[0])
+        )
+        self.thermal_stem = nn.Sequential(
+            Stem(THERMAL_CHANNELS, first, stride), *_blocks(first, config.depths[0])
+        )
         self.visible_absent = AbsentModality(first)
         self.thermal_absent = AbsentModality(first)
         self.stem_exchange = CrossModalExchange(first, first // config.gate_reduction)
         self.stages = nn.ModuleList(
             EncoderStage(fine, coarse, depth, coarse // config.gate_reduction)
-            for (fine, coarse), depth in zip(pairwise(config.widths), config.depths[1:],
-                                             strict=True))
+            for (fine, coarse), depth in zip(
+                pairwise(config.widths), config.depths[1:], strict=True
+            )
+        )
 
-    def forward(self, visible: Tensor | None, thermal: Tensor | None, *,
-                visible_present: Tensor | None = None,
-                thermal_present: Tensor | None = None) -> list[LevelFeatures]:
+    def forward(
+        self,
+        visible: Tensor | None,
+        thermal: Tensor | None,
+        *,
+        visible_present: Tensor | None = None,
+        thermal_present: Tensor | None = None,
+    ) -> list[LevelFeatures]:
         """
         Encode images whose sizes are multiples of the coarsest stride.
 
@@ -177,8 +188,12 @@ class TwoStreamEncoder(nn.Module):
         like = seen if seen is not None else felt
         if like is None:
             raise ValueError('visible and thermal are both None, expected at least one image')
-        levels = [self.stem_exchange(self.visible_absent(seen, like, visible_present),
-                                     self.thermal_absent(felt, like, thermal_present))]
+        levels = [
+            self.stem_exchange(
+                self.visible_absent(seen, like, visible_present),
+                self.thermal_absent(felt, like, thermal_present),
+            )
+        ]
         for stage in self.stages:
             levels.append(stage(*levels[-1]))
         return levels

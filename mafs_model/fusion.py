@@ -54,10 +54,13 @@ class AdaptiveFusionModule(nn.Module):
 
     def recalibrate(self, visible: Tensor, thermal: Tensor) -> tuple[Tensor, Tensor]:
         """Scale the channels of each stream by 1 to 2 from the global view of both."""
-        summary = (self.squeeze_visible(global_mean(visible))
-                   + self.squeeze_thermal(global_mean(thermal))).relu()  # [B, hidden, 1, 1]
-        return (visible * (1.0 + self.excite_visible(summary).sigmoid()),
-                thermal * (1.0 + self.excite_thermal(summary).sigmoid()))
+        summary = (
+            self.squeeze_visible(global_mean(visible)) + self.squeeze_thermal(global_mean(thermal))
+        ).relu()  # [B, hidden, 1, 1]
+        return (
+            visible * (1.0 + self.excite_visible(summary).sigmoid()),
+            thermal * (1.0 + self.excite_thermal(summary).sigmoid()),
+        )
 
     def weight(self, visible: Tensor, thermal: Tensor) -> Tensor:
         """Return the share w of the visible stream in 0..1, ``[B, C, H, W]``."""
@@ -96,8 +99,10 @@ class HeterogeneousFusionModule(nn.Module):
     def __init__(self, channels: int, guide_channels: int, hidden: int, norm: str) -> None:
         super().__init__()
         self.normalise: nn.Module = (
-            nn.InstanceNorm2d(channels, affine=False) if norm == 'instance'
-            else nn.BatchNorm2d(channels, affine=False))
+            nn.InstanceNorm2d(channels, affine=False)
+            if norm == 'instance'
+            else nn.BatchNorm2d(channels, affine=False)
+        )
         self.shared = ConvNormAct(guide_channels, hidden)
         self.scale = nn.Conv2d(hidden, channels, 1)
         self.shift = nn.Conv2d(hidden, channels, 1)
@@ -121,9 +126,11 @@ class ProgressiveFusion(nn.Module):
     def __init__(self, config: MAFSConfig) -> None:
         super().__init__()
         self.steps = nn.ModuleList(
-            HeterogeneousFusionModule(fine, coarse, config.modulation_width,
-                                      config.modulation_norm)
-            for fine, coarse in pairwise(config.widths))
+            HeterogeneousFusionModule(
+                fine, coarse, config.modulation_width, config.modulation_norm
+            )
+            for fine, coarse in pairwise(config.widths)
+        )
 
     def forward(self, fused: Sequence[Tensor]) -> list[Tensor]:
         """Modulate every level but the coarsest; list, shapes and order stay."""
@@ -139,13 +146,15 @@ class LevelFusion(nn.Module):
     def __init__(self, config: MAFSConfig) -> None:
         super().__init__()
         self.modules_per_level = nn.ModuleList(
-            AdaptiveFusionModule(width, width // config.gate_reduction)
-            for width in config.widths)
+            AdaptiveFusionModule(width, width // config.gate_reduction) for width in config.widths
+        )
 
     def forward(self, levels: Sequence[LevelFeatures]) -> list[Tensor]:
         """Fuse each level, finest first."""
-        return [module(level.visible, level.thermal)
-                for module, level in zip(self.modules_per_level, levels, strict=True)]
+        return [
+            module(level.visible, level.thermal)
+            for module, level in zip(self.modules_per_level, levels, strict=True)
+        ]
 
 
 def global_mean(x: Tensor) -> Tensor:

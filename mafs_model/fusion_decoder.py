@@ -130,8 +130,9 @@ class DirectDecoder(nn.Module):
         super().__init__()
         self.reduce = ConvNormAct(channels, hidden)
         self.stride = stride
-        self.enlarge = CellConv(hidden, hidden, stride, kernel_size=3,
-                                std=(2.0 / (9 * hidden)) ** 0.5)
+        self.enlarge = CellConv(
+            hidden, hidden, stride, kernel_size=3, std=(2.0 / (9 * hidden)) ** 0.5
+        )
         self.visible_shallow = nn.Conv2d(1, hidden, 3, padding=1)
         self.thermal_shallow = nn.Conv2d(1, hidden, 3, padding=1)
         self.blocks = nn.ModuleList(ConvNormAct(hidden, hidden) for _ in range(self.BLOCKS))
@@ -139,8 +140,11 @@ class DirectDecoder(nn.Module):
 
     def forward(self, features: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
         """Decode; arguments and result as for :class:`BlendDecoder`."""
-        x = (F.pixel_shuffle(self.enlarge(self.reduce(features)), self.stride)
-             + self.visible_shallow(visible) + self.thermal_shallow(thermal)).relu()
+        x = (
+            F.pixel_shuffle(self.enlarge(self.reduce(features)), self.stride)
+            + self.visible_shallow(visible)
+            + self.thermal_shallow(thermal)
+        ).relu()
         for block in self.blocks:
             x = x + block(x)  # dense connections by sums: every block sees all earlier ones
         return (self.head(x).tanh() + 1.0) * 0.5

@@ -60,8 +60,9 @@ def count_macs(config: MAFSConfig, size: tuple[int, int] = REPORT_SIZE) -> int:
     return counter.get_total_flops() // FLOPS_PER_MAC
 
 
-def model_info(variants: Sequence[str] = VARIANTS, num_classes: int = 9,
-               size: tuple[int, int] = REPORT_SIZE) -> list[ModelInfo]:
+def model_info(
+    variants: Sequence[str] = VARIANTS, num_classes: int = 9, size: tuple[int, int] = REPORT_SIZE
+) -> list[ModelInfo]:
     """
     Return the figures of each variant.
 
@@ -80,7 +81,12 @@ def model_info(variants: Sequence[str] = VARIANTS, num_classes: int = 9,
         with torch.device('meta'):
             parameters = count_parameters(MAFS(config))
         macs = count_macs(config, size)
-        rows.append(ModelInfo(name=name, params_m=round(parameters / 1e6, 3),
-                              gflops=round(FLOPS_PER_MAC * macs / 1e9, 2),
-                              gmacs=round(macs / 1e9, 2)))
+        rows.append(
+            ModelInfo(
+                name=name,
+                params_m=round(parameters / 1e6, 3),
+                gflops=round(FLOPS_PER_MAC * macs / 1e9, 2),
+                gmacs=round(macs / 1e9, 2),
+            )
+        )
     return rows

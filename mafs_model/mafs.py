@@ -89,9 +89,15 @@ class MAFS(nn.Module):
         """Blend both streams at every level: the fused code, finest first."""
         return self.level_fusion(levels)
 
-    def forward(self, visible: Tensor | None, thermal: Tensor | None, *,
-                full_logits: bool = True, visible_present: Tensor | None = None,
-                thermal_present: Tensor | None = None) -> MAFSOutput:
+    def forward(
+        self,
+        visible: Tensor | None,
+        thermal: Tensor | None,
+        *,
+        full_logits: bool = True,
+        visible_present: Tensor | None = None,
+        thermal_present: Tensor | None = None,
+    ) -> MAFSOutput:
         """
         Fuse and segment.
 
@@ -115,25 +121,36 @@ class MAFS(nn.Module):
         visible = None if visible is None else pad_to_multiple(visible, multiple)
         thermal = None if thermal is None else pad_to_multiple(thermal, multiple)
 
-        levels = self.encoder(visible, thermal, visible_present=visible_present,
-                              thermal_present=thermal_present)
+        levels = self.encoder(
+            visible, thermal, visible_present=visible_present, thermal_present=thermal_present
+        )
         fused_code = self.fuse(levels)
         modulated = self.progressive_fusion(fused_code)
 
-        rgb, old, visible_y, thermal_y = _pixel_sources(visible, thermal, visible_present,
-                                                        thermal_present)
+        rgb, old, visible_y, thermal_y = _pixel_sources(
+            visible, thermal, visible_present, thermal_present
+        )
         fused = self.fusion_decoder(modulated[0], visible_y, thermal_y)
         fused = _clip(fused, self.training)
         fused_rgb = replace_luminance(rgb, old, fused)
 
         logits, extra = self.segmentation_decoder(fused_code, modulated[self.config.head_level])
         logits = _crop_logits(logits, height, width, full_logits)
-        aux = None if extra is None else AuxOutputs(
-            extra.stage_logits, extra.binary_logits, extra.boundary_logits, fused_code)
-        used = tuple(name for name, image in (('visible', visible), ('thermal', thermal))
-                     if image is not None)
-        return MAFSOutput(fused[..., :height, :width], fused_rgb[..., :height, :width], logits,
-                          used, aux)
+        aux = (
+            None
+            if extra is None
+            else AuxOutputs(
+                extra.stage_logits, extra.binary_logits, extra.boundary_logits, fused_code
+            )
+        )
+        used = tuple(
+            name
+            for name, image in (('visible', visible), ('thermal', thermal))
+            if image is not None
+        )
+        return MAFSOutput(
+            fused[..., :height, :width], fused_rgb[..., :height, :width], logits, used, aux
+        )
 
 
 def _check_images(visible: Tensor | None, thermal: Tensor | None) -> tuple[int, int]:
@@ -143,24 +160,32 @@ def _check_images(visible: Tensor | None, thermal: Tensor | None) -> tuple[int, 
         if image is None:
             continue
         if image.ndim != 4 or image.shape[1] != channels:
-            raise ValueError(f'{name} has shape {tuple(image.shape)}, expected '
-                             f'[B, {channels}, H, W]')
+            raise ValueError(
+                f'{name} has shape {tuple(image.shape)}, expected [B, {channels}, H, W]'
+            )
         if image.shape[2] < MIN_SIZE_PX or image.shape[3] < MIN_SIZE_PX:
-            raise ValueError(f'{name} is {image.shape[3]}x{image.shape[2]} pixels, expected at '
-                             f'least {MIN_SIZE_PX}x{MIN_SIZE_PX}')
+            raise ValueError(
+                f'{name} is {image.shape[3]}x{image.shape[2]} pixels, expected at '
+                f'least {MIN_SIZE_PX}x{MIN_SIZE_PX}'
+            )
         images.append(image)
     if not images:
         raise ValueError('visible and thermal are both None, expected at least one image')
     first, last = images[0].shape, images[-1].shape
     if first[0] != last[0] or first[2:] != last[2:]:
-        raise ValueError(f'visible has shape {tuple(first)} and thermal {tuple(last)}, expected '
-                         'the same batch and size')
+        raise ValueError(
+            f'visible has shape {tuple(first)} and thermal {tuple(last)}, expected '
+            'the same batch and size'
+        )
     return first[2], first[3]
 
 
-def _pixel_sources(visible: Tensor | None, thermal: Tensor | None,
-                   visible_present: Tensor | None,
-                   thermal_present: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _pixel_sources(
+    visible: Tensor | None,
+    thermal: Tensor | None,
+    visible_present: Tensor | None,
+    thermal_present: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """
     Return the colour image, its luminance, and both luminance sources of the decoder.
 
@@ -192,8 +217,9 @@ def _crop_logits(logits: Tensor, height: int, width: int, full: bool) -> Tensor:
     """Remove the padding from half-resolution logits, after enlarging them if wanted."""
     stride = SegmentationDecoder.LOGITS_STRIDE
     if full:
-        logits = F.interpolate(logits, scale_factor=float(stride), mode='bilinear',
-                               align_corners=False)
+        logits = F.interpolate(
+            logits, scale_factor=float(stride), mode='bilinear', align_corners=False
+        )
         return logits[..., :height, :width]
     # Rounded up; the usual double negation truncates wrongly in a traced graph.
-    return logits[..., :(height + stride - 1) // stride, :(width + stride - 1) // stride]
+    return logits[..., : (height + stride - 1) // stride, : (width + stride - 1) // stride]

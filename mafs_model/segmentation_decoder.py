@@ -22,14 +22,14 @@ class PixelDecoder(nn.Module):
 
     def __init__(self, widths: Sequence[int], channels: int) -> None:
         super().__init__()
-        self.lateral = nn.ModuleList(ConvNormAct(width, channels, kernel_size=1,
-                                                 activation=False) for width in widths)
+        self.lateral = nn.ModuleList(
+            ConvNormAct(width, channels, kernel_size=1, activation=False) for width in widths
+        )
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """``[B, widths[i], H_i, W_i] -> [B, channels, H_i, W_i]``, finest first."""
         mixed = [self.lateral[-1](levels[-1])]
-        for level, lateral in zip(reversed(levels[:-1]), reversed(self.lateral[:-1]),
-                                  strict=True):
+        for level, lateral in zip(reversed(levels[:-1]), reversed(self.lateral[:-1]), strict=True):
             mixed.append(lateral(level) + upsample(mixed[-1], 2))
         return mixed[::-1]
 
@@ -58,16 +58,18 @@ class MultiStageDecoder(nn.Module):
 
     def __init__(self, stages: int, channels: int, heads: int, expansion: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(TransformerBlock(channels, heads, expansion)
-                                    for _ in range(stages))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(channels, heads, expansion) for _ in range(stages)
+        )
         self.up_embeddings = nn.ModuleList(UpEmbedding(channels) for _ in range(stages - 1))
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """Return the output of each stage, coarsest first, from levels given finest first."""
         coarse_first = list(reversed(levels))
         outputs = [self.blocks[0](coarse_first[0])]
-        for skip, block, up in zip(coarse_first[1:], self.blocks[1:], self.up_embeddings,
-                                   strict=True):
+        for skip, block, up in zip(
+            coarse_first[1:], self.blocks[1:], self.up_embeddings, strict=True
+        ):
             outputs.append(block(up(outputs[-1], skip)))
         return outputs
 
@@ -105,22 +107,25 @@ class SegmentationDecoder(nn.Module):
         width, stages = config.segmentation_width, config.segmentation_levels
         self.first_level = len(config.widths) - stages
         self.sum_factor = config.strides[self.first_level] // 4
-        self.pixel_decoder = PixelDecoder(config.widths[self.first_level:], width)
-        self.transformer = MultiStageDecoder(stages, width, config.attention_heads,
-                                             config.feed_forward_expansion)
+        self.pixel_decoder = PixelDecoder(config.widths[self.first_level :], width)
+        self.transformer = MultiStageDecoder(
+            stages, width, config.attention_heads, config.feed_forward_expansion
+        )
         self.from_stages = ConvNormAct(width, config.head_width, kernel_size=1)
-        self.from_fusion = ConvNormAct(config.widths[config.head_level], config.head_width,
-                                       kernel_size=1)
+        self.from_fusion = ConvNormAct(
+            config.widths[config.head_level], config.head_width, kernel_size=1
+        )
         self.mix = ConvNormAct(config.head_width, config.head_width)
-        self.classify = CellConv(config.head_width, config.num_classes,
-                                 4 // self.LOGITS_STRIDE)
-        self.stage_heads = nn.ModuleList(nn.Conv2d(width, config.num_classes, 1)
-                                         for _ in range(stages))
+        self.classify = CellConv(config.head_width, config.num_classes, 4 // self.LOGITS_STRIDE)
+        self.stage_heads = nn.ModuleList(
+            nn.Conv2d(width, config.num_classes, 1) for _ in range(stages)
+        )
         self.binary_head = nn.Conv2d(config.head_width, 1, 1)
         self.boundary_head = nn.Conv2d(config.head_width, 1, 1)
 
-    def forward(self, fused: Sequence[Tensor], modulated: Tensor) -> tuple[Tensor,
-                                                                           AuxiliaryLogits | None]:
+    def forward(
+        self, fused: Sequence[Tensor], modulated: Tensor
+    ) -> tuple[Tensor, AuxiliaryLogits | None]:
         """
         Segment.
 
@@ -132,16 +137,17 @@ class SegmentationDecoder(nn.Module):
             Logits ``[B, classes, H / 2, W / 2]`` and, in training mode, the auxiliary logits.
 
         """
-        outputs = self.transformer(self.pixel_decoder(fused[self.first_level:]))
+        outputs = self.transformer(self.pixel_decoder(fused[self.first_level :]))
         total = outputs[0]
         for output in outputs[1:]:
             total = upsample(total, 2) + output
-        features = (upsample(self.from_stages(total), self.sum_factor)
-                    + self.from_fusion(modulated))
+        features = upsample(self.from_stages(total), self.sum_factor) + self.from_fusion(modulated)
         features = self.mix(features)  # [B, head_width, H / 4, W / 4]
         logits = F.pixel_shuffle(self.classify(features), 4 // self.LOGITS_STRIDE)
         if not self.training:
             return logits, None
         return logits, AuxiliaryLogits(
             [head(output) for head, output in zip(self.stage_heads, outputs, strict=True)],
-            self.binary_head(features), self.boundary_head(features))
+            self.binary_head(features),
+            self.boundary_head(features),
+        )

@@ -57,7 +57,8 @@ class Alignment:
     def _create(self) -> Synchronizer:
         s = self._settings
         return create_synchronizer(
-            s.sync_policy, s.sync_slop, s.sync_queue_size, s.stamps_jump_back)
+            s.sync_policy, s.sync_slop, s.sync_queue_size, s.stamps_jump_back
+        )
 
     @property
     def estimated(self) -> bool:
@@ -112,8 +113,9 @@ class Alignment:
     def new_drops(self) -> dict[str, int]:
         """Return frames that left without partner since the last call, by reason."""
         total = self._synchronizer.dropped()
-        new = {reason: count - self._drops_reported.get(reason, 0)
-               for reason, count in total.items()}
+        new = {
+            reason: count - self._drops_reported.get(reason, 0) for reason, count in total.items()
+        }
         self._drops_reported = total
         return {reason: count for reason, count in new.items() if count > 0}
 
@@ -130,9 +132,14 @@ class Alignment:
             return []
         queued = {stream: self._synchronizer.queued(stream) for stream in ('visible', 'thermal')}
         return [
-            Job(visible=pair.visible.payload, thermal=pair.thermal.payload,
+            Job(
+                visible=pair.visible.payload,
+                thermal=pair.thermal.payload,
                 offset_s=pair.offset_ns / NS_PER_S,
                 # As it was when this thermal stamp was corrected, not as it is now.
                 time_offset_s=(pair.thermal.stamp_ns - pair.thermal.payload.stamp_ns) / NS_PER_S,
-                estimated=self.estimated, queued=queued)
-            for pair in pairs]
+                estimated=self.estimated,
+                queued=queued,
+            )
+            for pair in pairs
+        ]

@@ -53,8 +53,13 @@ def stamp_to_ns(stamp: Any) -> int:
 def buffer_of(message: Image) -> encodings.ImageBuffer:
     """Return the raw content of an Image message, without a copy."""
     return encodings.ImageBuffer(
-        height=message.height, width=message.width, encoding=message.encoding,
-        is_bigendian=bool(message.is_bigendian), step=message.step, data=message.data)
+        height=message.height,
+        width=message.width,
+        encoding=message.encoding,
+        is_bigendian=bool(message.is_bigendian),
+        step=message.step,
+        data=message.data,
+    )
 
 
 @dataclass(frozen=True)
@@ -89,17 +94,22 @@ def check_image(message: Any, stream: str, other_encoding: str) -> ImageInfo:
     """
     if isinstance(message, CompressedImage):
         compressed = encodings.probe_compressed(message.data)
-        return ImageInfo(message.format, (compressed.height, compressed.width),
-                         compressed.channels > 1)
+        return ImageInfo(
+            message.format, (compressed.height, compressed.width), compressed.channels > 1
+        )
     encoding = message.encoding
     if stream == 'visible' and encoding in THERMAL_ENCODINGS:
         if other_encoding in COLOR_ENCODINGS:
             raise ImageError(
-                'swapped', f"visible image has encoding '{encoding}' and the thermal one "
-                f"'{other_encoding}': the two topics seem to be swapped")
+                'swapped',
+                f"visible image has encoding '{encoding}' and the thermal one "
+                f"'{other_encoding}': the two topics seem to be swapped",
+            )
         raise ImageError(
-            'encoding', f"visible image has encoding '{encoding}', expected colour or mono8 "
-            '(is this the topic of the thermal camera?)')
+            'encoding',
+            f"visible image has encoding '{encoding}', expected colour or mono8 "
+            '(is this the topic of the thermal camera?)',
+        )
     encodings.view(buffer_of(message))
     return ImageInfo(encoding, (message.height, message.width), encodings.is_colour(encoding))
 
@@ -208,8 +218,10 @@ def scale_camera_info(info: CameraInfo, size: tuple[int, int], header: Header) -
     """
     if info.width == 0 or info.height == 0:
         raise ImageError(
-            'camera_info', f'camera_info is for {info.width}x{info.height} pixels, expected '
-            'the size of the visible image')
+            'camera_info',
+            f'camera_info is for {info.width}x{info.height} pixels, expected '
+            'the size of the visible image',
+        )
     height, width = size
     scale_x, scale_y = width / info.width, height / info.height
     k, p = list(info.k), list(info.p)
@@ -223,8 +235,15 @@ def scale_camera_info(info: CameraInfo, size: tuple[int, int], header: Header) -
             matrix[2] += 0.5 * scale_x - 0.5
             matrix[columns + 2] += 0.5 * scale_y - 0.5
     scaled = CameraInfo(
-        header=header, height=height, width=width, distortion_model=info.distortion_model,
-        d=info.d, k=k, r=info.r, p=p)
+        header=header,
+        height=height,
+        width=width,
+        distortion_model=info.distortion_model,
+        d=info.d,
+        k=k,
+        r=info.r,
+        p=p,
+    )
     roi = info.roi
     scaled.roi.x_offset = round(roi.x_offset * scale_x)
     scaled.roi.y_offset = round(roi.y_offset * scale_y)

@@ -13,9 +13,20 @@ LOW_MATCH = 0.5
 CAMERA = {'visible': 'visible (rgb)', 'thermal': 'thermal'}
 
 # Reasons of the pairing: an image without partner is normal for cameras of different rates.
-PAIRING_REASONS = frozenset({
-    'no_partner', 'not_nearest', 'duplicate', 'late', 'overflow', 'outlier', 'clock_jump',
-    'flushed', 'overtaken', 'deactivated'})
+PAIRING_REASONS = frozenset(
+    {
+        'no_partner',
+        'not_nearest',
+        'duplicate',
+        'late',
+        'overflow',
+        'outlier',
+        'clock_jump',
+        'flushed',
+        'overtaken',
+        'deactivated',
+    }
+)
 
 
 class Level(IntEnum):
@@ -79,15 +90,21 @@ def assess(snapshot: Snapshot, context: Context) -> tuple[Level, str]:
     if context.clock_is_zero:
         return Level.STALE, (
             'use_sim_time is set but no time arrives on /clock: play the bag with --clock or '
-            'set use_sim_time to false')
+            'set use_sim_time to false'
+        )
     silent = [_silent(name, snapshot, context) for name in snapshot.streams]
     found = [text for text in silent if text]
     if found:
         return Level.STALE, ' '.join(found)
     conditions = [
-        _only_bad_images(snapshot, context), _no_pairs(snapshot, context),
-        _swapped(snapshot), _transport_loss(snapshot, context), _bad_images(snapshot, context),
-        _low_match(snapshot), _low_rate(snapshot, context)]
+        _only_bad_images(snapshot, context),
+        _no_pairs(snapshot, context),
+        _swapped(snapshot),
+        _transport_loss(snapshot, context),
+        _bad_images(snapshot, context),
+        _low_match(snapshot),
+        _low_rate(snapshot, context),
+    ]
     worst = max((c for c in conditions if c), key=lambda c: c[0], default=None)
     if worst:
         return worst
@@ -100,7 +117,7 @@ def _working(snapshot: Snapshot) -> str:
     """Return the sentence for a node that works."""
     if not snapshot.pairs:
         return 'Waiting for the first pair.'
-    text = (f'{snapshot.processed_rate_hz:.1f} of {snapshot.pair_rate_hz:.1f} pairs/s processed')
+    text = f'{snapshot.processed_rate_hz:.1f} of {snapshot.pair_rate_hz:.1f} pairs/s processed'
     if snapshot.latency_median_ms is not None:
         text += f', latency {snapshot.latency_median_ms:.0f} ms'
     return text + '.'
@@ -110,7 +127,8 @@ def _not_active(context: Context) -> tuple[Level, str]:
     if context.last_error:
         return Level.ERROR, (
             f'Not running: {context.last_error.rstrip(".")}. Correct this, then configure and '
-            'activate.')
+            'activate.'
+        )
     if context.state == 'inactive':
         return Level.STALE, 'Inactive: configured, waits to be activated.'
     if context.state == 'unconfigured':
@@ -127,22 +145,30 @@ def _silent(name: str, snapshot: Snapshot, context: Context) -> str:
     camera, topic = CAMERA[name], context.topics.get(name, name)
     count = context.publishers.get(name, 0)
     if not count:
-        return (f'No {camera} image for {silence_s:.0f} s: nobody publishes {topic}. Is the '
-                'driver running and the topic remapped?')
+        return (
+            f'No {camera} image for {silence_s:.0f} s: nobody publishes {topic}. Is the '
+            'driver running and the topic remapped?'
+        )
     if stream.since_last_s is None:
-        return (f'{topic} has {count} publisher(s) but no {camera} image has arrived for '
-                f'{silence_s:.0f} s: is the QoS compatible, the transport (raw, compressed) '
-                'right, and are the images smaller than the shared-memory segment of the '
-                'publisher (FASTRTPS_DEFAULT_PROFILES_FILE)?')
-    return (f'No {camera} image for {silence_s:.0f} s although {topic} has {count} '
-            'publisher(s): has the camera stopped?')
+        return (
+            f'{topic} has {count} publisher(s) but no {camera} image has arrived for '
+            f'{silence_s:.0f} s: is the QoS compatible, the transport (raw, compressed) '
+            'right, and are the images smaller than the shared-memory segment of the '
+            'publisher (FASTRTPS_DEFAULT_PROFILES_FILE)?'
+        )
+    return (
+        f'No {camera} image for {silence_s:.0f} s although {topic} has {count} '
+        'publisher(s): has the camera stopped?'
+    )
 
 
 def _only_bad_images(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
     for name, stream in snapshot.streams.items():
         if stream.received >= MIN_RECENT_DROPS and not stream.accepted:
-            return Level.ERROR, (f'All {stream.received} {CAMERA[name]} images were refused'
-                                 f'{_newest_error(snapshot, context)}')
+            return Level.ERROR, (
+                f'All {stream.received} {CAMERA[name]} images were refused'
+                f'{_newest_error(snapshot, context)}'
+            )
     return None
 
 
@@ -157,8 +183,11 @@ def _newest_error(snapshot: Snapshot, context: Context) -> str:
 
 
 def _bad_counts(snapshot: Snapshot) -> dict[str, int]:
-    return {reason: count for reason, count in snapshot.recent_drops.items()
-            if reason not in PAIRING_REASONS}
+    return {
+        reason: count
+        for reason, count in snapshot.recent_drops.items()
+        if reason not in PAIRING_REASONS
+    }
 
 
 def _no_pairs(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
@@ -166,10 +195,12 @@ def _no_pairs(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
         return Level.ERROR, (
             f'Both cameras deliver but no two stamps are within sync.slop '
             f'({1e3 * context.slop_s:.0f} ms): are the clocks of the cameras synchronised? Raise '
-            "sync.slop or set thermal.time_offset (or 'auto').")
+            "sync.slop or set thermal.time_offset (or 'auto')."
+        )
     if snapshot.pairs and snapshot.pair_rate_hz == 0:
         return Level.WARN, (
-            'Both cameras deliver but no pair has formed for 5 s: did a clock jump or drift?')
+            'Both cameras deliver but no pair has formed for 5 s: did a clock jump or drift?'
+        )
     return None
 
 
@@ -178,11 +209,13 @@ def _swapped(snapshot: Snapshot) -> tuple[Level, str] | None:
     if snapshot.recent_drops.get('swapped'):
         return Level.ERROR, (
             'The topics of the two cameras seem to be swapped: the visible input carries a '
-            'thermal encoding and the thermal input a colour one.')
+            'thermal encoding and the thermal input a colour one.'
+        )
     if visible.encoding == 'mono8' and thermal.encoding in ('rgb8', 'bgr8'):
         return Level.WARN, (
             f'The visible input carries mono8 and the thermal input {thermal.encoding}: are '
-            'the topics swapped?')
+            'the topics swapped?'
+        )
     return None
 
 
@@ -198,15 +231,17 @@ def _transport_loss(snapshot: Snapshot, context: Context) -> tuple[Level, str] |
         f'{context.topics.get(name, name)} do not arrive. Most likely they are larger than the '
         'shared-memory segment of Fast DDS: start the PUBLISHER with '
         'FASTRTPS_DEFAULT_PROFILES_FILE=config/fastdds_shm.xml (docs/troubleshooting.md); '
-        'otherwise the network or this CPU is too slow.')
+        'otherwise the network or this CPU is too slow.'
+    )
 
 
 def _bad_images(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
     count = sum(_bad_counts(snapshot).values())
     if count < MIN_RECENT_DROPS:
         return None
-    return Level.WARN, (f'{count} images dropped in the last 10 s'
-                        f'{_newest_error(snapshot, context)}')
+    return Level.WARN, (
+        f'{count} images dropped in the last 10 s{_newest_error(snapshot, context)}'
+    )
 
 
 def _low_match(snapshot: Snapshot) -> tuple[Level, str] | None:
@@ -215,12 +250,15 @@ def _low_match(snapshot: Snapshot) -> tuple[Level, str] | None:
         return None
     return Level.WARN, (
         f'Only {100 * snapshot.match_rate:.0f} % of the images of the slower camera find a '
-        "partner: raise sync.slop or set thermal.time_offset (or 'auto').")
+        "partner: raise sync.slop or set thermal.time_offset (or 'auto')."
+    )
 
 
 def _low_rate(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
     limit = context.min_pair_rate_hz
     if not limit or snapshot.active_s < 5.0 or snapshot.pair_rate_hz >= limit:
         return None
-    return Level.WARN, (f'{snapshot.pair_rate_hz:.1f} pairs/s, expected at least {limit:g} '
-                        '(diagnostics.min_pair_rate).')
+    return Level.WARN, (
+        f'{snapshot.pair_rate_hz:.1f} pairs/s, expected at least {limit:g} '
+        '(diagnostics.min_pair_rate).'
+    )

@@ -42,10 +42,16 @@ class CameraInputs:
 
     """
 
-    def __init__(self, node: LifecycleNode, settings: Settings, statistics: Statistics,
-                 reporter: Reporter, on_frame: Callable[[str, Frame], None],
-                 on_camera_info: Callable[[CameraInfo], None],
-                 subscriber: Any | None = None) -> None:
+    def __init__(
+        self,
+        node: LifecycleNode,
+        settings: Settings,
+        statistics: Statistics,
+        reporter: Reporter,
+        on_frame: Callable[[str, Frame], None],
+        on_camera_info: Callable[[CameraInfo], None],
+        subscriber: Any | None = None,
+    ) -> None:
         self._node = node
         self.settings = settings
         self._statistics = statistics
@@ -55,12 +61,20 @@ class CameraInputs:
         self._colour_warned: set[str] = set()
         self._subscriptions: list[Any] = []
         try:
-            for stream, transport in (('visible', settings.rgb_transport),
-                                      ('thermal', settings.thermal_transport)):
+            for stream, transport in (
+                ('visible', settings.rgb_transport),
+                ('thermal', settings.thermal_transport),
+            ):
                 self._subscribe(stream, transport, subscriber)
-            self._subscriptions.append(node.create_subscription(
-                CameraInfo, CAMERA_INFO_TOPIC, on_camera_info, qos.sensor_input(),
-                qos_overriding_options=qos.overridable()))
+            self._subscriptions.append(
+                node.create_subscription(
+                    CameraInfo,
+                    CAMERA_INFO_TOPIC,
+                    on_camera_info,
+                    qos.sensor_input(),
+                    qos_overriding_options=qos.overridable(),
+                )
+            )
         except BaseException:
             self.destroy()
             raise
@@ -71,18 +85,21 @@ class CameraInputs:
         self.topics[stream] = input_topic(self._node, stream, transport)
         # A resolved name must not be resolved again: rules that swap two topics would undo it.
         topic = TOPICS[stream] if transport == 'raw' else self.topics[stream]
-        options = {'qos_profile': qos.sensor_input(),
-                   'qos_overriding_options': qos.overridable()}
+        options = {'qos_profile': qos.sensor_input(), 'qos_overriding_options': qos.overridable()}
         if subscriber is not None:
             source = subscriber(self._node, message_type, topic, **options)
             source.registerCallback(self._callback(stream, with_info=False))
             self._subscriptions.append(source.sub)
             return
-        self._subscriptions.append(self._node.create_subscription(
-            message_type, topic, self._callback(stream, HAS_MESSAGE_INFO), **options))
+        self._subscriptions.append(
+            self._node.create_subscription(
+                message_type, topic, self._callback(stream, HAS_MESSAGE_INFO), **options
+            )
+        )
 
     def _callback(self, stream: str, with_info: bool) -> Callable[..., None]:
         """Return the callback of one stream, with the signature that rclpy understands."""
+
         def on_message(message: Any) -> None:
             self._receive(stream, message, None)
 
@@ -98,8 +115,9 @@ class CameraInputs:
 
     def publisher_counts(self) -> dict[str, int]:
         """Return how many publishers each image topic has."""
-        return {stream: self._node.count_publishers(topic)
-                for stream, topic in self.topics.items()}
+        return {
+            stream: self._node.count_publishers(topic) for stream, topic in self.topics.items()
+        }
 
     def _receive(self, stream: str, message: Any, info: Any) -> None:
         """Check one message and hand it on."""
@@ -107,10 +125,12 @@ class CameraInputs:
         silence_s = self._statistics.silence_s(stream)
         sequence = info.get('publication_sequence_number') if info else None
         self._statistics.received(
-            stream, None if sequence in (None, 0, _NO_SEQUENCE) else sequence)
+            stream, None if sequence in (None, 0, _NO_SEQUENCE) else sequence
+        )
         if silence_s is not None and silence_s > self.settings.diagnostics_stale_after:
             self._reporter.note(
-                f'{stream}_stalled', f'{self.topics[stream]}: first image after {silence_s:.1f} s')
+                f'{stream}_stalled', f'{self.topics[stream]}: first image after {silence_s:.1f} s'
+            )
         encoding, size = self._statistics.last_image(stream)
         try:
             stamp_ns, age_s = self._check_stamp(message)
@@ -129,29 +149,37 @@ class CameraInputs:
         if stream == 'thermal' and image.colour and stream not in self._colour_warned:
             self._colour_warned.add(stream)
             self._reporter.note(
-                'thermal_colour', f"{topic}: encoding '{image.encoding}' carries colour; its "
-                'luminance is used, which is not temperature where the palette is not grey')
+                'thermal_colour',
+                f"{topic}: encoding '{image.encoding}' carries colour; its "
+                'luminance is used, which is not temperature where the palette is not grey',
+            )
         if size is not None and size != image.size:
             self._reporter.note(
-                f'{stream}_resolution', f'{topic}: size changes from {size[1]}x{size[0]} to '
-                f'{image.size[1]}x{image.size[0]}')
+                f'{stream}_resolution',
+                f'{topic}: size changes from {size[1]}x{size[0]} to '
+                f'{image.size[1]}x{image.size[0]}',
+            )
 
     def _check_stamp(self, message: Any) -> tuple[int, float]:
         """Return stamp in ns and age in s; raises ImageError where it cannot be meant."""
         stamp_ns = stamp_to_ns(message.header.stamp)
         if stamp_ns <= 0:
             raise ImageError(
-                'stamp_zero', 'stamp is zero, expected the time of exposure (the driver does '
-                'not set header.stamp)')
+                'stamp_zero',
+                'stamp is zero, expected the time of exposure (the driver does '
+                'not set header.stamp)',
+            )
         now_ns = self._node.get_clock().now().nanoseconds
         age_s = (now_ns - stamp_ns) / NS_PER_S
         limit_s = self.settings.stamps_max_ahead
         # Simulated time is zero until the first /clock message.
         if limit_s and now_ns and -age_s > limit_s:
             raise ImageError(
-                'stamp_future', f'stamp is {-age_s:.1f} s ahead of the clock of this node, '
+                'stamp_future',
+                f'stamp is {-age_s:.1f} s ahead of the clock of this node, '
                 f'expected at most {limit_s:g} s (stamps.max_ahead; are the clocks '
-                'synchronised, is use_sim_time right?)')
+                'synchronised, is use_sim_time right?)',
+            )
         return stamp_ns, age_s
 
 

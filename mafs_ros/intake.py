@@ -42,9 +42,16 @@ class Intake:
 
     """
 
-    def __init__(self, node: LifecycleNode, settings: Settings, handler: ParameterHandler,
-                 pipeline: Pipeline, processor: PairProcessor, statistics: Statistics,
-                 reporter: Reporter) -> None:
+    def __init__(
+        self,
+        node: LifecycleNode,
+        settings: Settings,
+        handler: ParameterHandler,
+        pipeline: Pipeline,
+        processor: PairProcessor,
+        statistics: Statistics,
+        reporter: Reporter,
+    ) -> None:
         self.settings = settings
         self._handler = handler
         self._pipeline = pipeline
@@ -55,14 +62,20 @@ class Intake:
         self._received_at_tick = 0
         self._alignment = Alignment(settings)
         self._worker: Worker[Job] = Worker(
-            processor.process, self._on_overtaken, processor.on_error)
+            processor.process, self._on_overtaken, processor.on_error
+        )
         processor.pair_waiting = lambda: self._worker.waiting
         self._worker.start()
         try:
             self._inputs = CameraInputs(
-                node, settings, statistics, reporter, self._on_frame,
+                node,
+                settings,
+                statistics,
+                reporter,
+                self._on_frame,
                 processor.set_camera_info,
-                load_message_filters().Subscriber if settings.sync_policy != 'nearest' else None)
+                load_message_filters().Subscriber if settings.sync_policy != 'nearest' else None,
+            )
         except BaseException:
             self._worker.stop(0.0)
             raise
@@ -118,7 +131,8 @@ class Intake:
         for reason, count in drops.items():
             if reason in _UNUSUAL:
                 self._reporter.drop(
-                    reason, f'{count} image(s) not paired: {DROP_REASONS[reason]}', count)
+                    reason, f'{count} image(s) not paired: {DROP_REASONS[reason]}', count
+                )
             else:
                 self._statistics.dropped(reason, count)
 
@@ -126,8 +140,11 @@ class Intake:
         """Count a pair that a newer one replaced while the worker was busy."""
         self._statistics.dropped('overtaken')
         self._reporter.say(
-            'overtaken', 'pairs come faster than they are processed: the newest goes first, '
-            'older ones are skipped', _OVERTAKEN_PERIOD_S)
+            'overtaken',
+            'pairs come faster than they are processed: the newest goes first, '
+            'older ones are skipped',
+            _OVERTAKEN_PERIOD_S,
+        )
 
     def _take_changes(self) -> None:
         """Take over changed parameters and a jump of the clock, between two images."""

@@ -63,10 +63,14 @@ class FusionNode(LifecycleNode):
         self._last_error = ''
         self._level = Level.OK
         self._jump_handle = self.get_clock().create_jump_callback(
-            JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1),
-                          on_clock_change=True), post_callback=self._on_time_jump)
+            JumpThreshold(
+                min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
+            ),
+            post_callback=self._on_time_jump,
+        )
         self._diagnostics = self.create_publisher(
-            diagnostics.DiagnosticArray, diagnostics.TOPIC, 10)
+            diagnostics.DiagnosticArray, diagnostics.TOPIC, 10
+        )
         # Steady time: diagnostics must speak even while simulated time stands still.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(diagnostics.PERIOD_S, self._on_tick, clock=self._steady)
@@ -75,7 +79,8 @@ class FusionNode(LifecycleNode):
             self._autostart_timer = self.create_timer(0.0, self._autostart, clock=self._steady)
         for unknown in self._handler.unknown_names():
             self.get_logger().warning(
-                f"parameter '{unknown}' is unknown and ignored: is it misspelt?")
+                f"parameter '{unknown}' is unknown and ignored: is it misspelt?"
+            )
 
     # -- lifecycle: each step undoes exactly one other ------------------------------------------
 
@@ -150,18 +155,25 @@ class FusionNode(LifecycleNode):
         self._pipeline.warm_up()
         self._outputs = OutputPublishers(self)
         self._processor = PairProcessor(
-            self._pipeline, self._outputs, settings, self._statistics, self._reporter,
-            lambda: self.get_clock().now().nanoseconds)
+            self._pipeline,
+            self._outputs,
+            settings,
+            self._statistics,
+            self._reporter,
+            lambda: self.get_clock().now().nanoseconds,
+        )
         self._settings = settings
         self._handler.locked = True
         predictor = self._pipeline.predictor
         self.get_logger().info(
             f'configured: weights {predictor.weights_id or "none"}, device {predictor.device}, '
             f'backend {predictor.backend}, {len(self._pipeline.classes)} classes of '
-            f'{self._pipeline.classes.dataset}')
+            f'{self._pipeline.classes.dataset}'
+        )
         if self._pipeline.registration.is_identity:
             self.get_logger().info(
-                'no thermal.homography: thermal images are only resized to the visible ones')
+                'no thermal.homography: thermal images are only resized to the visible ones'
+            )
 
     def _cleanup(self) -> None:
         self._handler.locked = False
@@ -193,12 +205,19 @@ class FusionNode(LifecycleNode):
         self._processor.update(self._settings)
         self._outputs.publish_classes(self._pipeline.classes, self.get_clock().now().to_msg())
         self._intake = Intake(
-            self, self._settings, self._handler, self._pipeline, self._processor,
-            self._statistics, self._reporter)
+            self,
+            self._settings,
+            self._handler,
+            self._pipeline,
+            self._processor,
+            self._statistics,
+            self._reporter,
+        )
         topics = self._intake.topics
         self.get_logger().info(
             f'active: pairing {topics["visible"]} with {topics["thermal"]} '
-            f'({self._settings.sync_policy}, slop {1e3 * self._settings.sync_slop:g} ms)')
+            f'({self._settings.sync_policy}, slop {1e3 * self._settings.sync_slop:g} ms)'
+        )
 
     def _deactivate(self) -> None:
         intake, self._intake = self._intake, None
@@ -252,7 +271,8 @@ class FusionNode(LifecycleNode):
         snapshot = self._statistics.snapshot()
         now = self.get_clock().now()
         level, sentence = assess(
-            snapshot, self._health_context(now.nanoseconds, snapshot.recent_drops))
+            snapshot, self._health_context(now.nanoseconds, snapshot.recent_drops)
+        )
         if self._intake is not None and level != self._level:
             text = f'state {level.name}: {sentence}'
             if level is Level.OK:
@@ -260,9 +280,16 @@ class FusionNode(LifecycleNode):
             else:
                 self.get_logger().warning(text)
         self._level = level
-        self._diagnostics.publish(diagnostics.message(
-            self.get_fully_qualified_name(), now.to_msg(), snapshot, level, sentence,
-            self._setup()))
+        self._diagnostics.publish(
+            diagnostics.message(
+                self.get_fully_qualified_name(),
+                now.to_msg(),
+                snapshot,
+                level,
+                sentence,
+                self._setup(),
+            )
+        )
 
     def _health_context(self, now_ns: int, reasons: dict[str, int]) -> Context:
         """Return what the judgement of the state needs."""
@@ -271,21 +298,29 @@ class FusionNode(LifecycleNode):
             return Context(state=self._state_label, last_error=self._last_error)
         settings = intake.settings
         return Context(
-            state=self._state_label, fault=processor.fault,
-            publishers=intake.publisher_counts(), topics=intake.topics,
+            state=self._state_label,
+            fault=processor.fault,
+            publishers=intake.publisher_counts(),
+            topics=intake.topics,
             last_texts={reason: self._reporter.last_text(reason) for reason in reasons},
             stale_after_s=settings.diagnostics_stale_after,
-            min_pair_rate_hz=settings.diagnostics_min_pair_rate, slop_s=settings.sync_slop,
-            clock_is_zero=now_ns == 0, notices=pipeline.notices)
+            min_pair_rate_hz=settings.diagnostics_min_pair_rate,
+            slop_s=settings.sync_slop,
+            clock_is_zero=now_ns == 0,
+            notices=pipeline.notices,
+        )
 
     def _setup(self) -> dict[str, str]:
         """Return facts about the set-up for diagnostics."""
         setup = {'state': self._state_label}
         if self._pipeline is not None and self._settings is not None:
             predictor = self._pipeline.predictor
-            setup |= {'device': predictor.device, 'backend': predictor.backend,
-                      'weights': predictor.weights_id or 'none',
-                      'sync policy': self._settings.sync_policy}
+            setup |= {
+                'device': predictor.device,
+                'backend': predictor.backend,
+                'weights': predictor.weights_id or 'none',
+                'sync policy': self._settings.sync_policy,
+            }
         if self._intake is not None:
             setup['thermal time offset'] = f'{self._intake.time_offset_ns / 1e6:.1f} ms'
         return setup

@@ -61,21 +61,28 @@ class OutputPublishers:
             self._create('classes', SemanticClasses, CLASSES_TOPIC, qos.latched(), fixed=True)
             self._vision_msgs = load_vision_msgs()
             if self._vision_msgs is not None:
-                self._create('label_info', self._vision_msgs.LabelInfo, LABEL_INFO_TOPIC,
-                             qos.latched(), fixed=True)
+                self._create(
+                    'label_info',
+                    self._vision_msgs.LabelInfo,
+                    LABEL_INFO_TOPIC,
+                    qos.latched(),
+                    fixed=True,
+                )
         except BaseException:
             self.destroy()
             raise
 
-    def _create(self, name: str, message_type: Any, topic: str, profile: QoSProfile,
-                fixed: bool = False) -> None:
+    def _create(
+        self, name: str, message_type: Any, topic: str, profile: QoSProfile, fixed: bool = False
+    ) -> None:
         """Create one managed publisher; `fixed`: its QoS is part of its meaning."""
         options = {} if fixed else {'qos_overriding_options': qos.overridable()}
         # The default callbacks would log what the subscriber's side logs as well, and the executor
         # would look at each of them before every image: 0.3 ms of CPU per pair.
         options['event_callbacks'] = qos.no_publisher_events()
         self._publishers[name] = self._node.create_lifecycle_publisher(
-            message_type, topic, profile, **options)
+            message_type, topic, profile, **options
+        )
 
     def destroy(self) -> None:
         """Remove all publishers."""
@@ -97,8 +104,7 @@ class OutputPublishers:
             if image is not None:
                 self._publishers[name].publish(message.fill(image, header))
 
-    def publish_camera_info(self, info: CameraInfo, size: tuple[int, int],
-                            header: Header) -> None:
+    def publish_camera_info(self, info: CameraInfo, size: tuple[int, int], header: Header) -> None:
         """
         Publish the calibration for images of this (height, width), if somebody listens.
 
@@ -120,19 +126,30 @@ class OutputPublishers:
     def publish_classes(self, table: ClassTable, stamp: Time, frame_id: str = '') -> None:
         """Publish what label values mean; late subscribers get it as well."""
         header = Header(stamp=stamp, frame_id=frame_id)
-        self._publishers['classes'].publish(SemanticClasses(
-            header=header, dataset=table.dataset, ignore_index=table.ignore_index,
-            classes=[_class_message(c) for c in table.classes]))
+        self._publishers['classes'].publish(
+            SemanticClasses(
+                header=header,
+                dataset=table.dataset,
+                ignore_index=table.ignore_index,
+                classes=[_class_message(c) for c in table.classes],
+            )
+        )
         if self._vision_msgs is not None:
             vision = self._vision_msgs
-            self._publishers['label_info'].publish(vision.LabelInfo(
-                header=header, threshold=0.0, class_map=[
-                    vision.VisionClass(class_id=c.id, class_name=c.name)
-                    for c in table.classes]))
+            self._publishers['label_info'].publish(
+                vision.LabelInfo(
+                    header=header,
+                    threshold=0.0,
+                    class_map=[
+                        vision.VisionClass(class_id=c.id, class_name=c.name) for c in table.classes
+                    ],
+                )
+            )
 
 
 def _class_message(entry: Any) -> SemanticClass:
     """Return the message of one class."""
     red, green, blue = (float(channel) / 255.0 for channel in entry.color)
     return SemanticClass(
-        id=entry.id, name=entry.name, color=ColorRGBA(r=red, g=green, b=blue, a=1.0))
+        id=entry.id, name=entry.name, color=ColorRGBA(r=red, g=green, b=blue, a=1.0)
+    )

@@ -23,12 +23,16 @@ _YAML_HEAD = """\
 
 def markdown_table() -> str:
     """Return the table as Markdown, one row for each parameter."""
-    rows = ['| parameter | type | default | unit | range or choices | changes | meaning |',
-            '|---|---|---|---|---|---|---|']
+    rows = [
+        '| parameter | type | default | unit | range or choices | changes | meaning |',
+        '|---|---|---|---|---|---|---|',
+    ]
     for p in TABLE:
         when = 'any time' if p.dynamic else 'unconfigured'
-        rows.append(f'| `{p.name}` | {p.kind.replace("_", " ")} | `{_yaml_value(p)}` | {p.unit} | '
-                    f'{p.describe_range()} | {when} | {p.description} |')
+        rows.append(
+            f'| `{p.name}` | {p.kind.replace("_", " ")} | `{_yaml_value(p)}` | {p.unit} | '
+            f'{p.describe_range()} | {when} | {p.description} |'
+        )
     return '\n'.join(rows)
 
 
@@ -42,8 +46,13 @@ def yaml_file() -> str:
         accepted = f' Accepted: {limits}{unit}.' if limits else ''
         text = f'{p.description}{accepted}{when}'.replace('`', "'")
         lines += textwrap.wrap(
-            text, 99, initial_indent='    # ', subsequent_indent='    # ',
-            break_long_words=False, break_on_hyphens=False)
+            text,
+            99,
+            initial_indent='    # ',
+            subsequent_indent='    # ',
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
         # The parser of parameter files knows no empty list.
         off = '# ' if p.default == () else ''
         lines.append(f'    {off}{p.name}: {_yaml_value(p)}')

@@ -60,8 +60,11 @@ class ParameterHandler:
         """Return names given from outside (file, command line) that are no parameters."""
         # rclpy ignores undeclared overrides silently; it offers no public way to list them.
         overrides: Iterable[str] = getattr(self._node, '_parameter_overrides', {})
-        return sorted(name for name in overrides
-                      if name not in BY_NAME and name.split('.')[0] not in _FOREIGN)
+        return sorted(
+            name
+            for name in overrides
+            if name not in BY_NAME and name.split('.')[0] not in _FOREIGN
+        )
 
     def _values(self) -> dict[str, Any]:
         return {row.name: self._node.get_parameter(row.name).value for row in TABLE}
@@ -92,7 +95,8 @@ class ParameterHandler:
         if row.validate(value) != row.validate(self._node.get_parameter(row.name).value):
             raise ConfigError(
                 f'{row.name}: got {value!r}, expected no change while configured (clean up '
-                'the node, set it, configure again)')
+                'the node, set it, configure again)'
+            )
 
 
 def _descriptor(row: Parameter) -> ParameterDescriptor:
@@ -101,6 +105,8 @@ def _descriptor(row: Parameter) -> ParameterDescriptor:
     unit = f', unit {row.unit}' if row.unit else ''
     limits = row.describe_range().replace('`', "'")
     return ParameterDescriptor(
-        name=row.name, description=row.description.replace('`', "'"),
+        name=row.name,
+        description=row.description.replace('`', "'"),
         additional_constraints=f'{row.kind}{": " if limits else ""}{limits}{unit}; {when}',
-        dynamic_typing=True)
+        dynamic_typing=True,
+    )

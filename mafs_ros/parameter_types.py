@@ -76,7 +76,8 @@ class Parameter:
             return self.parse(value) if self.parse is not None else value
         except Expectation as expectation:
             raise ConfigError(
-                f'{self.name}: got {_shorten(value)}, expected {expectation}') from None
+                f'{self.name}: got {_shorten(value)}, expected {expectation}'
+            ) from None
 
     def describe_range(self) -> str:
         """Return the accepted values in words."""
@@ -130,8 +131,12 @@ class Parameter:
 
 
 _KIND_WORDS = {
-    'bool': 'true or false', 'int': 'a whole number', 'double': 'a number', 'string': 'a text',
-    'double_array': 'a list of numbers', 'double_or_auto': 'a number',
+    'bool': 'true or false',
+    'int': 'a whole number',
+    'double': 'a number',
+    'string': 'a text',
+    'double_array': 'a list of numbers',
+    'double_or_auto': 'a number',
 }
 
 

@@ -28,93 +28,258 @@ __all__ = ['AUTO', 'BY_NAME', 'Parameter', 'Settings', 'TABLE']
 _SIZE = '`WIDTHxHEIGHT` such as `640x480`, or empty'
 
 TABLE: tuple[Parameter, ...] = (
-    Parameter('autostart', 'bool', False,
-              'Configure and activate by itself at start, without a lifecycle manager.'),
-    Parameter('weights', 'string', 'default',
-              'Weights file of the network; `default`: the shipped one, or classical fusion '
-              'without labels where none is shipped; `classical`: no network.',
-              expected='path of a safetensors file, `default`, or `classical`'),
-    Parameter('classes', 'string', '',
-              'Names and colours of the classes; empty: as stored in the weights.',
-              expected='`mfnet`, `msrs`, `fmb`, `pst900`, path of a YAML file, or empty'),
-    Parameter('device', 'string', 'auto',
-              'Where to compute; `auto` takes a GPU if there is one and warns if not.',
-              parse=parse_device, expected='one of `auto`, `cpu`, `cuda`, `cuda:N`'),
-    Parameter('backend', 'string', 'auto', 'Runtime that computes the network.',
-              choices=BACKENDS),
-    Parameter('precision', 'string', 'auto', 'Number format of the network.',
-              choices=PRECISIONS),
-    Parameter('threads', 'int', 0, 'CPU threads of the network; 0: chosen by the backend.',
-              minimum=0, maximum=256),
-    Parameter('inference.size', 'string', '',
-              'Size at which the network sees the images; empty: the output size. Results are '
-              'brought to the output size.', parse=parse_size, expected=_SIZE, unit='px'),
-    Parameter('output.size', 'string', '',
-              'Size of all output images; empty: the size of the visible image.',
-              parse=parse_size, expected=_SIZE, unit='px'),
-    Parameter('reference', 'string', 'rgb',
-              'Camera whose stamp and frame_id all outputs carry.', choices=('rgb', 'thermal')),
-    Parameter('rgb.transport', 'string', 'raw',
-              'Message type of the visible images: Image or CompressedImage.',
-              choices=('raw', 'compressed')),
-    Parameter('thermal.transport', 'string', 'raw',
-              'Message type of the thermal images: Image or CompressedImage.',
-              choices=('raw', 'compressed')),
-    Parameter('thermal.time_offset', 'double_or_auto', 0.0,
-              'Added to the stamps of thermal images, against a constant latency of that camera; '
-              '`auto`: estimated as the median offset.', unit='s', minimum=-10.0, maximum=10.0,
-              dynamic=True),
-    Parameter('thermal.scaling', 'string', 'percentile',
-              'How 16- and 32-bit thermal images become 8-bit.',
-              choices=('percentile', 'range', 'minmax', 'clahe'), dynamic=True),
-    Parameter('thermal.percentile_low', 'double', 1.0,
-              'Share of pixels that become black for `percentile` and `clahe`.', unit='%',
-              minimum=0.0, maximum=100.0, dynamic=True),
-    Parameter('thermal.percentile_high', 'double', 99.0,
-              'Share of pixels below white for `percentile` and `clahe`.', unit='%',
-              minimum=0.0, maximum=100.0, dynamic=True),
-    Parameter('thermal.range_low', 'double', 0.0,
-              'Black for `range`, in the unit of `thermal.range_unit`.',
-              minimum=-1e6, maximum=1e6, dynamic=True),
-    Parameter('thermal.range_high', 'double', 65535.0,
-              'White for `range`, in the unit of `thermal.range_unit`.',
-              minimum=-1e6, maximum=1e6, dynamic=True),
-    Parameter('thermal.range_unit', 'string', 'raw',
-              'Unit of the limits of `range`: sensor counts or degrees Celsius.',
-              choices=('raw', 'celsius'), dynamic=True),
-    Parameter('thermal.smoothing', 'double', 0.9,
-              'Weight of the past in the scaling limits, against flicker; 0: each frame alone.',
-              minimum=0.0, maximum=0.999, dynamic=True),
-    Parameter('thermal.homography', 'double_array', (),
-              '3x3 matrix, row by row, from thermal to visible pixels; empty: the thermal image '
-              'is resized to the visible one.', parse=parse_homography,
-              expected='9 numbers, or empty'),
-    Parameter('thermal.homography_file', 'string', '',
-              'YAML file with that matrix; the list above wins over it.',
-              expected='path of a YAML file, or empty'),
-    Parameter('sync.policy', 'string', 'nearest',
-              'How visible and thermal images become pairs: mutually nearest stamps, or the '
-              'synchronisers of message_filters.', choices=('nearest', 'approximate', 'exact')),
-    Parameter('sync.slop', 'double', 0.03, 'Largest offset of a pair.', unit='s',
-              minimum=0.0001, maximum=10.0, dynamic=True),
-    Parameter('sync.queue_size', 'int', 30, 'Images of each camera that wait for a partner.',
-              minimum=2, maximum=1000),
-    Parameter('stamps.max_ahead', 'double', 10.0,
-              'Images whose stamp is further ahead of the clock are dropped; 0: not checked.',
-              unit='s', minimum=0.0, maximum=1e9, dynamic=True),
-    Parameter('stamps.jump_back', 'double', 1.0,
-              'A stamp this much older than the newest of its camera restarts the pairing, as '
-              'when a bag starts over.', unit='s', minimum=0.01, maximum=3600.0, dynamic=True),
-    Parameter('overlay.opacity', 'double', 0.5, 'Weight of the class colours in the overlay.',
-              minimum=0.0, maximum=1.0, dynamic=True),
-    Parameter('overlay.legend', 'bool', False, 'Draw the names of the classes in the overlay.',
-              dynamic=True),
-    Parameter('diagnostics.stale_after', 'double', 3.0,
-              'An input without an image for this long counts as stalled.', unit='s',
-              minimum=0.1, maximum=3600.0, dynamic=True),
-    Parameter('diagnostics.min_pair_rate', 'double', 0.0,
-              'Fewer pairs than this per second are a warning; 0: no limit.', unit='Hz',
-              minimum=0.0, maximum=1000.0, dynamic=True),
+    Parameter(
+        'autostart',
+        'bool',
+        False,
+        'Configure and activate by itself at start, without a lifecycle manager.',
+    ),
+    Parameter(
+        'weights',
+        'string',
+        'default',
+        'Weights file of the network; `default`: the shipped one, or classical fusion '
+        'without labels where none is shipped; `classical`: no network.',
+        expected='path of a safetensors file, `default`, or `classical`',
+    ),
+    Parameter(
+        'classes',
+        'string',
+        '',
+        'Names and colours of the classes; empty: as stored in the weights.',
+        expected='`mfnet`, `msrs`, `fmb`, `pst900`, path of a YAML file, or empty',
+    ),
+    Parameter(
+        'device',
+        'string',
+        'auto',
+        'Where to compute; `auto` takes a GPU if there is one and warns if not.',
+        parse=parse_device,
+        expected='one of `auto`, `cpu`, `cuda`, `cuda:N`',
+    ),
+    Parameter('backend', 'string', 'auto', 'Runtime that computes the network.', choices=BACKENDS),
+    Parameter('precision', 'string', 'auto', 'Number format of the network.', choices=PRECISIONS),
+    Parameter(
+        'threads',
+        'int',
+        0,
+        'CPU threads of the network; 0: chosen by the backend.',
+        minimum=0,
+        maximum=256,
+    ),
+    Parameter(
+        'inference.size',
+        'string',
+        '',
+        'Size at which the network sees the images; empty: the output size. Results are '
+        'brought to the output size.',
+        parse=parse_size,
+        expected=_SIZE,
+        unit='px',
+    ),
+    Parameter(
+        'output.size',
+        'string',
+        '',
+        'Size of all output images; empty: the size of the visible image.',
+        parse=parse_size,
+        expected=_SIZE,
+        unit='px',
+    ),
+    Parameter(
+        'reference',
+        'string',
+        'rgb',
+        'Camera whose stamp and frame_id all outputs carry.',
+        choices=('rgb', 'thermal'),
+    ),
+    Parameter(
+        'rgb.transport',
+        'string',
+        'raw',
+        'Message type of the visible images: Image or CompressedImage.',
+        choices=('raw', 'compressed'),
+    ),
+    Parameter(
+        'thermal.transport',
+        'string',
+        'raw',
+        'Message type of the thermal images: Image or CompressedImage.',
+        choices=('raw', 'compressed'),
+    ),
+    Parameter(
+        'thermal.time_offset',
+        'double_or_auto',
+        0.0,
+        'Added to the stamps of thermal images, against a constant latency of that camera; '
+        '`auto`: estimated as the median offset.',
+        unit='s',
+        minimum=-10.0,
+        maximum=10.0,
+        dynamic=True,
+    ),
+    Parameter(
+        'thermal.scaling',
+        'string',
+        'percentile',
+        'How 16- and 32-bit thermal images become 8-bit.',
+        choices=('percentile', 'range', 'minmax', 'clahe'),
+        dynamic=True,
+    ),
+    Parameter(
+        'thermal.percentile_low',
+        'double',
+        1.0,
+        'Share of pixels that become black for `percentile` and `clahe`.',
+        unit='%',
+        minimum=0.0,
+        maximum=100.0,
+        dynamic=True,
+    ),
+    Parameter(
+        'thermal.percentile_high',
+        'double',
+        99.0,
+        'Share of pixels below white for `percentile` and `clahe`.',
+        unit='%',
+        minimum=0.0,
+        maximum=100.0,
+        dynamic=True,
+    ),
+    Parameter(
+        'thermal.range_low',
+        'double',
+        0.0,
+        'Black for `range`, in the unit of `thermal.range_unit`.',
+        minimum=-1e6,
+        maximum=1e6,
+        dynamic=True,
+    ),
+    Parameter(
+        'thermal.range_high',
+        'double',
+        65535.0,
+        'White for `range`, in the unit of `thermal.range_unit`.',
+        minimum=-1e6,
+        maximum=1e6,
+        dynamic=True,
+    ),
+    Parameter(
+        'thermal.range_unit',
+        'string',
+        'raw',
+        'Unit of the limits of `range`: sensor counts or degrees Celsius.',
+        choices=('raw', 'celsius'),
+        dynamic=True,
+    ),
+    Parameter(
+        'thermal.smoothing',
+        'double',
+        0.9,
+        'Weight of the past in the scaling limits, against flicker; 0: each frame alone.',
+        minimum=0.0,
+        maximum=0.999,
+        dynamic=True,
+    ),
+    Parameter(
+        'thermal.homography',
+        'double_array',
+        (),
+        '3x3 matrix, row by row, from thermal to visible pixels; empty: the thermal image '
+        'is resized to the visible one.',
+        parse=parse_homography,
+        expected='9 numbers, or empty',
+    ),
+    Parameter(
+        'thermal.homography_file',
+        'string',
+        '',
+        'YAML file with that matrix; the list above wins over it.',
+        expected='path of a YAML file, or empty',
+    ),
+    Parameter(
+        'sync.policy',
+        'string',
+        'nearest',
+        'How visible and thermal images become pairs: mutually nearest stamps, or the '
+        'synchronisers of message_filters.',
+        choices=('nearest', 'approximate', 'exact'),
+    ),
+    Parameter(
+        'sync.slop',
+        'double',
+        0.03,
+        'Largest offset of a pair.',
+        unit='s',
+        minimum=0.0001,
+        maximum=10.0,
+        dynamic=True,
+    ),
+    Parameter(
+        'sync.queue_size',
+        'int',
+        30,
+        'Images of each camera that wait for a partner.',
+        minimum=2,
+        maximum=1000,
+    ),
+    Parameter(
+        'stamps.max_ahead',
+        'double',
+        10.0,
+        'Images whose stamp is further ahead of the clock are dropped; 0: not checked.',
+        unit='s',
+        minimum=0.0,
+        maximum=1e9,
+        dynamic=True,
+    ),
+    Parameter(
+        'stamps.jump_back',
+        'double',
+        1.0,
+        'A stamp this much older than the newest of its camera restarts the pairing, as '
+        'when a bag starts over.',
+        unit='s',
+        minimum=0.01,
+        maximum=3600.0,
+        dynamic=True,
+    ),
+    Parameter(
+        'overlay.opacity',
+        'double',
+        0.5,
+        'Weight of the class colours in the overlay.',
+        minimum=0.0,
+        maximum=1.0,
+        dynamic=True,
+    ),
+    Parameter(
+        'overlay.legend',
+        'bool',
+        False,
+        'Draw the names of the classes in the overlay.',
+        dynamic=True,
+    ),
+    Parameter(
+        'diagnostics.stale_after',
+        'double',
+        3.0,
+        'An input without an image for this long counts as stalled.',
+        unit='s',
+        minimum=0.1,
+        maximum=3600.0,
+        dynamic=True,
+    ),
+    Parameter(
+        'diagnostics.min_pair_rate',
+        'double',
+        0.0,
+        'Fewer pairs than this per second are a warning; 0: no limit.',
+        unit='Hz',
+        minimum=0.0,
+        maximum=1000.0,
+        dynamic=True,
+    ),
 )
 
 BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
@@ -165,9 +330,12 @@ class Settings:
             ConfigError: naming the first refused parameter, its value and the expectation.
 
         """
-        settings = cls(**{
-            parameter.field: parameter.validate(values.get(parameter.name, parameter.default))
-            for parameter in TABLE})
+        settings = cls(
+            **{
+                parameter.field: parameter.validate(values.get(parameter.name, parameter.default))
+                for parameter in TABLE
+            }
+        )
         settings.check_combinations()
         return settings
 
@@ -176,14 +344,17 @@ class Settings:
         if self.thermal_scaling == 'range' and self.thermal_range_low >= self.thermal_range_high:
             raise ConfigError(
                 f'thermal.range_low: got {self.thermal_range_low:g}, expected less than '
-                f'thermal.range_high ({self.thermal_range_high:g}) for scaling by range')
+                f'thermal.range_high ({self.thermal_range_high:g}) for scaling by range'
+            )
         if self.thermal_percentile_low >= self.thermal_percentile_high:
             raise ConfigError(
                 f'thermal.percentile_low: got {self.thermal_percentile_low:g}, expected less '
-                f'than thermal.percentile_high ({self.thermal_percentile_high:g})')
+                f'than thermal.percentile_high ({self.thermal_percentile_high:g})'
+            )
 
     def changed_from(self, other: Settings) -> tuple[str, ...]:
         """Return the names of the parameters that differ between the two."""
-        differing = {f.name for f in fields(self)
-                     if getattr(self, f.name) != getattr(other, f.name)}
+        differing = {
+            f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)
+        }
         return tuple(p.name for p in TABLE if p.field in differing)

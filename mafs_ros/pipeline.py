@@ -60,8 +60,12 @@ def create_scaler(settings: Settings) -> ThermalScaler:
     elif settings.thermal_scaling in ('percentile', 'clahe'):
         low, high = settings.thermal_percentile_low, settings.thermal_percentile_high
     return ThermalScaler(
-        settings.thermal_scaling, low, high, settings.thermal_smoothing,
-        unit=settings.thermal_range_unit)
+        settings.thermal_scaling,
+        low,
+        high,
+        settings.thermal_smoothing,
+        unit=settings.thermal_range_unit,
+    )
 
 
 def create_registration(settings: Settings) -> Registration:
@@ -109,11 +113,17 @@ class Pipeline:
     def _create_predictor(self) -> Predictor:
         settings = self._settings
         return Predictor.create(
-            settings.weights, device=settings.device, backend=settings.backend,
-            precision=settings.precision, inference_size=settings.inference_size,
-            output_size=settings.output_size, registration=self.registration,
-            thermal_scaler=create_scaler(settings), classes=settings.classes or None,
-            threads=settings.threads or None)
+            settings.weights,
+            device=settings.device,
+            backend=settings.backend,
+            precision=settings.precision,
+            inference_size=settings.inference_size,
+            output_size=settings.output_size,
+            registration=self.registration,
+            thermal_scaler=create_scaler(settings),
+            classes=settings.classes or None,
+            threads=settings.threads or None,
+        )
 
     def restart(self) -> None:
         """
@@ -151,8 +161,9 @@ class Pipeline:
         """Free the network."""
         self.predictor.close()
 
-    def process(self, visible: UInt8Image | None, thermal: NDArray[Any] | None,
-                wanted: Wanted) -> Results:
+    def process(
+        self, visible: UInt8Image | None, thermal: NDArray[Any] | None, wanted: Wanted
+    ) -> Results:
         """
         Compute the wanted results of one pair.
 
@@ -166,9 +177,15 @@ class Pipeline:
 
         """
         settings = self._take_settings()
-        prediction = self.predictor.predict(visible, thermal, Outputs(
-            fused=wanted.fused or wanted.overlay, labels=wanted.labels or wanted.overlay,
-            confidence=wanted.confidence))
+        prediction = self.predictor.predict(
+            visible,
+            thermal,
+            Outputs(
+                fused=wanted.fused or wanted.overlay,
+                labels=wanted.labels or wanted.overlay,
+                confidence=wanted.confidence,
+            ),
+        )
         start = time.perf_counter()
         painted = None
         if wanted.overlay:
@@ -186,15 +203,17 @@ class Pipeline:
             # Generated message code ends the process if a float field gets a whole number.
             preprocess_ms=float(timings.get('preprocess', 0.0)),
             inference_ms=float(timings.get('inference', 0.0)),
-            postprocess_ms=float(timings.get('postprocess', 0.0)) + drawing_ms)
+            postprocess_ms=float(timings.get('postprocess', 0.0)) + drawing_ms,
+        )
 
     def _take_settings(self) -> Settings:
         """Apply what changed since the last pair and return the settings in force."""
         settings = self._settings
         if settings is not self._applied:
             changed = settings.changed_from(self._applied)
-            if any(name.startswith('thermal.') and name != 'thermal.time_offset'
-                   for name in changed):
+            if any(
+                name.startswith('thermal.') and name != 'thermal.time_offset' for name in changed
+            ):
                 self.predictor.thermal_scaler = create_scaler(settings)
             self._applied = settings
         if self._reset:
@@ -217,4 +236,4 @@ class Pipeline:
         if self._legend is None or self._legend.shape[1] != width:
             self._legend = draw_legend(self.classes, width)
         rows = min(self._legend.shape[0], height)
-        image[height - rows:] = self._legend[:rows]
+        image[height - rows :] = self._legend[:rows]

@@ -37,8 +37,15 @@ class PairProcessor:
 
     """
 
-    def __init__(self, pipeline: Pipeline, outputs: OutputPublishers, settings: Settings,
-                 statistics: Statistics, reporter: Reporter, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        outputs: OutputPublishers,
+        settings: Settings,
+        statistics: Statistics,
+        reporter: Reporter,
+        now_ns: Callable[[], int],
+    ) -> None:
         self._pipeline = pipeline
         self._outputs = outputs
         self._settings = settings
@@ -86,9 +93,14 @@ class PairProcessor:
         latency_ms = self._latency_ms(job)
         self._statistics.processed(results.inference_ms if wanted.any else None, latency_ms)
         self._publish_status(
-            job, header, results, converted_ms=converted_ms, latency_ms=latency_ms,
+            job,
+            header,
+            results,
+            converted_ms=converted_ms,
+            latency_ms=latency_ms,
             wait_ms=1e3 * (started - max(job.visible.received_s, job.thermal.received_s)),
-            publish_ms=1e3 * (published - computed))
+            publish_ms=1e3 * (published - computed),
+        )
 
     def clear_fault(self) -> None:
         """Forget an earlier failure: the next pair shows whether it is gone."""
@@ -122,8 +134,17 @@ class PairProcessor:
         except ImageError as error:
             self._reporter.drop(error.reason, str(error))
 
-    def _publish_status(self, job: Job, header: Header, results: Results, *, converted_ms: float,
-                        latency_ms: float, wait_ms: float, publish_ms: float) -> None:
+    def _publish_status(
+        self,
+        job: Job,
+        header: Header,
+        results: Results,
+        *,
+        converted_ms: float,
+        latency_ms: float,
+        wait_ms: float,
+        publish_ms: float,
+    ) -> None:
         """Publish the account of one pair, if somebody listens."""
         if not self._outputs.status_wanted():
             return

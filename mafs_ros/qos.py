@@ -22,8 +22,11 @@ _OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIAB
 def sensor_input() -> QoSProfile:
     """Return the default of camera topics: best effort, the last five, as drivers publish."""
     return QoSProfile(
-        history=QoSHistoryPolicy.KEEP_LAST, depth=5,
-        reliability=QoSReliabilityPolicy.BEST_EFFORT, durability=QoSDurabilityPolicy.VOLATILE)
+        history=QoSHistoryPolicy.KEEP_LAST,
+        depth=5,
+        reliability=QoSReliabilityPolicy.BEST_EFFORT,
+        durability=QoSDurabilityPolicy.VOLATILE,
+    )
 
 
 def image_output() -> QoSProfile:
@@ -34,23 +37,31 @@ def image_output() -> QoSProfile:
     keeps a slow subscriber from seeing old images.
     """
     return QoSProfile(
-        history=QoSHistoryPolicy.KEEP_LAST, depth=1,
-        reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.VOLATILE)
+        history=QoSHistoryPolicy.KEEP_LAST,
+        depth=1,
+        reliability=QoSReliabilityPolicy.RELIABLE,
+        durability=QoSDurabilityPolicy.VOLATILE,
+    )
 
 
 def status_output() -> QoSProfile:
     """Return the default of the status topic: reliable, with room for a late reader."""
     return QoSProfile(
-        history=QoSHistoryPolicy.KEEP_LAST, depth=10,
-        reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.VOLATILE)
+        history=QoSHistoryPolicy.KEEP_LAST,
+        depth=10,
+        reliability=QoSReliabilityPolicy.RELIABLE,
+        durability=QoSDurabilityPolicy.VOLATILE,
+    )
 
 
 def latched() -> QoSProfile:
     """Return the profile of what is published once: late subscribers get it as well."""
     return QoSProfile(
-        history=QoSHistoryPolicy.KEEP_LAST, depth=1,
+        history=QoSHistoryPolicy.KEEP_LAST,
+        depth=1,
         reliability=QoSReliabilityPolicy.RELIABLE,
-        durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+        durability=QoSDurabilityPolicy.TRANSIENT_LOCAL,
+    )
 
 
 def overridable() -> QoSOverridingOptions:

@@ -24,8 +24,13 @@ class Reporter:
 
     """
 
-    def __init__(self, warn: Callable[[str], object], statistics: Statistics,
-                 period_s: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        warn: Callable[[str], object],
+        statistics: Statistics,
+        period_s: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._warn = warn
         self._statistics = statistics
         self._period_s = period_s

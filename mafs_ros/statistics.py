@@ -209,8 +209,9 @@ class Statistics:
                     state.losses.add(now, missing)
             state.sequence = sequence
 
-    def accepted(self, stream: str, stamp_age_s: float, encoding: str,
-                 size: tuple[int, int]) -> None:
+    def accepted(
+        self, stream: str, stamp_age_s: float, encoding: str, size: tuple[int, int]
+    ) -> None:
         """Note that a message holds a usable image of this (height, width)."""
         with self._lock:
             state = self._streams[stream]
@@ -268,8 +269,11 @@ class Statistics:
         with self._lock:
             return Counters(
                 received={name: s.received for name, s in self._streams.items()},
-                pairs=self._pair_count, processed=self._processed_count,
-                match_rate=self._match_rate(), drops=dict(self._drops))
+                pairs=self._pair_count,
+                processed=self._processed_count,
+                match_rate=self._match_rate(),
+                drops=dict(self._drops),
+            )
 
     def _match_rate(self) -> float:
         """Return the share of the images of the slower camera that found a partner."""
@@ -296,8 +300,10 @@ class Statistics:
                 latency_worst_ms=self._latency.worst(),
                 drops=dict(self._drops),
                 recent_drops={
-                    reason: count for reason, window in self._recent.items()
-                    if (count := round(window.count(now)))},
+                    reason: count
+                    for reason, window in self._recent.items()
+                    if (count := round(window.count(now)))
+                },
                 events=dict(self._events),
                 active_s=now - self._started,
             )

@@ -96,8 +96,9 @@ class MessageFilterSynchronizer:
 
     """
 
-    def __init__(self, policy: str, slop_ns: int, queue_size: int, jump_back_ns: int,
-                 module: Any) -> None:
+    def __init__(
+        self, policy: str, slop_ns: int, queue_size: int, jump_back_ns: int, module: Any
+    ) -> None:
         self._policy = policy
         self._slop_s = slop_ns / NS_PER_S
         self._queue_size = queue_size
@@ -116,7 +117,8 @@ class MessageFilterSynchronizer:
             self._synchronizer = self._module.TimeSynchronizer(sources, self._queue_size)
         else:
             self._synchronizer = self._module.ApproximateTimeSynchronizer(
-                sources, self._queue_size, self._slop_s)
+                sources, self._queue_size, self._slop_s
+            )
         self._synchronizer.registerCallback(self._on_pair)
         self._newest: dict[str, int] = {}
         self._waiting = dict.fromkeys(STREAMS, 0)
@@ -124,8 +126,12 @@ class MessageFilterSynchronizer:
     def _on_pair(self, visible: Any, thermal: Any) -> None:
         """Store a pair; called by message_filters with its lock held."""
         self._pairs.append(
-            Pair(visible.stamped, thermal.stamped,
-                 thermal.stamped.stamp_ns - visible.stamped.stamp_ns))
+            Pair(
+                visible.stamped,
+                thermal.stamped,
+                thermal.stamped.stamp_ns - visible.stamped.stamp_ns,
+            )
+        )
 
     def add(self, stream: str, stamp_ns: int, payload: Any) -> list[Pair]:
         """Add a frame; return the pairs that became certain."""
@@ -136,8 +142,11 @@ class MessageFilterSynchronizer:
         self._newest[stream] = max(stamp_ns, self._newest.get(stream, stamp_ns))
         stamp = Time(sec=stamp_ns // NS_PER_S, nanosec=stamp_ns % NS_PER_S)
         self._waiting[stream] += 1
-        self._filters[stream].signalMessage(SimpleNamespace(
-            header=SimpleNamespace(stamp=stamp), stamped=Stamped(stamp_ns, payload)))
+        self._filters[stream].signalMessage(
+            SimpleNamespace(
+                header=SimpleNamespace(stamp=stamp), stamped=Stamped(stamp_ns, payload)
+            )
+        )
         pairs, self._pairs = self._pairs, []
         for name in STREAMS:
             self._waiting[name] -= len(pairs)
@@ -186,11 +195,13 @@ def load_message_filters() -> Any:
         raise ConfigError(
             "sync.policy: got 'approximate' or 'exact', expected 'nearest' because the package "
             f'message_filters is not installed ({error}); install '
-            'ros-$ROS_DISTRO-message-filters or use nearest') from None
+            'ros-$ROS_DISTRO-message-filters or use nearest'
+        ) from None
 
 
-def create_synchronizer(policy: str, slop_s: float, queue_size: int,
-                        jump_back_s: float) -> Synchronizer:
+def create_synchronizer(
+    policy: str, slop_s: float, queue_size: int, jump_back_s: float
+) -> Synchronizer:
     """
     Return the synchroniser of a policy.
 
@@ -208,4 +219,5 @@ def create_synchronizer(policy: str, slop_s: float, queue_size: int,
     if policy == 'nearest':
         return NearestSynchronizer(slop_ns, queue_size, jump_back_ns)
     return MessageFilterSynchronizer(
-        policy, slop_ns, queue_size, jump_back_ns, load_message_filters())
+        policy, slop_ns, queue_size, jump_back_ns, load_message_filters()
+    )

@@ -25,8 +25,13 @@ class Worker(Generic[T]):
 
     """
 
-    def __init__(self, process: Callable[[T], None], on_replaced: Callable[[T], None],
-                 on_error: Callable[[Exception], None], name: str = 'fusion_worker') -> None:
+    def __init__(
+        self,
+        process: Callable[[T], None],
+        on_replaced: Callable[[T], None],
+        on_error: Callable[[Exception], None],
+        name: str = 'fusion_worker',
+    ) -> None:
         self._process = process
         self._on_replaced = on_replaced
         self._on_error = on_error

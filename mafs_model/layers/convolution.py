@@ -20,11 +20,18 @@ class ConvNormAct(nn.Module):
 
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3,
-                 stride: int = 1, activation: bool = True) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        activation: bool = True,
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride,
-                              padding=kernel_size // 2, bias=False)
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False
+        )
         self.norm: nn.Module = nn.BatchNorm2d(out_channels)
         self.activation: nn.Module = nn.ReLU() if activation else nn.Identity()
         nn.init.kaiming_normal_(self.conv.weight, mode='fan_out', nonlinearity='relu')

@@ -33,10 +33,17 @@ class CellConv(nn.Conv2d):
 
     """
 
-    def __init__(self, in_channels: int, out_channels: int, factor: int,
-                 kernel_size: int = 1, std: float = 0.01) -> None:
-        super().__init__(in_channels, out_channels * factor**2, kernel_size,
-                         padding=kernel_size // 2)
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        factor: int,
+        kernel_size: int = 1,
+        std: float = 0.01,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels * factor**2, kernel_size, padding=kernel_size // 2
+        )
         start = torch.empty(out_channels, *self.weight.shape[1:])
         nn.init.normal_(start, std=std)
         with torch.no_grad():

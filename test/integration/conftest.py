@@ -69,9 +69,13 @@ class Rig:
 
         self.context = rclpy.Context()
         rclpy.init(args=[], context=self.context, domain_id=domain_id)
-        self.node = FusionNode(context=self.context, parameter_overrides=[
-            Parameter(name.replace('__', '.'), value=value)
-            for name, value in parameters.items()])
+        self.node = FusionNode(
+            context=self.context,
+            parameter_overrides=[
+                Parameter(name.replace('__', '.'), value=value)
+                for name, value in parameters.items()
+            ],
+        )
         self.tester = Node('tester', context=self.context)
         self.executor = MultiThreadedExecutor(num_threads=3, context=self.context)
         self.executor.add_node(self.node)
@@ -86,12 +90,14 @@ class Rig:
 
     def _spin(self) -> None:
         from rclpy.executors import ExternalShutdownException, ShutdownException
+
         with contextlib.suppress(ExternalShutdownException, ShutdownException):
             self.executor.spin()
 
     def close(self) -> None:
         """End everything in the order that leaves no thread behind; may be repeated."""
         import rclpy
+
         if not self._thread.is_alive():
             return
         self.executor.shutdown(timeout_sec=5.0)
@@ -118,7 +124,8 @@ class Rig:
                 self._arrived.notify_all()
 
         self._subscriptions[topic] = self.tester.create_subscription(
-            message_type, topic, keep, qos)
+            message_type, topic, keep, qos
+        )
 
     def ignore(self, topic: str) -> None:
         """Stop listening."""
@@ -130,14 +137,21 @@ class Rig:
         from mafs_ros.msg import FusionStatus
         from rcl_interfaces.msg import Log
         from sensor_msgs.msg import Image
+
         for name in names:
             self.listen(f'/mafs_fusion/{name}', Image, 5)
         self.listen('/mafs_fusion/status', FusionStatus, 100)
         self.listen('/diagnostics', DiagnosticArray)
         self.listen('/rosout', Log, 100)
 
-    def wait(self, condition: Callable[[], Any], what: str, timeout_s: float = DEADLINE_S,
-             meanwhile: Callable[[], None] | None = None, every_s: float = 0.05) -> Any:
+    def wait(
+        self,
+        condition: Callable[[], Any],
+        what: str,
+        timeout_s: float = DEADLINE_S,
+        meanwhile: Callable[[], None] | None = None,
+        every_s: float = 0.05,
+    ) -> Any:
         """
         Return what condition returns as soon as that is true.
 
@@ -192,9 +206,11 @@ class Rig:
     def advertise(self, topic: str, message_type: Any, qos: Any = None) -> Any:
         """Return a publisher that the node's subscription knows."""
         from rclpy.qos import qos_profile_sensor_data
+
         if topic not in self._publishers:
             self._publishers[topic] = self.tester.create_publisher(
-                message_type, topic, qos or qos_profile_sensor_data)
+                message_type, topic, qos or qos_profile_sensor_data
+            )
         publisher = self._publishers[topic]
         self.wait(lambda: publisher.get_subscription_count() > 0, f'subscription to {topic}')
         return publisher
@@ -202,6 +218,7 @@ class Rig:
     def next_stamp(self) -> Any:
         """Return the present time, always later than the last one."""
         from rclpy.time import Time
+
         now = self.tester.get_clock().now().nanoseconds
         self._last_stamp_ns = max(now, self._last_stamp_ns + 1_000_000)
         return Time(nanoseconds=self._last_stamp_ns).to_msg()
@@ -210,12 +227,15 @@ class Rig:
         """Publish a message on an input."""
         self.advertise(topic, type(message)).publish(message)
 
-    def send_pair(self, visible: Any | None = None, thermal: Any | None = None,
-                  stamp: Any = None) -> Any:
+    def send_pair(
+        self, visible: Any | None = None, thermal: Any | None = None, stamp: Any = None
+    ) -> Any:
         """Publish two images with one stamp and return it."""
         stamp = stamp or self.next_stamp()
-        for topic, message in (('rgb/image_raw', visible or make_image(RGB, 'bgr8')),
-                               ('thermal/image_raw', thermal or make_image(COUNTS, 'mono16'))):
+        for topic, message in (
+            ('rgb/image_raw', visible or make_image(RGB, 'bgr8')),
+            ('thermal/image_raw', thermal or make_image(COUNTS, 'mono16')),
+        ):
             message.header.stamp = stamp
             message.header.frame_id = topic.split('/')[0] + '_optical'
             self.send(topic, message)
@@ -229,8 +249,9 @@ class Rig:
             sent.append(self.send_pair(**images))
 
         def through() -> Any:
-            return next((s for s in self.messages['/mafs_fusion/status']
-                         if s.header.stamp in sent), None)
+            return next(
+                (s for s in self.messages['/mafs_fusion/status'] if s.header.stamp in sent), None
+            )
 
         send()
         return self.wait(through, 'status of a good pair', meanwhile=send, every_s=0.2)
@@ -240,6 +261,7 @@ class Rig:
     def transition(self, label: str) -> bool:
         """Ask for a transition over its service; return whether it succeeded."""
         from lifecycle_msgs.srv import ChangeState
+
         request = ChangeState.Request()
         request.transition.label = label
         return bool(self._call(ChangeState, '/mafs_fusion/change_state', request).success)
@@ -253,8 +275,10 @@ class Rig:
         """Set a parameter over its service and return the result."""
         from rcl_interfaces.srv import SetParameters
         from rclpy.parameter import Parameter
+
         request = SetParameters.Request(
-            parameters=[Parameter(name, value=value).to_parameter_msg()])
+            parameters=[Parameter(name, value=value).to_parameter_msg()]
+        )
         return self._call(SetParameters, '/mafs_fusion/set_parameters', request).results[0]
 
     def _call(self, service: Any, name: str, request: Any) -> Any:
@@ -273,8 +297,14 @@ class Rig:
 def make_image(data: np.ndarray, encoding: str, /, **fields: Any) -> Any:
     """Return an Image message; fields overwrite what follows from the data."""
     from sensor_msgs.msg import Image
-    values = {'height': data.shape[0], 'width': data.shape[1], 'encoding': encoding,
-              'step': data.strides[0], 'data': array.array('B', data.tobytes())}
+
+    values = {
+        'height': data.shape[0],
+        'width': data.shape[1],
+        'encoding': encoding,
+        'step': data.strides[0],
+        'data': array.array('B', data.tobytes()),
+    }
     return Image(**(values | fields))
 
 

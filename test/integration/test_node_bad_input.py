@@ -48,8 +48,12 @@ def refused(rig: Any, topic: str, message: Any, reason: str) -> str:
         return next((t for t in rig.log()[lines:] if t.startswith(f'[{reason}] ')), None)
 
     send()
-    rig.wait(lambda: rig.drops(reason) > before, f"drop counted as '{reason}'", meanwhile=send,
-             every_s=0.2)
+    rig.wait(
+        lambda: rig.drops(reason) > before,
+        f"drop counted as '{reason}'",
+        meanwhile=send,
+        every_s=0.2,
+    )
     text: str = rig.wait(line, f"log line of '{reason}'")
     assert 'Traceback' not in text
     status = rig.good_pair()
@@ -60,29 +64,69 @@ def refused(rig: Any, topic: str, message: Any, reason: str) -> str:
 BAD_IMAGES = [
     ('unknown encoding', 'visible', 'rgb8', {'encoding': 'yuv999'}, 'encoding', "'yuv999'"),
     ('empty encoding', 'visible', 'rgb8', {'encoding': ''}, 'encoding', "''"),
-    ('unknown thermal encoding', 'thermal', 'mono16', {'encoding': '64FC1'}, 'encoding',
-     "'64FC1'"),
+    (
+        'unknown thermal encoding',
+        'thermal',
+        'mono16',
+        {'encoding': '64FC1'},
+        'encoding',
+        "'64FC1'",
+    ),
     ('data too short', 'visible', 'bgr8', {'height': 97}, 'data', 'expected 37248'),
     ('data too long', 'visible', 'bgr8', {'height': 95}, 'data', 'expected 36480'),
     ('no data', 'thermal', 'mono16', {'data': array.array('B')}, 'data', 'data has 0 bytes'),
     ('step too small', 'visible', 'bgr8', {'step': 383}, 'step', 'expected at least 384'),
     ('step zero', 'thermal', 'mono16', {'step': 0}, 'step', 'step is 0 bytes'),
-    ('0x0', 'visible', 'bgr8', {'height': 0, 'width': 0, 'data': array.array('B')}, 'size',
-     'image is 0x0'),
-    ('20000x20000', 'visible', 'mono8', {'height': 20000, 'width': 20000, 'step': 20000},
-     'size', 'image is 20000x20000'),
-    ('20000x20000 thermal', 'thermal', 'mono16',
-     {'height': 20000, 'width': 20000, 'step': 40000}, 'size', 'image is 20000x20000'),
-    ('largest numbers', 'thermal', 'mono16',
-     {'height': 2**32 - 1, 'width': 2**32 - 1, 'step': 2**32 - 1}, 'size', '4294967295'),
+    (
+        '0x0',
+        'visible',
+        'bgr8',
+        {'height': 0, 'width': 0, 'data': array.array('B')},
+        'size',
+        'image is 0x0',
+    ),
+    (
+        '20000x20000',
+        'visible',
+        'mono8',
+        {'height': 20000, 'width': 20000, 'step': 20000},
+        'size',
+        'image is 20000x20000',
+    ),
+    (
+        '20000x20000 thermal',
+        'thermal',
+        'mono16',
+        {'height': 20000, 'width': 20000, 'step': 40000},
+        'size',
+        'image is 20000x20000',
+    ),
+    (
+        'largest numbers',
+        'thermal',
+        'mono16',
+        {'height': 2**32 - 1, 'width': 2**32 - 1, 'step': 2**32 - 1},
+        'size',
+        '4294967295',
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    ('stream', 'encoding', 'fields', 'reason', 'words'), [case[1:] for case in BAD_IMAGES],
-    ids=[case[0] for case in BAD_IMAGES])
-def test_malformed_image(rig: Any, image: Callable[..., Any], samples: Any, stream: str,
-                         encoding: str, fields: dict[str, Any], reason: str, words: str) -> None:
+    ('stream', 'encoding', 'fields', 'reason', 'words'),
+    [case[1:] for case in BAD_IMAGES],
+    ids=[case[0] for case in BAD_IMAGES],
+)
+def test_malformed_image(
+    rig: Any,
+    image: Callable[..., Any],
+    samples: Any,
+    stream: str,
+    encoding: str,
+    fields: dict[str, Any],
+    reason: str,
+    words: str,
+) -> None:
     bgr, counts = samples
     topic, data = (VISIBLE, bgr) if stream == 'visible' else (THERMAL, counts)
     line = refused(rig, topic, image(data, encoding, **fields), reason)
@@ -101,14 +145,16 @@ def test_float_thermal_without_a_finite_value(rig: Any, image: Callable[..., Any
         rig.send_pair(thermal=image(values, '32FC1'))
 
     send()
-    rig.wait(lambda: rig.drops('nonfinite'), "drop counted as 'nonfinite'", meanwhile=send,
-             every_s=0.2)
+    rig.wait(
+        lambda: rig.drops('nonfinite'), "drop counted as 'nonfinite'", meanwhile=send, every_s=0.2
+    )
     assert rig.wait(lambda: [t for t in rig.log() if t.startswith('[nonfinite] ')], 'log line')
     rig.good_pair()
 
 
 def test_float_thermal_with_some_bad_pixels_is_used(
-        rig: Any, image: Callable[..., Any], samples: Any) -> None:
+    rig: Any, image: Callable[..., Any], samples: Any
+) -> None:
     values = samples[1].astype(np.float32)
     values[::7, ::5], values[3, 4], values[5, 6] = np.nan, np.inf, -np.inf
     before = rig.drops('nonfinite')
@@ -119,14 +165,16 @@ def test_float_thermal_with_some_bad_pixels_is_used(
 
 
 def test_resolution_changes_while_running(
-        rig: Any, image: Callable[..., Any], samples: Any) -> None:
+    rig: Any, image: Callable[..., Any], samples: Any
+) -> None:
     for height, width in ((48, 64), (120, 161), (96, 128)):
         bgr = cv2.resize(samples[0], (width, height))
         thermal = cv2.resize(samples[1], (width // 2, height // 2))
         status = rig.good_pair(visible=image(bgr, 'bgr8'), thermal=image(thermal, 'mono16'))
         fused = rig.wait(
             lambda status=status: rig.at('/mafs_fusion/fused/image', status.header.stamp),
-            'fused image')
+            'fused image',
+        )
         assert (fused.height, fused.width) == (height, width)
     events = rig.node._statistics.snapshot().events
     assert events['visible_resolution'] >= 3
@@ -145,8 +193,12 @@ def test_swapped_topics(rig: Any, image: Callable[..., Any], samples: Any) -> No
             rig.send(topic, message)
 
     swapped()
-    rig.wait(lambda: rig.drops('swapped') > 0, "drop counted as 'swapped'", meanwhile=swapped,
-             every_s=0.2)
+    rig.wait(
+        lambda: rig.drops('swapped') > 0,
+        "drop counted as 'swapped'",
+        meanwhile=swapped,
+        every_s=0.2,
+    )
     assert rig.wait(lambda: [t for t in rig.log() if 'seem to be swapped' in t], 'log line')
 
     def said() -> bool:
@@ -158,7 +210,8 @@ def test_swapped_topics(rig: Any, image: Callable[..., Any], samples: Any) -> No
 
 
 def test_colour_mapped_thermal_is_used_and_said_once(
-        rig: Any, image: Callable[..., Any], samples: Any) -> None:
+    rig: Any, image: Callable[..., Any], samples: Any
+) -> None:
     coloured = cv2.applyColorMap(samples[0][..., 0], cv2.COLORMAP_INFERNO)
     for _ in range(3):
         rig.good_pair(thermal=image(coloured, 'bgr8'))
@@ -166,11 +219,18 @@ def test_colour_mapped_thermal_is_used_and_said_once(
     rig.good_pair()
 
 
-@pytest.mark.parametrize(('seconds_ahead', 'reason', 'words'), [
-    (None, 'stamp_zero', 'stamp is zero'), (3600, 'stamp_future', 'ahead of the clock')])
+@pytest.mark.parametrize(
+    ('seconds_ahead', 'reason', 'words'),
+    [(None, 'stamp_zero', 'stamp is zero'), (3600, 'stamp_future', 'ahead of the clock')],
+)
 def test_stamp_that_cannot_be_meant(
-        rig: Any, image: Callable[..., Any], samples: Any, seconds_ahead: int | None,
-        reason: str, words: str) -> None:
+    rig: Any,
+    image: Callable[..., Any],
+    samples: Any,
+    seconds_ahead: int | None,
+    reason: str,
+    words: str,
+) -> None:
     rig.node._reporter.reset()
     before = rig.drops(reason)
     stamp = Time().to_msg()
@@ -182,8 +242,12 @@ def test_stamp_that_cannot_be_meant(
         rig.send_pair(stamp=stamp)
 
     send()
-    rig.wait(lambda: rig.drops(reason) >= before + 2, f"drops counted as '{reason}'",
-             meanwhile=send, every_s=0.2)
+    rig.wait(
+        lambda: rig.drops(reason) >= before + 2,
+        f"drops counted as '{reason}'",
+        meanwhile=send,
+        every_s=0.2,
+    )
     assert rig.wait(lambda: [t for t in rig.log() if words in t], 'log line')
     rig.good_pair()
 
@@ -218,8 +282,13 @@ def test_one_camera_dies_and_comes_back(rig: Any, image: Callable[..., Any], sam
 
     rig.wait(stale, 'diagnostics of a dead camera', meanwhile=visible_only)
     before = rig.node._statistics.counters()
-    rig.wait(lambda: rig.node._statistics.counters().received['visible']
-             >= before.received['visible'] + 5, 'visible images', meanwhile=visible_only)
+    rig.wait(
+        lambda: (
+            rig.node._statistics.counters().received['visible'] >= before.received['visible'] + 5
+        ),
+        'visible images',
+        meanwhile=visible_only,
+    )
     assert rig.node._statistics.counters().pairs == before.pairs
     assert rig.wait(lambda: [t for t in rig.log() if 'state STALE: No thermal' in t], 'log line')
     rig.good_pair()
@@ -228,7 +297,8 @@ def test_one_camera_dies_and_comes_back(rig: Any, image: Callable[..., Any], sam
 
 
 def test_ten_seconds_of_stamps_from_one_camera_stay_bounded(
-        rig: Any, image: Callable[..., Any], samples: Any) -> None:
+    rig: Any, image: Callable[..., Any], samples: Any
+) -> None:
     start_ns = rig.tester.get_clock().now().nanoseconds - 30 * NS_PER_S
     message = image(samples[0], 'bgr8')
     received = rig.node._statistics.counters().received['visible']
@@ -236,8 +306,10 @@ def test_ten_seconds_of_stamps_from_one_camera_stay_bounded(
         message.header.stamp = Time(nanoseconds=start_ns + i * NS_PER_S // 30).to_msg()
         rig.send(VISIBLE, message)
         if i % 4 == 3:  # the depth of the subscription is five
-            rig.wait(lambda i=i: rig.node._statistics.counters().received['visible']
-                     > received + i - 2, 'images to arrive')
+            rig.wait(
+                lambda i=i: rig.node._statistics.counters().received['visible'] > received + i - 2,
+                'images to arrive',
+            )
     assert rig.node._intake._alignment._synchronizer.queued('visible') <= 30
     rig.good_pair()
 
@@ -269,12 +341,20 @@ def test_flood_keeps_latency_bounded(rig: Any, monkeypatch: pytest.MonkeyPatch) 
 def test_calibration_without_size(rig: Any) -> None:
     rig.listen('/mafs_fusion/fused/camera_info', CameraInfo)
     rig.send('rgb/camera_info', CameraInfo())
-    rig.wait(lambda: rig.drops('camera_info'), "drop counted as 'camera_info'",
-             meanwhile=rig.send_pair, every_s=0.2)
+    rig.wait(
+        lambda: rig.drops('camera_info'),
+        "drop counted as 'camera_info'",
+        meanwhile=rig.send_pair,
+        every_s=0.2,
+    )
     rig.send('rgb/camera_info', CameraInfo(width=128, height=96))
     rig.good_pair()
-    rig.wait(lambda: rig.last('/mafs_fusion/fused/camera_info'), 'calibration',
-             meanwhile=rig.send_pair, every_s=0.2)
+    rig.wait(
+        lambda: rig.last('/mafs_fusion/fused/camera_info'),
+        'calibration',
+        meanwhile=rig.send_pair,
+        every_s=0.2,
+    )
 
 
 def test_failing_network_is_an_error_that_ends(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,18 +375,22 @@ def test_failing_network_is_an_error_that_ends(rig: Any, monkeypatch: pytest.Mon
     assert rig.transition('deactivate')
     assert rig.transition('activate')
     rig.good_pair()
-    rig.wait(lambda: rig.health()[0] == 0, 'state OK',
-             meanwhile=rig.send_pair)
+    rig.wait(lambda: rig.health()[0] == 0, 'state OK', meanwhile=rig.send_pair)
 
 
 def test_unexpected_error_does_not_end_the_worker(
-        rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*unused: Any) -> Any:
         raise ZeroDivisionError('a mistake in the code')
 
     monkeypatch.setattr(rig.node._pipeline, 'process', broken)
-    rig.wait(lambda: rig.drops('internal'), "drop counted as 'internal'",
-             meanwhile=rig.send_pair, every_s=0.2)
+    rig.wait(
+        lambda: rig.drops('internal'),
+        "drop counted as 'internal'",
+        meanwhile=rig.send_pair,
+        every_s=0.2,
+    )
     monkeypatch.undo()
     rig.good_pair()
     assert rig.wait(lambda: [t for t in rig.log() if 'a mistake in the code' in t], 'log line')

@@ -38,35 +38,55 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if 'classify' in name:  # untouched ones give nearly equal logits
             torch.nn.init.normal_(parameter, std=0.5)
     path = tmp_path_factory.mktemp('weights') / 'random.safetensors'
-    save_checkpoint(path, model.state_dict(), build_metadata(
-        model.config.to_dict(), ClassTable.load('mfnet')))
+    save_checkpoint(
+        path, model.state_dict(), build_metadata(model.config.to_dict(), ClassTable.load('mfnet'))
+    )
     return path
 
 
 @pytest.fixture(scope='module')
 def rig(make_rig: Callable[..., Any], weights: Path) -> Any:
-    rig = make_rig(weights=str(weights), device='cpu', backend='torch', threads=1,
-                   thermal__scaling='minmax', thermal__smoothing=0.0)
+    rig = make_rig(
+        weights=str(weights),
+        device='cpu',
+        backend='torch',
+        threads=1,
+        thermal__scaling='minmax',
+        thermal__smoothing=0.0,
+    )
     rig.listen_to_images(*IMAGES)
     rig.start()
     return rig
 
 
 def array_of(message: Any) -> np.ndarray:
-    shape = (message.height, message.width, 3) if message.encoding == 'rgb8' else (
-        message.height, message.width)
+    shape = (
+        (message.height, message.width, 3)
+        if message.encoding == 'rgb8'
+        else (message.height, message.width)
+    )
     return np.frombuffer(message.data, np.uint8).reshape(shape)
 
 
 def test_published_is_exactly_what_the_predictor_computes(
-        rig: Any, weights: Path, samples: Any) -> None:
+    rig: Any, weights: Path, samples: Any
+) -> None:
     from mafs_model.thermal import ThermalScaler
+
     stamp = rig.good_pair().header.stamp
-    with Predictor.create(weights, device='cpu', backend='torch', threads=1,
-                          thermal_scaler=ThermalScaler('minmax', smoothing=0.0)) as predictor:
+    with Predictor.create(
+        weights,
+        device='cpu',
+        backend='torch',
+        threads=1,
+        thermal_scaler=ThermalScaler('minmax', smoothing=0.0),
+    ) as predictor:
         expected = predictor.predict(np.ascontiguousarray(samples[0][..., ::-1]), samples[1])
-    for topic, wanted in (('fused/image', expected.fused), ('semantic/labels', expected.labels),
-                          ('semantic/confidence', expected.confidence)):
+    for topic, wanted in (
+        ('fused/image', expected.fused),
+        ('semantic/labels', expected.labels),
+        ('semantic/confidence', expected.confidence),
+    ):
         name = f'/mafs_fusion/{topic}'
         message = rig.wait(lambda name=name: rig.at(name, stamp), name)
         np.testing.assert_array_equal(array_of(message), wanted)
@@ -78,8 +98,12 @@ def test_status_says_what_computed(rig: Any) -> None:
     assert status.mode == FusionStatus.MODE_FUSION
     assert (status.device, status.backend) == ('cpu', 'torch')
     assert status.weights_id
-    rig.wait(lambda: rig.health()[0] == 0, 'state OK without a notice', meanwhile=rig.send_pair,
-             every_s=0.2)
+    rig.wait(
+        lambda: rig.health()[0] == 0,
+        'state OK without a notice',
+        meanwhile=rig.send_pair,
+        every_s=0.2,
+    )
 
 
 def test_overlay_shows_the_colours_of_the_labels(rig: Any) -> None:
@@ -89,7 +113,8 @@ def test_overlay_shows_the_colours_of_the_labels(rig: Any) -> None:
         stamp = rig.good_pair().header.stamp
         overlay, labels = (
             array_of(rig.wait(lambda name=name: rig.at(f'/mafs_fusion/{name}', stamp), name))
-            for name in ('semantic/overlay', 'semantic/labels'))
+            for name in ('semantic/overlay', 'semantic/labels')
+        )
         colours = ClassTable.load('mfnet').palette[labels]
         shown = labels > 0  # unlabelled pixels keep the fused image
         return bool(shown.any()) and bool((overlay[shown] == colours[shown]).all())

@@ -17,8 +17,9 @@ from sensor_msgs.msg import CameraInfo
 
 pytestmark = pytest.mark.ros
 IMAGES = ('fused/image', 'semantic/labels', 'semantic/confidence', 'semantic/overlay')
-LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
-                     durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LATCHED = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
 
 
 @pytest.fixture(scope='module')
@@ -54,13 +55,15 @@ def test_all_images_carry_size_encoding_and_header_of_the_visible_one(rig: Any) 
 
 def test_images_are_those_of_the_predictor(rig: Any, samples: Any) -> None:
     from mafs_model.predictor import Predictor
+
     bgr, counts = samples
     stamp = rig.good_pair().header.stamp
     with Predictor.create('classical', device='cpu') as predictor:
         expected = predictor.predict(np.ascontiguousarray(bgr[..., ::-1]), counts)
     np.testing.assert_array_equal(array_of(received(rig, 'fused/image', stamp)), expected.fused)
     np.testing.assert_array_equal(
-        array_of(received(rig, 'semantic/labels', stamp)), expected.labels)
+        array_of(received(rig, 'semantic/labels', stamp)), expected.labels
+    )
 
 
 def test_status_accounts_for_the_pair(rig: Any) -> None:
@@ -85,12 +88,15 @@ def test_classical_overlay_says_so(rig: Any) -> None:
 
 
 def test_calibration_follows_with_the_fused_stamp(rig: Any) -> None:
-    rig.send('rgb/camera_info', CameraInfo(
-        width=256, height=192, k=[100.0, 0.0, 127.5, 0.0, 100.0, 95.5, 0.0, 0.0, 1.0]))
+    rig.send(
+        'rgb/camera_info',
+        CameraInfo(width=256, height=192, k=[100.0, 0.0, 127.5, 0.0, 100.0, 95.5, 0.0, 0.0, 1.0]),
+    )
 
     def halved() -> Any:
-        return next((m for m in rig.messages['/mafs_fusion/fused/camera_info']
-                     if m.width == 128), None)
+        return next(
+            (m for m in rig.messages['/mafs_fusion/fused/camera_info'] if m.width == 128), None
+        )
 
     info = rig.wait(halved, 'camera_info', meanwhile=rig.send_pair, every_s=0.2)
     assert list(info.k) == [50.0, 0.0, 63.5, 0.0, 50.0, 47.5, 0.0, 0.0, 1.0]
@@ -110,8 +116,13 @@ def test_late_subscriber_gets_the_classes(rig: Any) -> None:
 def test_diagnostics_say_ok_with_numbers(rig: Any) -> None:
     def fine() -> Any:
         status = rig.last('/diagnostics')
-        return status if status and status.status[0].level == b'\x00' and (
-            'pairs/s' in status.status[0].message) else None
+        return (
+            status
+            if status
+            and status.status[0].level == b'\x00'
+            and ('pairs/s' in status.status[0].message)
+            else None
+        )
 
     status = rig.wait(fine, 'diagnostics', meanwhile=rig.send_pair).status[0]
     values = {v.key: v.value for v in status.values}
@@ -137,6 +148,7 @@ def test_what_needs_a_reload_is_refused(rig: Any) -> None:
 
 def test_nobody_listens_nothing_is_computed(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from mafs_ros.pipeline import Wanted
+
     asked = []
     predict = rig.node._pipeline.predictor.predict
 

@@ -70,17 +70,24 @@ def message_filters(monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec('message_filters') is not None:
         return
     module = ModuleType('message_filters')
-    for name, value in {'SimpleFilter': SimpleFilter, 'Subscriber': Subscriber,
-                        'TimeSynchronizer': TimeSynchronizer,
-                        'ApproximateTimeSynchronizer': TimeSynchronizer}.items():
+    for name, value in {
+        'SimpleFilter': SimpleFilter,
+        'Subscriber': Subscriber,
+        'TimeSynchronizer': TimeSynchronizer,
+        'ApproximateTimeSynchronizer': TimeSynchronizer,
+    }.items():
         setattr(module, name, value)
     monkeypatch.setitem(sys.modules, 'message_filters', module)
 
 
 @pytest.mark.parametrize('policy', ['nearest', 'approximate', 'exact'])
 def test_pairs_come_through_and_bad_images_are_refused(
-        message_filters: None, make_rig: Callable[..., Any], image: Callable[..., Any],
-        samples: Any, policy: str) -> None:
+    message_filters: None,
+    make_rig: Callable[..., Any],
+    image: Callable[..., Any],
+    samples: Any,
+    policy: str,
+) -> None:
     rig = make_rig(weights='classical', sync__policy=policy)
     try:
         rig.listen_to_images('fused/image')

@@ -76,8 +76,13 @@ class Child:
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self.process = subprocess.Popen(
-            command, env=environment, cwd=ROOT, stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL, text=True)
+            command,
+            env=environment,
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -134,8 +139,9 @@ def start(ros_domain: int) -> Iterator[Callable[..., Child]]:
     def begin(*arguments: str, code: str = '', without: str = '') -> Child:
         program = ['-c', code] if code else [str(ROOT / 'scripts/fusion_node')]
         environment = os.environ | {
-            'ROS_DOMAIN_ID': str(ros_domain), 'PYTHONPATH': os.pathsep.join(
-                [str(ROOT), os.environ.get('PYTHONPATH', '')])}
+            'ROS_DOMAIN_ID': str(ros_domain),
+            'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]),
+        }
         environment.pop(without, None)
         children.append(Child([sys.executable, *program, *arguments], environment))
         return children[-1]
@@ -164,7 +170,8 @@ def test_second_interrupt_does_not_disturb_the_end(start: Callable[..., Child]) 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_a_node_that_waits_unconfigured(
-        start: Callable[..., Child], number: int) -> None:
+    start: Callable[..., Child], number: int
+) -> None:
     child = start('--ros-args', '-p', 'sync.slopp:=1.0')
     child.wait_for("parameter 'sync.slopp' is unknown")
     code, seconds = child.end(number)
@@ -179,10 +186,19 @@ def rig(make_rig: Callable[..., Any]) -> Any:
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signal_during_inference(start: Callable[..., Child], rig: Any, number: int) -> None:
-    child = start('--ros-args', '-p', 'autostart:=true', '-p', 'weights:=classical',
-                  '-r', '__node:=slow', code=SLOW_INFERENCE)
+    child = start(
+        '--ros-args',
+        '-p',
+        'autostart:=true',
+        '-p',
+        'weights:=classical',
+        '-r',
+        '__node:=slow',
+        code=SLOW_INFERENCE,
+    )
     child.wait_for('active: pairing')
     from sensor_msgs.msg import Image
+
     rig.listen('/slow/fused/image', Image, 1)
     child.wait_for('inferring', meanwhile=rig.send_pair)
     code, seconds = child.end(number)
@@ -193,8 +209,9 @@ def test_signal_during_inference(start: Callable[..., Child], rig: Any, number: 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signal_while_weights_load(start: Callable[..., Child], number: int) -> None:
-    child = start('--ros-args', '-p', 'autostart:=true', '-p', 'weights:=classical',
-                  code=SLOW_CONFIGURE)
+    child = start(
+        '--ros-args', '-p', 'autostart:=true', '-p', 'weights:=classical', code=SLOW_CONFIGURE
+    )
     child.wait_for('loading')
     code, seconds = child.end(number)
     assert code == 0
@@ -215,19 +232,23 @@ def test_value_of_wrong_type_on_the_command_line(start: Callable[..., Child]) ->
 
 
 def test_shipped_parameter_file_starts_the_node(start: Callable[..., Child]) -> None:
-    child = start('--ros-args', '--params-file', 'config/mafs_fusion.yaml', '-p',
-                  'autostart:=true')
+    child = start(
+        '--ros-args', '--params-file', 'config/mafs_fusion.yaml', '-p', 'autostart:=true'
+    )
     child.wait_for('active: pairing')
     assert not [line for line in child.lines if 'unknown and ignored' in line]
     assert child.end(signal.SIGINT)[0] == 0
 
 
 def test_frames_of_another_process_arrive_through_shared_memory(
-        start: Callable[..., Child], rig: Any, image: Callable[..., Any]) -> None:
+    start: Callable[..., Child], rig: Any, image: Callable[..., Any]
+) -> None:
     """The shipped profile: without it two of three such images would be lost."""
-    start('--ros-args', '-p', 'autostart:=true', '-p', 'weights:=classical',
-          '-r', '__node:=other').wait_for('active: pairing')
+    start(
+        '--ros-args', '-p', 'autostart:=true', '-p', 'weights:=classical', '-r', '__node:=other'
+    ).wait_for('active: pairing')
     from mafs_ros.msg import FusionStatus
+
     rig.listen('/other/status', FusionStatus, 100)
     visible = image(np.zeros((480, 640, 3), np.uint8), 'bgr8')
     thermal = image(np.zeros((480, 640), np.uint16), 'mono16')
@@ -236,8 +257,9 @@ def test_frames_of_another_process_arrive_through_shared_memory(
         status = rig.last('/other/status')
         return status.visible_received if status else 0
 
-    rig.wait(received, 'first image', every_s=0.1,
-             meanwhile=lambda: rig.send_pair(visible, thermal))
+    rig.wait(
+        received, 'first image', every_s=0.1, meanwhile=lambda: rig.send_pair(visible, thermal)
+    )
     first, sent = received(), 40
     for _ in range(sent):
         rig.send_pair(visible, thermal)
@@ -246,14 +268,17 @@ def test_frames_of_another_process_arrive_through_shared_memory(
 
 
 def test_images_lost_in_transport_are_explained(
-        start: Callable[..., Child], rig: Any, image: Callable[..., Any], samples: Any) -> None:
+    start: Callable[..., Child], rig: Any, image: Callable[..., Any], samples: Any
+) -> None:
     from rclpy.utilities import get_rmw_implementation_identifier
+
     if 'fastrtps' not in get_rmw_implementation_identifier():
         pytest.skip('only Fast DDS loses images that way')
     rig.listen_to_images()
     rig.start()
     start(code=CAMERA_WITHOUT_PROFILE, without='FASTRTPS_DEFAULT_PROFILES_FILE').wait_for(
-        'publishing')
+        'publishing'
+    )
     thermal = image(samples[1], 'mono16')
 
     def send_thermal() -> None:

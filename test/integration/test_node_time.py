@@ -31,7 +31,8 @@ class Bag:
         """Advance the clock by one period."""
         self.now_ns += PERIOD_NS
         self.rig.advertise('/clock', Clock, 10).publish(
-            Clock(clock=Time(nanoseconds=self.now_ns).to_msg()))
+            Clock(clock=Time(nanoseconds=self.now_ns).to_msg())
+        )
 
     def step(self, latency_ns: int = 0) -> Any:
         """Advance by one period with an image of each camera; return the visible stamp."""
@@ -49,17 +50,24 @@ class Bag:
         stamps: list[Any] = []
 
         def found() -> Any:
-            return next((s for s in self.rig.messages['/mafs_fusion/status']
-                         if s.visible_stamp in stamps), None)
+            return next(
+                (s for s in self.rig.messages['/mafs_fusion/status'] if s.visible_stamp in stamps),
+                None,
+            )
 
-        return self.rig.wait(found, 'pair', every_s=0.03,
-                             meanwhile=lambda: stamps.append(self.step(latency_ns)))
+        return self.rig.wait(
+            found, 'pair', every_s=0.03, meanwhile=lambda: stamps.append(self.step(latency_ns))
+        )
 
 
 @pytest.fixture(scope='module')
 def rig(make_rig: Callable[..., Any]) -> Any:
-    rig = make_rig(weights='classical', use_sim_time=True, thermal__time_offset='auto',
-                   diagnostics__stale_after=30.0)
+    rig = make_rig(
+        weights='classical',
+        use_sim_time=True,
+        thermal__time_offset='auto',
+        diagnostics__stale_after=30.0,
+    )
     rig.listen_to_images('fused/image')
     rig.start()
     return rig
@@ -71,8 +79,10 @@ def bag(rig: Any, image: Callable[..., Any], samples: Any) -> Bag:
 
 
 def test_silent_clock_is_said(rig: Any, bag: Bag) -> None:
-    rig.wait(lambda: rig.health()[0] == 3 and '/clock' in rig.health()[1],
-             'diagnostics of a silent clock')
+    rig.wait(
+        lambda: rig.health()[0] == 3 and '/clock' in rig.health()[1],
+        'diagnostics of a silent clock',
+    )
 
 
 def test_pairs_in_simulated_time(rig: Any, bag: Bag) -> None:
@@ -103,8 +113,12 @@ def test_stamp_ahead_of_the_simulated_clock(rig: Any, bag: Bag) -> None:
     def send() -> None:
         rig.send_pair(stamp=Time(nanoseconds=bag.now_ns + 60 * NS_PER_S).to_msg())
 
-    rig.wait(lambda: rig.drops('stamp_future') > before, "drop counted as 'stamp_future'",
-             meanwhile=send, every_s=0.1)
+    rig.wait(
+        lambda: rig.drops('stamp_future') > before,
+        "drop counted as 'stamp_future'",
+        meanwhile=send,
+        every_s=0.1,
+    )
     bag.play_until_pair()
 
 
@@ -115,8 +129,9 @@ def test_automatic_offset_is_estimated_and_reported(rig: Any, bag: Bag) -> None:
         status = rig.last('/mafs_fusion/status')
         return status if abs(status.time_offset + 0.012) < 1e-6 else None
 
-    status = rig.wait(settled, 'estimated offset', every_s=0.02,
-                      meanwhile=lambda: bag.step(12 * MS))
+    status = rig.wait(
+        settled, 'estimated offset', every_s=0.02, meanwhile=lambda: bag.step(12 * MS)
+    )
     assert status.time_offset_estimated
     assert status.offset == pytest.approx(0.0, abs=1e-6)
     assert status.thermal_stamp != status.visible_stamp, 'stamps are reported as received'

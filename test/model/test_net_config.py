@@ -37,8 +37,11 @@ def macs_by_hooks(model: MAFS, visible: torch.Tensor, thermal: torch.Tensor) -> 
         nonlocal total
         total += output.numel() * layer.weight[0].numel()
 
-    hooks = [layer.register_forward_hook(count) for layer in model.modules()
-             if isinstance(layer, nn.Conv2d)]
+    hooks = [
+        layer.register_forward_hook(count)
+        for layer in model.modules()
+        if isinstance(layer, nn.Conv2d)
+    ]
     with torch.inference_mode():
         model(visible, thermal, full_logits=False)
     for hook in hooks:
@@ -79,25 +82,30 @@ def test_configuration_is_frozen():
 def test_strides_follow_from_the_stem(name):
     config = create_config(name)
     assert config.strides[0] == config.stem_stride
-    assert all(coarse == 2 * fine
-               for fine, coarse in zip(config.strides, config.strides[1:], strict=False))
+    assert all(
+        coarse == 2 * fine
+        for fine, coarse in zip(config.strides, config.strides[1:], strict=False)
+    )
     assert config.strides[config.head_level] == 4
     assert config.max_stride == 32
 
 
-@pytest.mark.parametrize(('overrides', 'message'), [
-    ({'num_classes': 0}, 'num_classes is 0'),
-    ({'num_classes': 256}, 'num_classes is 256'),
-    ({'stem_stride': 3}, 'stem_stride is 3'),
-    ({'depths': (1, 1)}, 'depths 2, expected the same number'),
-    ({'depths': (0, 1, -1, 1)}, 'expected integers from 0'),
-    ({'widths': (31, 64, 96, 128)}, 'expected a multiple of gate_reduction 2'),
-    ({'segmentation_levels': 4}, 'segmentation_levels is 4, expected 1 to 3'),
-    ({'attention_heads': 7}, 'expected a multiple of attention_heads 7'),
-    ({'fusion_decoder': 'magic'}, "fusion_decoder is 'magic', expected one of blend, direct"),
-    ({'modulation_norm': 'layer'}, "modulation_norm is 'layer'"),
-    ({'nonsense': 1}, 'nonsense'),
-])
+@pytest.mark.parametrize(
+    ('overrides', 'message'),
+    [
+        ({'num_classes': 0}, 'num_classes is 0'),
+        ({'num_classes': 256}, 'num_classes is 256'),
+        ({'stem_stride': 3}, 'stem_stride is 3'),
+        ({'depths': (1, 1)}, 'depths 2, expected the same number'),
+        ({'depths': (0, 1, -1, 1)}, 'expected integers from 0'),
+        ({'widths': (31, 64, 96, 128)}, 'expected a multiple of gate_reduction 2'),
+        ({'segmentation_levels': 4}, 'segmentation_levels is 4, expected 1 to 3'),
+        ({'attention_heads': 7}, 'expected a multiple of attention_heads 7'),
+        ({'fusion_decoder': 'magic'}, "fusion_decoder is 'magic', expected one of blend, direct"),
+        ({'modulation_norm': 'layer'}, "modulation_norm is 'layer'"),
+        ({'nonsense': 1}, 'nonsense'),
+    ],
+)
 def test_bad_values_are_refused_by_name(overrides, message):
     with pytest.raises(ConfigError, match=message):
         create_config('mafs_t', **overrides)
@@ -108,11 +116,14 @@ def test_unknown_variant_is_refused():
         create_config('mafs_x')
 
 
-@pytest.mark.parametrize(('values', 'message'), [
-    ({'variant': 'mafs_t', 'colour': 1}, r"unknown architecture keys \['colour'\]"),
-    ({}, 'variant'),
-    ({'variant': 'mafs_t', 'widths': 3}, 'do not fit'),
-])
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        ({'variant': 'mafs_t', 'colour': 1}, r"unknown architecture keys \['colour'\]"),
+        ({}, 'variant'),
+        ({'variant': 'mafs_t', 'widths': 3}, 'do not fit'),
+    ],
+)
 def test_bad_dictionaries_are_refused(values, message):
     with pytest.raises(ConfigError, match=message):
         MAFSConfig.from_dict(values)

@@ -31,10 +31,14 @@ def randomise(module: nn.Module, seed: int = 0, scale: float = 0.3) -> nn.Module
 def smooth_scene(seed: int, size: tuple[int, int] = (96, 128)) -> np.ndarray:
     """Random blobs with texture, float32 [H, W] in 0..1."""
     generator = np.random.default_rng(seed)
-    coarse = cv2.resize(generator.random((6, 8), dtype=np.float32), size[::-1],
-                        interpolation=cv2.INTER_CUBIC)
-    fine = cv2.resize(generator.random((size[0] // 2, size[1] // 2), dtype=np.float32),
-                      size[::-1], interpolation=cv2.INTER_LINEAR)
+    coarse = cv2.resize(
+        generator.random((6, 8), dtype=np.float32), size[::-1], interpolation=cv2.INTER_CUBIC
+    )
+    fine = cv2.resize(
+        generator.random((size[0] // 2, size[1] // 2), dtype=np.float32),
+        size[::-1],
+        interpolation=cv2.INTER_LINEAR,
+    )
     return np.clip(0.2 + 0.5 * coarse + 0.2 * (fine - 0.5), 0.02, 0.98)
 
 
@@ -44,8 +48,9 @@ def as_batch(image: np.ndarray) -> torch.Tensor:
 
 def mean_gradient(image: torch.Tensor) -> float:
     plane = image[0, 0].numpy()
-    return float(np.hypot(cv2.Sobel(plane, cv2.CV_32F, 1, 0), cv2.Sobel(plane, cv2.CV_32F, 0, 1))
-                 .mean())
+    return float(
+        np.hypot(cv2.Sobel(plane, cv2.CV_32F, 1, 0), cv2.Sobel(plane, cv2.CV_32F, 0, 1)).mean()
+    )
 
 
 def base_by_means(image: np.ndarray, block: int) -> np.ndarray:
@@ -55,8 +60,9 @@ def base_by_means(image: np.ndarray, block: int) -> np.ndarray:
     return cv2.resize(means, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def blend_by_loops(maps: dict[str, np.ndarray], sharpness: float, visible: np.ndarray,
-                   thermal: np.ndarray) -> np.ndarray:
+def blend_by_loops(
+    maps: dict[str, np.ndarray], sharpness: float, visible: np.ndarray, thermal: np.ndarray
+) -> np.ndarray:
     """Return the equations of the blend, pixel by pixel."""
     base_v, base_t = base_by_means(visible, 4), base_by_means(thermal, 4)
     fused = np.empty_like(visible)
@@ -64,13 +70,14 @@ def blend_by_loops(maps: dict[str, np.ndarray], sharpness: float, visible: np.nd
         for x in range(visible.shape[1]):
             detail_v = visible[y, x] - base_v[y, x]
             detail_t = thermal[y, x] - base_t[y, x]
-            logit = (maps['blend'][y, x]
-                     + 16.0 * maps['guidance'][y, x] * (visible[y, x] - thermal[y, x]))
+            logit = maps['blend'][y, x] + 16.0 * maps['guidance'][y, x] * (
+                visible[y, x] - thermal[y, x]
+            )
             w = sigmoid(logit)
-            m = sigmoid(logit + maps['detail'][y, x]
-                        + sharpness * (abs(detail_v) - abs(detail_t)))
+            m = sigmoid(logit + maps['detail'][y, x] + sharpness * (abs(detail_v) - abs(detail_t)))
             detail = (1.0 + math.tanh(maps['detail_gain'][y, x])) * (
-                m * detail_v + (1.0 - m) * detail_t)
+                m * detail_v + (1.0 - m) * detail_t
+            )
             base = w * base_v[y, x] + (1.0 - w) * base_t[y, x]
             fused[y, x] = maps['gain'][y, x] * base + maps['shift'][y, x] + detail
     return fused
@@ -84,8 +91,10 @@ class TestBlendDecoder:
         with torch.inference_mode():
             result = decoder(features, as_batch(visible), as_batch(thermal))[0, 0].numpy()
             hidden = decoder.hidden(features)
-            maps = {name: F.pixel_shuffle(getattr(decoder, name)(hidden), 4)[0, 0].numpy()
-                    for name in ('blend', 'guidance', 'detail', 'detail_gain')}
+            maps = {
+                name: F.pixel_shuffle(getattr(decoder, name)(hidden), 4)[0, 0].numpy()
+                for name in ('blend', 'guidance', 'detail', 'detail_gain')
+            }
             gain = 1.0 + 0.75 * np.tanh(decoder.gain(hidden)[0, 0].numpy())
             shift = 0.75 * np.tanh(decoder.shift(hidden)[0, 0].numpy())
         for name, plane in (('gain', gain), ('shift', shift)):
@@ -105,8 +114,14 @@ class TestBlendDecoder:
     def test_choosing_one_source_returns_it_unaltered(self, logit, chosen):
         decoder = BlendDecoder(4, 4, 4).eval()
         with torch.no_grad():
-            for layer in (decoder.blend, decoder.guidance, decoder.detail, decoder.detail_gain,
-                          decoder.gain, decoder.shift):
+            for layer in (
+                decoder.blend,
+                decoder.guidance,
+                decoder.detail,
+                decoder.detail_gain,
+                decoder.gain,
+                decoder.shift,
+            ):
                 nn.init.zeros_(layer.weight)
                 nn.init.zeros_(layer.bias)
             decoder.blend.bias.fill_(logit)
@@ -118,8 +133,14 @@ class TestBlendDecoder:
     def test_high_guidance_is_the_brighter_source_at_every_pixel(self):
         decoder = BlendDecoder(4, 4, 4).eval()
         with torch.no_grad():
-            for layer in (decoder.blend, decoder.guidance, decoder.detail, decoder.detail_gain,
-                          decoder.gain, decoder.shift):
+            for layer in (
+                decoder.blend,
+                decoder.guidance,
+                decoder.detail,
+                decoder.detail_gain,
+                decoder.gain,
+                decoder.shift,
+            ):
                 nn.init.zeros_(layer.weight)
             decoder.guidance.bias.fill_(1e8)
         visible, thermal = as_batch(smooth_scene(6)), as_batch(smooth_scene(7))
@@ -185,8 +206,10 @@ class TestSegmentationDecoder:
             mixed = decoder([fine, coarse])
             torch.testing.assert_close(mixed[1], decoder.lateral[1](coarse))
             torch.testing.assert_close(
-                mixed[0], decoder.lateral[0](fine) + F.interpolate(
-                    mixed[1], scale_factor=2, mode='bilinear', align_corners=False))
+                mixed[0],
+                decoder.lateral[0](fine)
+                + F.interpolate(mixed[1], scale_factor=2, mode='bilinear', align_corners=False),
+            )
 
     def test_stages_run_coarse_to_fine(self):
         decoder = MultiStageDecoder(3, 8, 2, 1).eval()
@@ -207,20 +230,26 @@ class TestSegmentationDecoder:
         seen = []
         decoder.transformer.forward = lambda levels: outputs
         decoder.from_stages.register_forward_hook(lambda _, args, __: seen.append(args[0]))
-        fused = [torch.randn(1, width, 64 // stride, 64 // stride)
-                 for width, stride in zip(config.widths, config.strides, strict=True)]
+        fused = [
+            torch.randn(1, width, 64 // stride, 64 // stride)
+            for width, stride in zip(config.widths, config.strides, strict=True)
+        ]
         with torch.inference_mode():
             decoder(fused, torch.randn(1, config.widths[0], 16, 16))
+
         def up(x):
             return F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
+
         expected = up(up(outputs[0]) + outputs[1]) + outputs[2]
         torch.testing.assert_close(seen[0], expected)
 
     def test_logits_depend_on_the_modulated_feature(self):
         config = create_config('mafs_t')
         decoder = SegmentationDecoder(config).eval()
-        fused = [torch.randn(1, width, 64 // stride, 64 // stride)
-                 for width, stride in zip(config.widths, config.strides, strict=True)]
+        fused = [
+            torch.randn(1, width, 64 // stride, 64 // stride)
+            for width, stride in zip(config.widths, config.strides, strict=True)
+        ]
         modulated = torch.randn(1, config.widths[0], 16, 16)
         with torch.inference_mode():
             first, aux = decoder(fused, modulated)

@@ -16,8 +16,11 @@ from torch import nn
 onnxruntime = pytest.importorskip('onnxruntime')
 
 SIZE = (64, 96)
-MODES = {'fusion': ('visible', 'thermal'), 'visible_only': ('visible',),
-         'thermal_only': ('thermal',)}
+MODES = {
+    'fusion': ('visible', 'thermal'),
+    'visible_only': ('visible',),
+    'thermal_only': ('thermal',),
+}
 
 
 class Traced(nn.Module):
@@ -57,9 +60,16 @@ def export(path: Path, mode: str, *, dynamic: bool, decoder: str = 'blend') -> T
     axes = {name: {2: 'height', 3: 'width'} for name in MODES[mode]}
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter('ignore')  # the tracer remarks on every shape check
-        torch.onnx.export(graph, tuple(images(mode, SIZE)), str(path), dynamo=False,
-                          input_names=list(MODES[mode]), output_names=['fused', 'logits'],
-                          dynamic_axes=axes if dynamic else None, opset_version=17)
+        torch.onnx.export(
+            graph,
+            tuple(images(mode, SIZE)),
+            str(path),
+            dynamo=False,
+            input_names=list(MODES[mode]),
+            output_names=['fused', 'logits'],
+            dynamic_axes=axes if dynamic else None,
+            opset_version=17,
+        )
     return graph
 
 
@@ -84,12 +94,16 @@ def onnxruntime_run(path: Path):
 def openvino_run(path: Path):
     openvino = pytest.importorskip('openvino')
     core = openvino.Core()
-    request = core.compile_model(core.read_model(str(path)), 'CPU', {
-        'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': 1}).create_infer_request()
+    request = core.compile_model(
+        core.read_model(str(path)),
+        'CPU',
+        {'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': 1},
+    ).create_infer_request()
 
     def run(arrays):
         request.infer(arrays)
         return [request.get_output_tensor(index).data.copy() for index in range(2)]
+
     return run
 
 

@@ -10,8 +10,20 @@ import pytest
 import torch
 
 # (height, width): multiples, odd, portrait, smallest, thermal core, cameras, 1080p.
-SIZES = [(32, 32), (64, 96), (33, 47), (63, 65), (97, 64), (120, 160), (160, 120), (200, 31 + 1),
-         (240, 321), (256, 320), (480, 640), (1080, 1920)]
+SIZES = [
+    (32, 32),
+    (64, 96),
+    (33, 47),
+    (63, 65),
+    (97, 64),
+    (120, 160),
+    (160, 120),
+    (200, 31 + 1),
+    (240, 321),
+    (256, 320),
+    (480, 640),
+    (1080, 1920),
+]
 
 
 @functools.cache
@@ -28,8 +40,10 @@ def network(variant: str) -> MAFS:
 
 def images(height: int, width: int, batch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(height * 10000 + width)
-    return (torch.rand(batch, 3, height, width, generator=generator),
-            torch.rand(batch, 1, height, width, generator=generator))
+    return (
+        torch.rand(batch, 3, height, width, generator=generator),
+        torch.rand(batch, 1, height, width, generator=generator),
+    )
 
 
 @pytest.mark.parametrize(('height', 'width'), SIZES)
@@ -83,11 +97,13 @@ def test_inner_padding_equals_padding_outside(height, width):
     columns = torch.arange(width + right).clamp(max=width - 1)
     with torch.inference_mode():
         inside = network('mafs_t')(visible, thermal)
-        outside = network('mafs_t')(visible[..., rows, :][..., columns],
-                                    thermal[..., rows, :][..., columns])
+        outside = network('mafs_t')(
+            visible[..., rows, :][..., columns], thermal[..., rows, :][..., columns]
+        )
     for name in ('fused_luminance', 'fused_rgb', 'logits'):
-        torch.testing.assert_close(getattr(inside, name),
-                                   getattr(outside, name)[..., :height, :width], rtol=0, atol=0)
+        torch.testing.assert_close(
+            getattr(inside, name), getattr(outside, name)[..., :height, :width], rtol=0, atol=0
+        )
 
 
 def test_images_of_a_batch_do_not_influence_each_other():
@@ -124,8 +140,9 @@ def test_fused_colour_keeps_the_chroma_of_the_visible_image():
         cr_new, cr_old = (image[:, 0] - y_new) / 1.402, (expected[:, 0] - y_old) / 1.402
         torch.testing.assert_close(cb_new[kept], cb_old[kept], rtol=0, atol=1e-5)
         torch.testing.assert_close(cr_new[kept], cr_old[kept], rtol=0, atol=1e-5)
-        torch.testing.assert_close(y_new[kept], output.fused_luminance[:, 0][kept], rtol=0,
-                                   atol=1e-5)
+        torch.testing.assert_close(
+            y_new[kept], output.fused_luminance[:, 0][kept], rtol=0, atol=1e-5
+        )
 
 
 def test_visible_alone_is_used_and_reported():
@@ -153,12 +170,17 @@ def test_presence_per_sample_equals_a_missing_image():
     felt = torch.tensor([True, True, False])
     with torch.inference_mode():
         mixed = network('mafs_t')(visible, thermal, visible_present=seen, thermal_present=felt)
-        for index, pair in enumerate([(visible[:1], thermal[:1]), (None, thermal[1:2]),
-                                      (visible[2:3], None)]):
+        for index, pair in enumerate(
+            [(visible[:1], thermal[:1]), (None, thermal[1:2]), (visible[2:3], None)]
+        ):
             alone = network('mafs_t')(*pair)
             for name in ('fused_luminance', 'fused_rgb', 'logits'):
-                torch.testing.assert_close(getattr(mixed, name)[index:index + 1],
-                                           getattr(alone, name), rtol=1e-4, atol=1e-4)
+                torch.testing.assert_close(
+                    getattr(mixed, name)[index : index + 1],
+                    getattr(alone, name),
+                    rtol=1e-4,
+                    atol=1e-4,
+                )
 
 
 def test_an_absent_image_does_not_leak():
@@ -179,12 +201,13 @@ def test_auxiliary_outputs_exist_in_training_only(variant):
     output = model.train()(visible, thermal)
     assert output.aux.stage_logits[0].shape[:2] == (2, 9)
     sizes = [tuple(logits.shape[2:]) for logits in output.aux.stage_logits]
-    assert sizes == [(64 // s, 96 // s) for s in reversed(model.config.strides[-len(sizes):])]
+    assert sizes == [(64 // s, 96 // s) for s in reversed(model.config.strides[-len(sizes) :])]
     assert output.aux.binary_logits.shape == (2, 1, 16, 24)
     assert output.aux.boundary_logits.shape == (2, 1, 16, 24)
     assert [tuple(code.shape[1:]) for code in output.aux.fused_features] == [
         (channels, 64 // stride, 96 // stride)
-        for channels, stride in zip(model.config.widths, model.config.strides, strict=True)]
+        for channels, stride in zip(model.config.widths, model.config.strides, strict=True)
+    ]
 
 
 def test_encoder_reports_its_strides_and_channels():
@@ -197,15 +220,18 @@ def test_encoder_reports_its_strides_and_channels():
         assert level.visible.shape == (1, channels, 64 // stride, 96 // stride)
 
 
-@pytest.mark.parametrize(('visible', 'thermal', 'message'), [
-    (None, None, 'both None'),
-    ((1, 1, 64, 64), None, r'visible has shape \(1, 1, 64, 64\), expected \[B, 3, H, W\]'),
-    (None, (1, 3, 64, 64), r'thermal has shape .* expected \[B, 1, H, W\]'),
-    (None, (1, 64, 64), 'thermal has shape'),
-    ((1, 3, 31, 64), None, 'visible is 64x31 pixels, expected at least 32x32'),
-    ((1, 3, 64, 64), (1, 1, 64, 32), 'expected the same batch and size'),
-    ((2, 3, 64, 64), (1, 1, 64, 64), 'expected the same batch and size'),
-])
+@pytest.mark.parametrize(
+    ('visible', 'thermal', 'message'),
+    [
+        (None, None, 'both None'),
+        ((1, 1, 64, 64), None, r'visible has shape \(1, 1, 64, 64\), expected \[B, 3, H, W\]'),
+        (None, (1, 3, 64, 64), r'thermal has shape .* expected \[B, 1, H, W\]'),
+        (None, (1, 64, 64), 'thermal has shape'),
+        ((1, 3, 31, 64), None, 'visible is 64x31 pixels, expected at least 32x32'),
+        ((1, 3, 64, 64), (1, 1, 64, 32), 'expected the same batch and size'),
+        ((2, 3, 64, 64), (1, 1, 64, 64), 'expected the same batch and size'),
+    ],
+)
 def test_bad_inputs_are_refused(visible, thermal, message):
     pair = [None if shape is None else torch.rand(shape) for shape in (visible, thermal)]
     with pytest.raises(ValueError, match=message):

@@ -45,7 +45,8 @@ def joint_at(joint: JointDescription, v: np.ndarray, t: np.ndarray) -> np.ndarra
     norm = joint.norm
     x = matrix(joint.visible) @ v + matrix(joint.thermal) @ t
     x = (x - norm.running_mean.double().numpy()) / np.sqrt(
-        norm.running_var.double().numpy() + norm.eps)
+        norm.running_var.double().numpy() + norm.eps
+    )
     x = x * norm.weight.detach().double().numpy() + norm.bias.detach().double().numpy()
     return np.maximum(x, 0.0)
 
@@ -54,18 +55,27 @@ def adaptive_fusion_by_loops(module, visible, thermal):
     """Return the adaptive fusion module, position by position, in float64."""
     channels, height, width = visible.shape
     mean_v, mean_t = visible.mean((1, 2)), thermal.mean((1, 2))
-    summary = np.maximum(matrix(module.squeeze_visible) @ mean_v + bias(module.squeeze_visible)
-                         + matrix(module.squeeze_thermal) @ mean_t, 0.0)
+    summary = np.maximum(
+        matrix(module.squeeze_visible) @ mean_v
+        + bias(module.squeeze_visible)
+        + matrix(module.squeeze_thermal) @ mean_t,
+        0.0,
+    )
     gate_v = matrix(module.excite_visible) @ summary + bias(module.excite_visible)
     gate_t = matrix(module.excite_thermal) @ summary + bias(module.excite_thermal)
     v, t = np.empty_like(visible), np.empty_like(thermal)
     for c in range(channels):
         v[c] = visible[c] * (1.0 + sigmoid(gate_v[c]))
         t[c] = thermal[c] * (1.0 + sigmoid(gate_t[c]))
-    joint = np.stack([[joint_at(module.joint, v[:, y, x], t[:, y, x]) for x in range(width)]
-                      for y in range(height)])  # [H, W, hidden]
-    reduced = np.maximum(matrix(module.global_reduce) @ joint.mean((0, 1))
-                         + bias(module.global_reduce), 0.0)
+    joint = np.stack(
+        [
+            [joint_at(module.joint, v[:, y, x], t[:, y, x]) for x in range(width)]
+            for y in range(height)
+        ]
+    )  # [H, W, hidden]
+    reduced = np.maximum(
+        matrix(module.global_reduce) @ joint.mean((0, 1)) + bias(module.global_reduce), 0.0
+    )
     overall = matrix(module.global_attention) @ reduced
     fused = np.empty_like(visible)
     for y in range(height):
@@ -86,8 +96,9 @@ class TestAdaptiveFusionModule:
         thermal = torch.randn(1, 6, 3, 4, generator=generator)
         with torch.inference_mode():
             fused = module(visible, thermal)[0].numpy()
-        expected = adaptive_fusion_by_loops(module, visible[0].double().numpy(),
-                                            thermal[0].double().numpy())
+        expected = adaptive_fusion_by_loops(
+            module, visible[0].double().numpy(), thermal[0].double().numpy()
+        )
         np.testing.assert_allclose(fused, expected, rtol=1e-4, atol=1e-5)
 
     def test_case_by_hand(self):
@@ -139,9 +150,12 @@ def enlarge_by_loops(x: np.ndarray) -> np.ndarray:
             top, left = int(y), int(z)
             low, right = min(top + 1, height - 1), min(left + 1, width - 1)
             a, b = y - top, z - left
-            out[:, row, column] = ((1 - a) * (1 - b) * x[:, top, left]
-                                   + (1 - a) * b * x[:, top, right]
-                                   + a * (1 - b) * x[:, low, left] + a * b * x[:, low, right])
+            out[:, row, column] = (
+                (1 - a) * (1 - b) * x[:, top, left]
+                + (1 - a) * b * x[:, top, right]
+                + a * (1 - b) * x[:, low, left]
+                + a * b * x[:, low, right]
+            )
     return out
 
 
@@ -162,8 +176,10 @@ def apply_norm(x: np.ndarray, norm: nn.BatchNorm2d) -> np.ndarray:
     deviation = np.sqrt(norm.running_var.double().numpy() + norm.eps)[:, None, None]
     x = (x - mean) / deviation
     if norm.affine:
-        x = (x * norm.weight.detach().double().numpy()[:, None, None]
-             + norm.bias.detach().double().numpy()[:, None, None])
+        x = (
+            x * norm.weight.detach().double().numpy()[:, None, None]
+            + norm.bias.detach().double().numpy()[:, None, None]
+        )
     return x
 
 
@@ -177,19 +193,23 @@ class TestHeterogeneousFusionModule:
         with torch.inference_mode():
             result = module.modulate(features, guide)[0].numpy()
 
-        shared = conv3_by_loops(guide[0].double().numpy(),
-                                module.shared.conv.weight.detach().double().numpy())
+        shared = conv3_by_loops(
+            guide[0].double().numpy(), module.shared.conv.weight.detach().double().numpy()
+        )
         code = enlarge_by_loops(np.maximum(apply_norm(shared, module.shared.norm), 0.0))
         x = features[0].double().numpy()
         if norm == 'batch':
             x = apply_norm(x, module.normalise)
         else:
-            x = (x - x.mean((1, 2), keepdims=True)) / np.sqrt(
-                x.var((1, 2), keepdims=True) + 1e-5)
-        scale = (np.einsum('oc,cyx->oyx', matrix(module.scale), code)
-                 + bias(module.scale)[:, None, None])
-        shift = (np.einsum('oc,cyx->oyx', matrix(module.shift), code)
-                 + bias(module.shift)[:, None, None])
+            x = (x - x.mean((1, 2), keepdims=True)) / np.sqrt(x.var((1, 2), keepdims=True) + 1e-5)
+        scale = (
+            np.einsum('oc,cyx->oyx', matrix(module.scale), code)
+            + bias(module.scale)[:, None, None]
+        )
+        shift = (
+            np.einsum('oc,cyx->oyx', matrix(module.shift), code)
+            + bias(module.shift)[:, None, None]
+        )
         np.testing.assert_allclose(result, x * scale + shift, rtol=1e-4, atol=1e-4)
 
     def test_constant_guide_by_hand(self):
@@ -223,8 +243,10 @@ class TestProgressiveFusion:
     def test_deepest_level_passes_and_each_step_uses_the_one_below(self):
         config = create_config('mafs_t')
         chain = ProgressiveFusion(config).eval()
-        fused = [torch.randn(1, c, 64 // s, 64 // s)
-                 for c, s in zip(config.widths, config.strides, strict=True)]
+        fused = [
+            torch.randn(1, c, 64 // s, 64 // s)
+            for c, s in zip(config.widths, config.strides, strict=True)
+        ]
         with torch.inference_mode():
             shaped = chain(fused)
             assert torch.equal(shaped[-1], fused[-1])
@@ -234,8 +256,10 @@ class TestProgressiveFusion:
     def test_deepest_features_reach_the_finest_level(self):
         config = create_config('mafs_t')
         chain = ProgressiveFusion(config).eval()
-        fused = [torch.randn(1, c, 64 // s, 64 // s)
-                 for c, s in zip(config.widths, config.strides, strict=True)]
+        fused = [
+            torch.randn(1, c, 64 // s, 64 // s)
+            for c, s in zip(config.widths, config.strides, strict=True)
+        ]
         with torch.inference_mode():
             before = chain(fused)[0]
             after = chain([*fused[:-1], fused[-1] + 1.0])[0]
@@ -252,13 +276,17 @@ class TestCrossModalExchange:
         for y in range(2):
             for x in range(3):
                 joint = joint_at(module.joint, v[:, y, x], t[:, y, x])
-                for stream, source, gate in ((result.visible, v, module.visible_gate),
-                                             (result.thermal, t, module.thermal_gate)):
+                for stream, source, gate in (
+                    (result.visible, v, module.visible_gate),
+                    (result.thermal, t, module.thermal_gate),
+                ):
                     logits = matrix(gate) @ joint + bias(gate)
-                    expected = [2.0 * sigmoid(g) * s
-                                for g, s in zip(logits, source[:, y, x], strict=True)]
-                    np.testing.assert_allclose(stream[0, :, y, x].numpy(), expected, rtol=1e-4,
-                                               atol=1e-5)
+                    expected = [
+                        2.0 * sigmoid(g) * s for g, s in zip(logits, source[:, y, x], strict=True)
+                    ]
+                    np.testing.assert_allclose(
+                        stream[0, :, y, x].numpy(), expected, rtol=1e-4, atol=1e-5
+                    )
 
     def test_untrained_exchange_changes_little(self):
         torch.manual_seed(0)

@@ -11,14 +11,19 @@ ABSENT = {'encoder.visible_absent.embedding', 'encoder.thermal_absent.embedding'
 
 
 def without_gradient(model: torch.nn.Module) -> set[str]:
-    return {name for name, parameter in model.named_parameters()
-            if parameter.grad is None or not parameter.grad.abs().sum() > 0}
+    return {
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.grad is None or not parameter.grad.abs().sum() > 0
+    }
 
 
 def images(batch: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(3)
-    return (torch.rand(batch, 3, 64, 96, generator=generator),
-            torch.rand(batch, 1, 64, 96, generator=generator))
+    return (
+        torch.rand(batch, 3, 64, 96, generator=generator),
+        torch.rand(batch, 1, 64, 96, generator=generator),
+    )
 
 
 @pytest.mark.parametrize('variant', VARIANTS)
@@ -30,11 +35,17 @@ def test_second_stage_reaches_every_parameter(variant):
     felt = torch.tensor([True, False, True])
     output = model(visible, thermal, visible_present=seen, thermal_present=felt)
     weights = torch.Generator().manual_seed(1)
-    targets = [output.fused_rgb, output.logits, *output.aux.stage_logits,
-               output.aux.binary_logits, output.aux.boundary_logits]
+    targets = [
+        output.fused_rgb,
+        output.logits,
+        *output.aux.stage_logits,
+        output.aux.binary_logits,
+        output.aux.boundary_logits,
+    ]
     # Random weights: a plain mean can cancel exactly behind a normalisation.
-    sum((target * torch.rand(target.shape, generator=weights)).mean()
-        for target in targets).backward()
+    sum(
+        (target * torch.rand(target.shape, generator=weights)).mean() for target in targets
+    ).backward()
     assert without_gradient(model) == set()
 
 
@@ -44,14 +55,21 @@ def test_first_stage_reaches_encoder_and_adaptive_fusion():
     weights = torch.Generator().manual_seed(1)
     code = model.fuse(model.encoder(*images(2)))
     sum((level * torch.rand(level.shape, generator=weights)).mean() for level in code).backward()
-    trained = {name for name, _ in model.named_parameters()
-               if name.startswith(('encoder.', 'level_fusion.'))}
+    trained = {
+        name
+        for name, _ in model.named_parameters()
+        if name.startswith(('encoder.', 'level_fusion.'))
+    }
     assert without_gradient(model) & trained == ABSENT
 
 
-@pytest.mark.parametrize(('given', 'expected'), [
-    ('visible', 'encoder.thermal_absent.embedding'),
-    ('thermal', 'encoder.visible_absent.embedding')])
+@pytest.mark.parametrize(
+    ('given', 'expected'),
+    [
+        ('visible', 'encoder.thermal_absent.embedding'),
+        ('thermal', 'encoder.visible_absent.embedding'),
+    ],
+)
 def test_a_missing_modality_trains_its_embedding(given, expected):
     torch.manual_seed(0)
     model = MAFS(create_config('mafs_t')).train()

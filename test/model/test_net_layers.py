@@ -36,8 +36,10 @@ def attention_by_loops(module: ChannelAttention, x: np.ndarray) -> np.ndarray:
     """Attention between channels before the projection, head by head, in float64."""
     channels, height, width = x.shape
     pixels = x.reshape(channels, -1)
-    query, key, value = (layer.weight.detach().double().numpy()[:, :, 0, 0] @ pixels
-                         for layer in (module.query, module.key, module.value))
+    query, key, value = (
+        layer.weight.detach().double().numpy()[:, :, 0, 0] @ pixels
+        for layer in (module.query, module.key, module.value)
+    )
     size = channels // module.heads
     out = np.empty_like(pixels)
     for head in range(module.heads):
@@ -47,7 +49,8 @@ def attention_by_loops(module: ChannelAttention, x: np.ndarray) -> np.ndarray:
             scores = []
             for j in rows:
                 cosine = sum(query[i] * key[j]) / (
-                    math.sqrt(sum(query[i] ** 2)) * math.sqrt(sum(key[j] ** 2)))
+                    math.sqrt(sum(query[i] ** 2)) * math.sqrt(sum(key[j] ** 2))
+                )
                 scores.append(math.exp(temperature * cosine))
             out[i] = sum(s / sum(scores) * value[j] for s, j in zip(scores, rows, strict=True))
     return out.reshape(channels, height, width)
@@ -61,8 +64,9 @@ class TestChannelAttention:
         x = torch.randn(1, 8, 3, 5, generator=torch.Generator().manual_seed(1))
         with torch.inference_mode():
             result = module(x)[0].numpy()
-        np.testing.assert_allclose(result, attention_by_loops(module, x[0].double().numpy()),
-                                   rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            result, attention_by_loops(module, x[0].double().numpy()), rtol=1e-4, atol=1e-5
+        )
 
     def test_equal_scores_average_the_values(self):
         # Temperature 0: every channel of a head becomes the mean of the head's values.
@@ -74,8 +78,13 @@ class TestChannelAttention:
         with torch.inference_mode():
             result = module(x)
             value = module.value(x)
-        expected = torch.cat([value[:, :2].mean(1, keepdim=True).expand(-1, 2, -1, -1),
-                              value[:, 2:].mean(1, keepdim=True).expand(-1, 2, -1, -1)], dim=1)
+        expected = torch.cat(
+            [
+                value[:, :2].mean(1, keepdim=True).expand(-1, 2, -1, -1),
+                value[:, 2:].mean(1, keepdim=True).expand(-1, 2, -1, -1),
+            ],
+            dim=1,
+        )
         torch.testing.assert_close(result, expected)
 
     def test_a_head_ignores_the_channels_of_the_other(self):
@@ -133,7 +142,7 @@ class TestResampling:
         assert image.shape == (1, 3, 8, 8)
         for y in range(0, 8, 4):
             for x in range(0, 8, 4):
-                block = image[..., y:y + 4, x:x + 4]
+                block = image[..., y : y + 4, x : x + 4]
                 assert torch.equal(block, block[..., :1, :1].expand_as(block))
 
     def test_cell_convolution_decides_each_pixel(self):
@@ -164,9 +173,9 @@ class TestColour:
         y = 0.299 * r + 0.587 * g + 0.114 * b
         cb, cr = (b - y) / 1.772, (r - y) / 1.402
         y = new[0, 0].double()
-        expected = torch.stack([y + 1.402 * cr,
-                                y - (0.114 * 1.772 * cb + 0.299 * 1.402 * cr) / 0.587,
-                                y + 1.772 * cb])
+        expected = torch.stack(
+            [y + 1.402 * cr, y - (0.114 * 1.772 * cb + 0.299 * 1.402 * cr) / 0.587, y + 1.772 * cb]
+        )
         result = replace_luminance(rgb, luminance(rgb), new)[0]
         torch.testing.assert_close(result, expected.clamp(0, 1).float())
 
@@ -179,15 +188,16 @@ class TestColour:
 
 
 class TestPadding:
-    @pytest.mark.parametrize(('size', 'expected'), [
-        ((32, 64), (32, 64)), ((33, 64), (64, 64)), ((40, 31), (64, 32))])
+    @pytest.mark.parametrize(
+        ('size', 'expected'), [((32, 64), (32, 64)), ((33, 64), (64, 64)), ((40, 31), (64, 32))]
+    )
     def test_pads_bottom_and_right_with_the_last_line(self, size, expected):
         image = torch.rand(1, 2, *size)
         padded = pad_to_multiple(image, 32)
         assert padded.shape[2:] == expected
-        assert torch.equal(padded[..., :size[0], :size[1]], image)
-        assert torch.equal(padded[..., -1, :size[1]], image[..., -1, :])
-        assert torch.equal(padded[..., :size[0], -1], image[..., -1])
+        assert torch.equal(padded[..., : size[0], : size[1]], image)
+        assert torch.equal(padded[..., -1, : size[1]], image[..., -1, :])
+        assert torch.equal(padded[..., : size[0], -1], image[..., -1])
 
     def test_fitting_image_is_not_copied(self):
         image = torch.rand(1, 1, 64, 32)

@@ -24,8 +24,24 @@ def benchmark():
 
 def test_prints_a_row_per_backend_and_writes_json(benchmark, tmp_path, capsys):
     target = tmp_path / 'new' / 'speed.json'
-    code = benchmark.main(['--size', '64', '64', '--threads', '1', '--rounds', '1', '--block', '1',
-                           '--backends', 'eager', 'folded', '--json', str(target)])
+    code = benchmark.main(
+        [
+            '--size',
+            '64',
+            '64',
+            '--threads',
+            '1',
+            '--rounds',
+            '1',
+            '--block',
+            '1',
+            '--backends',
+            'eager',
+            'folded',
+            '--json',
+            str(target),
+        ]
+    )
     assert code == 0
     printed = capsys.readouterr().out
     report = json.loads(target.read_text(encoding='utf-8'))

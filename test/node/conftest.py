@@ -57,11 +57,14 @@ def make_node(ros_context: Any) -> Iterator[Callable[..., Any]]:
     nodes = []
 
     def make(communicate: bool = False, **parameters: Any) -> Any:
-        overrides = [Parameter(name.replace('__', '.'), value=value)
-                     for name, value in parameters.items()]
+        overrides = [
+            Parameter(name.replace('__', '.'), value=value) for name, value in parameters.items()
+        ]
         node = FusionNode(
-            context=ros_context, parameter_overrides=overrides,
-            enable_communication_interface=communicate)
+            context=ros_context,
+            parameter_overrides=overrides,
+            enable_communication_interface=communicate,
+        )
         nodes.append(node)
         return node
 

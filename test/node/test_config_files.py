@@ -69,8 +69,9 @@ def test_foxglove_lays_out_every_panel_once() -> None:
     content = json.loads((ROOT / 'config/foxglove_layout.json').read_text(encoding='utf-8'))
 
     def panels(node: Any) -> list[str]:
-        return [node] if isinstance(node, str) else [
-            *panels(node['first']), *panels(node['second'])]
+        return (
+            [node] if isinstance(node, str) else [*panels(node['first']), *panels(node['second'])]
+        )
 
     assert sorted(panels(content['layout'])) == sorted(content['configById'])
 

@@ -28,15 +28,21 @@ from std_msgs.msg import Header  # noqa: E402
 pytestmark = pytest.mark.ros
 
 
-def image(data: np.ndarray, encoding: str, step: int | None = None,
-          bigendian: bool = False) -> Any:
+def image(
+    data: np.ndarray, encoding: str, step: int | None = None, bigendian: bool = False
+) -> Any:
     row_bytes = data[0].nbytes
     step = step or row_bytes
     rows = np.zeros((data.shape[0], step), np.uint8)
     rows[:, :row_bytes] = np.ascontiguousarray(data).view(np.uint8).reshape(data.shape[0], -1)
     return sensor_msgs.Image(
-        height=data.shape[0], width=data.shape[1], encoding=encoding, step=step,
-        is_bigendian=int(bigendian), data=array.array('B', rows.tobytes()))
+        height=data.shape[0],
+        width=data.shape[1],
+        encoding=encoding,
+        step=step,
+        is_bigendian=int(bigendian),
+        data=array.array('B', rows.tobytes()),
+    )
 
 
 def frame(message: Any) -> Frame:
@@ -46,8 +52,7 @@ def frame(message: Any) -> Frame:
 def compressed(data: np.ndarray, extension: str, label: str) -> Any:
     done, stream = cv2.imencode(extension, data)
     assert done
-    return sensor_msgs.CompressedImage(
-        format=label, data=array.array('B', stream.tobytes()))
+    return sensor_msgs.CompressedImage(format=label, data=array.array('B', stream.tobytes()))
 
 
 RGB = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 7
@@ -167,10 +172,14 @@ class TestCameraInfo:
 
     def info(self) -> Any:
         return sensor_msgs.CameraInfo(
-            width=640, height=480, distortion_model='plumb_bob', d=[0.1, 0.2, 0.0, 0.0, 0.0],
+            width=640,
+            height=480,
+            distortion_model='plumb_bob',
+            d=[0.1, 0.2, 0.0, 0.0, 0.0],
             k=[500.0, 0.0, 319.5, 0.0, 510.0, 239.5, 0.0, 0.0, 1.0],
             r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-            p=[500.0, 0.0, 319.5, -25.0, 0.0, 510.0, 239.5, 0.0, 0.0, 0.0, 1.0, 0.0])
+            p=[500.0, 0.0, 319.5, -25.0, 0.0, 510.0, 239.5, 0.0, 0.0, 0.0, 1.0, 0.0],
+        )
 
     def test_centre_stays_the_centre(self) -> None:
         # The middle of 640x480 pixels, counted from the centre of the first, is (319.5, 239.5);
@@ -178,7 +187,19 @@ class TestCameraInfo:
         scaled = scale_camera_info(self.info(), (240, 320), Header(frame_id='cam'))
         assert list(scaled.k) == [250.0, 0.0, 159.5, 0.0, 255.0, 119.5, 0.0, 0.0, 1.0]
         assert list(scaled.p) == [
-            250.0, 0.0, 159.5, -12.5, 0.0, 255.0, 119.5, 0.0, 0.0, 0.0, 1.0, 0.0]
+            250.0,
+            0.0,
+            159.5,
+            -12.5,
+            0.0,
+            255.0,
+            119.5,
+            0.0,
+            0.0,
+            0.0,
+            1.0,
+            0.0,
+        ]
         assert (scaled.width, scaled.height) == (320, 240)
         assert list(scaled.d) == [0.1, 0.2, 0.0, 0.0, 0.0]
         assert scaled.header.frame_id == 'cam'
@@ -198,7 +219,8 @@ class TestCameraInfo:
 
     def test_unset_calibration_stays_unset(self) -> None:
         scaled = scale_camera_info(
-            sensor_msgs.CameraInfo(width=640, height=480), (240, 320), Header())
+            sensor_msgs.CameraInfo(width=640, height=480), (240, 320), Header()
+        )
         assert not any(scaled.k)
         assert not any(scaled.p)
 

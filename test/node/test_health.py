@@ -13,15 +13,36 @@ PUBLISHERS = {'visible': 1, 'thermal': 1}
 
 
 def healthy() -> Snapshot:
-    stream = StreamState(received=300, accepted=300, rate_hz=30.0, since_last_s=0.02,
-                         stamp_age_s=0.005, encoding='bgr8', size=(480, 640))
+    stream = StreamState(
+        received=300,
+        accepted=300,
+        rate_hz=30.0,
+        since_last_s=0.02,
+        stamp_age_s=0.005,
+        encoding='bgr8',
+        size=(480, 640),
+    )
     return Snapshot(
-        streams={'visible': stream,
-                 'thermal': replace(stream, encoding='mono16', size=(120, 160))},
-        pairs=290, processed=280, pair_rate_hz=29.5, processed_rate_hz=28.0, match_rate=0.97,
-        largest_gap_s=0.07, worst_offset_s=0.012, inference_median_ms=20.0,
-        inference_worst_ms=31.0, latency_median_ms=35.0, latency_worst_ms=60.0, drops={},
-        recent_drops={}, events={}, active_s=60.0)
+        streams={
+            'visible': stream,
+            'thermal': replace(stream, encoding='mono16', size=(120, 160)),
+        },
+        pairs=290,
+        processed=280,
+        pair_rate_hz=29.5,
+        processed_rate_hz=28.0,
+        match_rate=0.97,
+        largest_gap_s=0.07,
+        worst_offset_s=0.012,
+        inference_median_ms=20.0,
+        inference_worst_ms=31.0,
+        latency_median_ms=35.0,
+        latency_worst_ms=60.0,
+        drops={},
+        recent_drops={},
+        events={},
+        active_s=60.0,
+    )
 
 
 def context(**changes: object) -> Context:
@@ -47,8 +68,10 @@ def test_notice_is_a_warning_that_keeps_the_numbers() -> None:
     assert sentence.endswith('Note: no network weights')
 
 
-@pytest.mark.parametrize(('state', 'word'), [
-    ('unconfigured', 'Unconfigured'), ('inactive', 'Inactive'), ('finalized', 'finalized')])
+@pytest.mark.parametrize(
+    ('state', 'word'),
+    [('unconfigured', 'Unconfigured'), ('inactive', 'Inactive'), ('finalized', 'finalized')],
+)
 def test_states_that_do_not_run(state: str, word: str) -> None:
     level, sentence = assess(healthy(), context(state=state))
     assert level is Level.STALE
@@ -56,17 +79,23 @@ def test_states_that_do_not_run(state: str, word: str) -> None:
 
 
 def test_failed_configure_is_an_error_with_its_reason() -> None:
-    level, sentence = assess(healthy(), context(
-        state='unconfigured', last_error='configure failed: weights: no such file.'))
+    level, sentence = assess(
+        healthy(),
+        context(state='unconfigured', last_error='configure failed: weights: no such file.'),
+    )
     assert level is Level.ERROR
-    assert sentence == ('Not running: configure failed: weights: no such file. Correct this, '
-                        'then configure and activate.')
+    assert sentence == (
+        'Not running: configure failed: weights: no such file. Correct this, '
+        'then configure and activate.'
+    )
 
 
 def test_failed_inference_is_an_error() -> None:
     level, sentence = assess(healthy(), context(fault='CUDA error: device lost'))
     assert (level, sentence) == (
-        Level.ERROR, 'The last pair could not be computed: CUDA error: device lost')
+        Level.ERROR,
+        'The last pair could not be computed: CUDA error: device lost',
+    )
 
 
 def test_simulated_time_without_clock() -> None:
@@ -75,16 +104,18 @@ def test_simulated_time_without_clock() -> None:
     assert '/clock' in sentence
 
 
-@pytest.mark.parametrize(('publishers', 'since', 'words'), [
-    (0, None, 'nobody publishes /thermal/image_raw'),
-    (0, 7.0, 'nobody publishes /thermal/image_raw'),
-    (1, None, 'FASTRTPS_DEFAULT_PROFILES_FILE'),
-    (2, 7.0, 'has the camera stopped?'),
-])
+@pytest.mark.parametrize(
+    ('publishers', 'since', 'words'),
+    [
+        (0, None, 'nobody publishes /thermal/image_raw'),
+        (0, 7.0, 'nobody publishes /thermal/image_raw'),
+        (1, None, 'FASTRTPS_DEFAULT_PROFILES_FILE'),
+        (2, 7.0, 'has the camera stopped?'),
+    ],
+)
 def test_silent_input(publishers: int, since: float | None, words: str) -> None:
     snapshot = with_stream('thermal', since_last_s=since)
-    level, sentence = assess(
-        snapshot, context(publishers={'visible': 1, 'thermal': publishers}))
+    level, sentence = assess(snapshot, context(publishers={'visible': 1, 'thermal': publishers}))
     assert level is Level.STALE
     assert words in sentence
     assert 'No visible' not in sentence
@@ -147,10 +178,13 @@ def test_overtaken_pairs_are_no_condition() -> None:
     assert assess(replace(healthy(), recent_drops={'overtaken': 900}), context())[0] is Level.OK
 
 
-@pytest.mark.parametrize('snapshot', [
-    replace(healthy(), recent_drops={'swapped': 1}),
-    with_stream('thermal', encoding='bgr8'),
-])
+@pytest.mark.parametrize(
+    'snapshot',
+    [
+        replace(healthy(), recent_drops={'swapped': 1}),
+        with_stream('thermal', encoding='bgr8'),
+    ],
+)
 def test_swapped_topics(snapshot: Snapshot) -> None:
     snapshot.streams['visible'] = replace(snapshot.streams['visible'], encoding='mono8')
     level, sentence = assess(snapshot, context())

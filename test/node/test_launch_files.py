@@ -39,15 +39,22 @@ SIGNATURES: dict[str, dict[str, tuple[int, set[str]]]] = {
     'launch.events': {'matches_action': (1, set())},
     'launch.launch_description_sources': {'PythonLaunchDescriptionSource': (1, set())},
     'launch.substitutions': {
-        'EnvironmentVariable': (1, {'default_value'}), 'LaunchConfiguration': (1, {'default'}),
-        'PathJoinSubstitution': (1, set())},
+        'EnvironmentVariable': (1, {'default_value'}),
+        'LaunchConfiguration': (1, {'default'}),
+        'PathJoinSubstitution': (1, set()),
+    },
     'launch_ros': {},
     'launch_ros.actions': {'LifecycleNode': (0, NODE), 'Node': (0, NODE)},
-    'launch_ros.event_handlers': {'OnStateTransition': (0, {
-        'target_lifecycle_node', 'transition', 'start_state', 'goal_state', 'entities'})},
+    'launch_ros.event_handlers': {
+        'OnStateTransition': (
+            0,
+            {'target_lifecycle_node', 'transition', 'start_state', 'goal_state', 'entities'},
+        )
+    },
     'launch_ros.events': {},
     'launch_ros.events.lifecycle': {
-        'ChangeState': (0, {'lifecycle_node_matcher', 'transition_id'})},
+        'ChangeState': (0, {'lifecycle_node_matcher', 'transition_id'})
+    },
     'launch_ros.parameter_descriptions': {'ParameterValue': (1, {'value_type'})},
     'launch_ros.substitutions': {'FindPackageShare': (1, set())},
 }
@@ -82,6 +89,7 @@ def constructor(name: str, positional: int, keywords: set[str]) -> Any:
         assert len(arguments) <= positional, f'{name} takes {positional} positional arguments'
         assert set(options) <= keywords, f'{name} has no {set(options) - keywords}'
         return Double(name, arguments, options)
+
     return construct
 
 
@@ -106,8 +114,10 @@ def describe(path: Path) -> Any:
 
 
 def declared(description: Double) -> dict[str, Any]:
-    return {d.arguments[0]: d.options.get('default_value')
-            for d in description.find('DeclareLaunchArgument')}
+    return {
+        d.arguments[0]: d.options.get('default_value')
+        for d in description.find('DeclareLaunchArgument')
+    }
 
 
 @pytest.mark.parametrize('path', LAUNCH, ids=lambda p: p.name)
@@ -120,13 +130,15 @@ def test_every_argument_that_is_used_is_declared(doubles: None, path: Path) -> N
 
 def test_node_is_configured_and_activated_by_events(doubles: None) -> None:
     from lifecycle_msgs.msg import Transition
+
     description = describe(ROOT / 'launch/fusion.launch.py')
     (node,) = description.find('LifecycleNode')
     assert node.options['package'] == 'mafs_ros'
     assert node.options['executable'] == 'fusion_node'
     changes = description.find('ChangeState')
-    assert sorted(c.options['transition_id'] for c in changes) == sorted([
-        Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE])
+    assert sorted(c.options['transition_id'] for c in changes) == sorted(
+        [Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE]
+    )
     for change in changes:
         (target,) = change.options['lifecycle_node_matcher'].arguments
         assert target is node
@@ -135,9 +147,12 @@ def test_node_is_configured_and_activated_by_events(doubles: None) -> None:
     # Deactivation also leads to inactive; only configuring may be followed by activation.
     assert handler.options['start_state'] == 'configuring'
     assert handler.options['goal_state'] == 'inactive'
-    conditions = [d.options['condition'].arguments[0].arguments[0]
-                  for kind in ('EmitEvent', 'RegisterEventHandler')
-                  for d in description.find(kind) if 'condition' in d.options]
+    conditions = [
+        d.options['condition'].arguments[0].arguments[0]
+        for kind in ('EmitEvent', 'RegisterEventHandler')
+        for d in description.find(kind)
+        if 'condition' in d.options
+    ]
     assert conditions == ['autostart', 'autostart']
 
 
@@ -151,8 +166,11 @@ def test_memory_and_transport_settings_reach_the_node(doubles: None) -> None:
     (node,) = describe(ROOT / 'launch/fusion.launch.py').find('LifecycleNode')
     environment = node.options['additional_env']
     assert set(environment) == {
-        'MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_', 'FASTRTPS_DEFAULT_PROFILES_FILE',
-        'FASTDDS_DEFAULT_PROFILES_FILE'}
+        'MALLOC_MMAP_THRESHOLD_',
+        'MALLOC_TRIM_THRESHOLD_',
+        'FASTRTPS_DEFAULT_PROFILES_FILE',
+        'FASTDDS_DEFAULT_PROFILES_FILE',
+    }
     for name, value in environment.items():
         assert value.kind == 'EnvironmentVariable', 'what the user has set must win'
         assert value.arguments == (name,)
@@ -171,6 +189,7 @@ def test_files_of_the_package_exist(doubles: None, path: Path) -> None:
 
 def test_remapped_topics_are_those_of_the_node(doubles: None) -> None:
     from mafs_ros.inputs import CAMERA_INFO_TOPIC, TOPICS
+
     description = describe(ROOT / 'launch/fusion.launch.py')
     (node,) = description.find('LifecycleNode')
     sources = {source for source, _ in node.options['remappings']}
@@ -213,6 +232,7 @@ def test_real_launch_accepts_the_file(path: Path) -> None:
     pytest.importorskip('launch_ros', reason='launch_ros is not installed')
     from launch import LaunchContext
     from launch.launch_description_sources import PythonLaunchDescriptionSource
+
     source = PythonLaunchDescriptionSource(str(path))
     description = source.get_launch_description(LaunchContext())
     names = {argument.name for argument in description.get_launch_arguments()}

@@ -62,8 +62,11 @@ def test_the_whole_life(make_node: MakeNode) -> None:
     assert state(node) == 'finalized'
 
 
-@pytest.mark.parametrize('steps', [
-    [], ['configure'], ['configure', 'activate']], ids=['unconfigured', 'inactive', 'active'])
+@pytest.mark.parametrize(
+    'steps',
+    [[], ['configure'], ['configure', 'activate']],
+    ids=['unconfigured', 'inactive', 'active'],
+)
 def test_shutdown_from_every_state(make_node: MakeNode, steps: list[str]) -> None:
     node = make_node()
     start = resources(node)
@@ -118,6 +121,7 @@ def truncated_weights(folder: Path) -> Path:
 def foreign_weights(folder: Path) -> Path:
     safetensors = pytest.importorskip('safetensors.numpy')
     import numpy as np
+
     path = folder / 'foreign.safetensors'
     safetensors.save_file({'layer.weight': np.zeros((3, 3), np.float32)}, str(path))
     return path
@@ -129,14 +133,14 @@ def weights_of_another_architecture(folder: Path) -> Path:
     from mafs_model.classes import ClassTable
     from mafs_model.config import create_config
     from mafs_model.mafs import MAFS
+
     model = MAFS(create_config('mafs_t', num_classes=9))
     state = dict(model.state_dict())
     del state[min(state)]
     state[max(state)] = torch.zeros(1, 2, 3)
     state['foreign.weight'] = torch.zeros(3)
     path = folder / 'other.safetensors'
-    save_checkpoint(path, state, build_metadata(
-        model.config.to_dict(), ClassTable.load('mfnet')))
+    save_checkpoint(path, state, build_metadata(model.config.to_dict(), ClassTable.load('mfnet')))
     return path
 
 
@@ -162,20 +166,29 @@ def malformed_homography(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(('name', 'make', 'words', 'correct'), [
-    ('weights', missing_weights, 'missing.safetensors', 'classical'),
-    ('weights', truncated_weights, 'truncated.safetensors', 'classical'),
-    ('weights', foreign_weights, 'foreign.safetensors', 'classical'),
-    ('weights', weights_of_another_architecture, 'other.safetensors', 'classical'),
-    ('weights', pickled_weights, 'weights.pth', 'classical'),
-    ('classes', lambda folder: 'cityscapes', "'cityscapes'", 'mfnet'),
-    ('classes', malformed_classes, 'classes.yaml', ''),
-    ('thermal.homography_file', malformed_homography, 'homography.yaml', ''),
-    ('thermal.homography_file', lambda folder: folder / 'none.yaml', 'none.yaml', ''),
-])
+@pytest.mark.parametrize(
+    ('name', 'make', 'words', 'correct'),
+    [
+        ('weights', missing_weights, 'missing.safetensors', 'classical'),
+        ('weights', truncated_weights, 'truncated.safetensors', 'classical'),
+        ('weights', foreign_weights, 'foreign.safetensors', 'classical'),
+        ('weights', weights_of_another_architecture, 'other.safetensors', 'classical'),
+        ('weights', pickled_weights, 'weights.pth', 'classical'),
+        ('classes', lambda folder: 'cityscapes', "'cityscapes'", 'mfnet'),
+        ('classes', malformed_classes, 'classes.yaml', ''),
+        ('thermal.homography_file', malformed_homography, 'homography.yaml', ''),
+        ('thermal.homography_file', lambda folder: folder / 'none.yaml', 'none.yaml', ''),
+    ],
+)
 def test_bad_file_is_logged_and_can_be_corrected(
-        make_node: MakeNode, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str,
-        make: Callable[[Path], Any], words: str, correct: str) -> None:
+    make_node: MakeNode,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    make: Callable[[Path], Any],
+    words: str,
+    correct: str,
+) -> None:
     # Libraries of other backends keep threads of their own from their import on.
     node = make_node(backend='torch', **{name.replace('.', '__'): str(make(tmp_path))})
     start = resources(node)
@@ -192,16 +205,28 @@ def test_bad_file_is_logged_and_can_be_corrected(
     assert node.trigger_shutdown() == SUCCESS
 
 
-@pytest.mark.parametrize(('name', 'value', 'words', 'correct'), [
-    ('sync.slop', 'wide', "sync.slop: got 'wide', expected a number 0.0001 to 10 s", 0.03),
-    ('thermal.homography', [0.0] * 9, 'thermal.homography: got [0.0, ', [1.0, 0, 0, 0, 1, 0, 0,
-                                                                         0, 1.0]),
-    ('threads', 1000, 'threads: got 1000, expected a whole number 0 to 256', 1),
-    ('autostart', 'maybe', "autostart: got 'maybe', expected true or false", False),
-])
+@pytest.mark.parametrize(
+    ('name', 'value', 'words', 'correct'),
+    [
+        ('sync.slop', 'wide', "sync.slop: got 'wide', expected a number 0.0001 to 10 s", 0.03),
+        (
+            'thermal.homography',
+            [0.0] * 9,
+            'thermal.homography: got [0.0, ',
+            [1.0, 0, 0, 0, 1, 0, 0, 0, 1.0],
+        ),
+        ('threads', 1000, 'threads: got 1000, expected a whole number 0 to 256', 1),
+        ('autostart', 'maybe', "autostart: got 'maybe', expected true or false", False),
+    ],
+)
 def test_bad_value_is_logged_and_can_be_corrected(
-        make_node: MakeNode, capfd: pytest.CaptureFixture[str], name: str, value: Any,
-        words: str, correct: Any) -> None:
+    make_node: MakeNode,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    value: Any,
+    words: str,
+    correct: Any,
+) -> None:
     node = make_node(**{name.replace('.', '__'): value})
     assert node.trigger_configure() == FAILURE
     assert words in capfd.readouterr().err
@@ -211,7 +236,8 @@ def test_bad_value_is_logged_and_can_be_corrected(
 
 
 def test_absent_gpu_refuses_and_auto_falls_back(
-        make_node: MakeNode, capfd: pytest.CaptureFixture[str]) -> None:
+    make_node: MakeNode, capfd: pytest.CaptureFixture[str]
+) -> None:
     torch = pytest.importorskip('torch')
     if torch.cuda.is_available():
         pytest.skip('there is a GPU')
@@ -223,8 +249,8 @@ def test_absent_gpu_refuses_and_auto_falls_back(
 
 
 def test_synchroniser_that_is_not_installed(
-        make_node: MakeNode, monkeypatch: pytest.MonkeyPatch,
-        capfd: pytest.CaptureFixture[str]) -> None:
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     from mafs_ros import sync
 
     def missing(name: str) -> Any:
@@ -240,8 +266,8 @@ def test_synchroniser_that_is_not_installed(
 
 
 def test_unexpected_failure_is_logged_with_traceback(
-        make_node: MakeNode, monkeypatch: pytest.MonkeyPatch,
-        capfd: pytest.CaptureFixture[str]) -> None:
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     from mafs_ros import node as module
 
     def broken(node: Any) -> Any:
@@ -260,7 +286,8 @@ def test_unexpected_failure_is_logged_with_traceback(
 
 
 def test_failed_activate_leaves_the_node_inactive(
-        make_node: MakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mafs_ros import intake as module
 
     def broken(*unused: Any) -> Any:
@@ -278,7 +305,8 @@ def test_failed_activate_leaves_the_node_inactive(
 
 
 def test_stuck_inference_ends_in_a_state_that_recovers(
-        make_node: MakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     node = make_node()
     node.stop_timeout_s = 0.1
     assert node.trigger_configure() == SUCCESS

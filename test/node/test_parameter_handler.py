@@ -39,15 +39,19 @@ def test_every_row_is_declared_with_its_description(make_node: MakeNode) -> None
     assert handler_of(node).read().sync_slop == 0.03
 
 
-@pytest.mark.parametrize(('name', 'value', 'expectation'), [
-    ('sync.slop', 'abc', 'a number 0.0001 to 10 s'),
-    ('sync.slop', 99.0, 'a number 0.0001 to 10 s'),
-    ('device', 'gpu0', "'cuda:N'"),
-    ('overlay.legend', 3, 'true or false'),
-    ('weights', [1, 2], 'path of a safetensors file'),
-])
+@pytest.mark.parametrize(
+    ('name', 'value', 'expectation'),
+    [
+        ('sync.slop', 'abc', 'a number 0.0001 to 10 s'),
+        ('sync.slop', 99.0, 'a number 0.0001 to 10 s'),
+        ('device', 'gpu0', "'cuda:N'"),
+        ('overlay.legend', 3, 'true or false'),
+        ('weights', [1, 2], 'path of a safetensors file'),
+    ],
+)
 def test_refused_update_answers_name_value_expectation(
-        make_node: MakeNode, name: str, value: Any, expectation: str) -> None:
+    make_node: MakeNode, name: str, value: Any, expectation: str
+) -> None:
     node = make_node()
     before = node.get_parameter(name).value
     result = set_one(node, name, value)
@@ -79,8 +83,7 @@ def test_wrong_type_from_a_file_does_not_end_the_node(make_node: MakeNode) -> No
     assert handler_of(node).read().sync_slop == 0.05
 
 
-def test_misspelt_name_is_reported(
-        make_node: MakeNode, capfd: pytest.CaptureFixture[str]) -> None:
+def test_misspelt_name_is_reported(make_node: MakeNode, capfd: pytest.CaptureFixture[str]) -> None:
     make_node(sync__slopp=0.1)
     assert "parameter 'sync.slopp' is unknown and ignored" in capfd.readouterr().err
 
@@ -95,7 +98,8 @@ class TestWhileConfigured:
         assert not result.successful
         assert result.reason == (
             "device: got 'cpu', expected no change while configured (clean up the node, set it, "
-            'configure again)')
+            'configure again)'
+        )
 
     def test_same_value_is_no_change(self, make_node: MakeNode) -> None:
         node = make_node()
@@ -117,8 +121,9 @@ class TestWhileConfigured:
     def test_atomic_update_is_refused_as_a_whole(self, make_node: MakeNode) -> None:
         node = make_node()
         handler_of(node).locked = True
-        result = node.set_parameters_atomically([
-            Parameter('overlay.opacity', value=0.25), Parameter('sync.slop', value='x')])
+        result = node.set_parameters_atomically(
+            [Parameter('overlay.opacity', value=0.25), Parameter('sync.slop', value='x')]
+        )
         assert not result.successful
         assert node.get_parameter('overlay.opacity').value == 0.5
 

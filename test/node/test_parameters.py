@@ -66,17 +66,20 @@ def test_refused_value_is_named_with_expectation(name: str, value: object, expec
     assert '\n' not in message
 
 
-@pytest.mark.parametrize(('name', 'value', 'parsed'), [
-    ('output.size', '640x480', (480, 640)),
-    ('output.size', '', None),
-    ('sync.slop', 1, 1.0),
-    ('thermal.time_offset', 'auto', 'auto'),
-    ('thermal.time_offset', -0.02, -0.02),
-    ('thermal.homography', [], None),
-    ('thermal.homography', [2, 0, 5, 0, 2, 7, 0, 0, 1], (2.0, 0, 5, 0, 2, 7, 0, 0, 1)),
-    ('device', 'cuda:3', 'cuda:3'),
-    ('threads', 256, 256),
-])
+@pytest.mark.parametrize(
+    ('name', 'value', 'parsed'),
+    [
+        ('output.size', '640x480', (480, 640)),
+        ('output.size', '', None),
+        ('sync.slop', 1, 1.0),
+        ('thermal.time_offset', 'auto', 'auto'),
+        ('thermal.time_offset', -0.02, -0.02),
+        ('thermal.homography', [], None),
+        ('thermal.homography', [2, 0, 5, 0, 2, 7, 0, 0, 1], (2.0, 0, 5, 0, 2, 7, 0, 0, 1)),
+        ('device', 'cuda:3', 'cuda:3'),
+        ('threads', 256, 256),
+    ],
+)
 def test_accepted_value_is_parsed(name: str, value: object, parsed: object) -> None:
     assert BY_NAME[name].validate(value) == parsed
 
@@ -104,11 +107,19 @@ def test_settings_are_frozen() -> None:
         Settings.from_values({}).sync_slop = 1.0  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(('values', 'culprit'), [
-    ({'thermal.scaling': 'range', 'thermal.range_low': 5.0, 'thermal.range_high': 5.0},
-     'thermal.range_low'),
-    ({'thermal.percentile_low': 99.0, 'thermal.percentile_high': 1.0}, 'thermal.percentile_low'),
-])
+@pytest.mark.parametrize(
+    ('values', 'culprit'),
+    [
+        (
+            {'thermal.scaling': 'range', 'thermal.range_low': 5.0, 'thermal.range_high': 5.0},
+            'thermal.range_low',
+        ),
+        (
+            {'thermal.percentile_low': 99.0, 'thermal.percentile_high': 1.0},
+            'thermal.percentile_low',
+        ),
+    ],
+)
 def test_combinations_that_exclude_each_other(values: dict[str, object], culprit: str) -> None:
     with pytest.raises(ConfigError, match=f'^{culprit}: got .*expected less than '):
         Settings.from_values(values)

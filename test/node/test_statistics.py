@@ -48,8 +48,9 @@ def test_largest_gap_counts_up_to_now() -> None:
     assert window.largest_gap_s(2.6) == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize(('values', 'median'), [
-    ([3.0, 1.0, 2.0], 2.0), ([4.0, 1.0, 2.0, 3.0], 2.5), ([7.0], 7.0)])
+@pytest.mark.parametrize(
+    ('values', 'median'), [([3.0, 1.0, 2.0], 2.0), ([4.0, 1.0, 2.0, 3.0], 2.5), ([7.0], 7.0)]
+)
 def test_median_and_worst(values: list[float], median: float) -> None:
     window = DurationWindow()
     for value in values:
@@ -118,8 +119,10 @@ def test_reset_forgets_everything() -> None:
 
 def test_counting_from_two_threads_loses_nothing() -> None:
     statistics = Statistics()
-    threads = [threading.Thread(target=lambda: [statistics.dropped('x') for _ in range(2000)])
-               for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: [statistics.dropped('x') for _ in range(2000)])
+        for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -143,7 +146,8 @@ class TestReporter:
         clock.now += 5.1
         reporter.drop('encoding', "encoding is 'y'")
         assert lines[1:] == [
-            "[encoding] encoding is 'y' (49 more like this since the last message)"]
+            "[encoding] encoding is 'y' (49 more like this since the last message)"
+        ]
         assert statistics.counters().drops == {'encoding': 51}
 
     def test_reasons_do_not_hide_each_other(self) -> None:

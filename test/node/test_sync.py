@@ -74,8 +74,10 @@ class FakeApproximate(FakeTimeSynchronizer):
 
 
 FAKE = SimpleNamespace(
-    SimpleFilter=FakeSimpleFilter, TimeSynchronizer=FakeTimeSynchronizer,
-    ApproximateTimeSynchronizer=FakeApproximate)
+    SimpleFilter=FakeSimpleFilter,
+    TimeSynchronizer=FakeTimeSynchronizer,
+    ApproximateTimeSynchronizer=FakeApproximate,
+)
 
 
 def message_filters() -> Any:

@@ -21,8 +21,7 @@ class Bench:
         self.processed: list[object] = []
         self.replaced: list[object] = []
         self.errors: list[Exception] = []
-        self.worker: Worker[object] = Worker(
-            self._process, self.replaced.append, self._on_error)
+        self.worker: Worker[object] = Worker(self._process, self.replaced.append, self._on_error)
 
     def _process(self, item: object) -> None:
         self.started.release()
