@@ -69,14 +69,13 @@ def overlay(
     """
     if not 0.0 <= opacity <= 1.0:
         raise ConfigError(f'overlay opacity {opacity!r}: expected 0 to 1')
-    result = fused.copy()
-    mask = cv2.LUT(labels, _visible_ids(table))
-    if opacity == 0.0 or cv2.countNonZero(mask) == 0:
-        return result
+    clear = cv2.LUT(labels, 255 - _visible_ids(table))
+    if opacity == 0.0 or cv2.countNonZero(clear) == clear.size:
+        return fused.copy()
     blended = colorize(labels, table)
     cv2.addWeighted(fused, 1.0 - opacity, blended, opacity, 0.0, dst=blended)
-    cv2.copyTo(blended, mask, result)
-    return result
+    cv2.copyTo(fused, clear, blended)
+    return blended
 
 
 def colormap_thermal(thermal: UInt8Image) -> UInt8Image:

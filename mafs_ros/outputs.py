@@ -112,8 +112,13 @@ class OutputPublishers:
             ImageError: the calibration as received has no size.
 
         """
-        if self._has_reader('camera_info'):
-            self._publishers['camera_info'].publish(scale_camera_info(info, size, header))
+        if not self._has_reader('camera_info'):
+            return
+        if (info.height, info.width) == size:
+            info.header = header  # the usual case: nothing to scale, ten arrays less to check
+        else:
+            info = scale_camera_info(info, size, header)
+        self._publishers['camera_info'].publish(info)
 
     def status_wanted(self) -> bool:
         """Return whether somebody listens to the status."""

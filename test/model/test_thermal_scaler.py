@@ -221,3 +221,13 @@ def test_refused_images(image, reason, message):
 def test_refused_settings(arguments, message):
     with pytest.raises(ConfigError, match=message):
         ThermalScaler(**arguments)
+
+
+@pytest.mark.parametrize('span', [3, 200, 509, 511, 4000, 60000])
+@pytest.mark.parametrize('low', [0.0, 0.4, 28111.7, 60000.5])
+def test_counts_are_scaled_alike_at_every_span(low, span):
+    counts = np.random.default_rng(span).integers(0, 65536, (60, 80), np.uint16)
+    counts[0] = np.arange(80) + int(low)  # around the lower limit
+    got = ThermalScaler('range', low, low + span)(counts)
+    expected = np.clip((counts.astype(np.float64) - low) * 255 / span, 0, 255)
+    assert np.abs(got - expected).max() <= 0.5 + 1e-3 * 255 / span + 1e-2
