@@ -94,7 +94,7 @@ class TrainerOptions:
         precision: 32, bf16 or 16.
         sync_batchnorm: normalise over all processes.
         ema: decay of the averaged weights, which are validated and exported.
-        compile: compile the network (faster steps after about a minute).
+        compile: compile the network: pays on a GPU and in long runs.
         channels_last: memory format of the network.
         threads: torch threads; 0: torch's choice.
         resume: checkpoint to continue, or 'auto' for the last one in ``out``; empty: a new run.
