@@ -146,12 +146,12 @@ def _texture(config: SceneConfig) -> tuple[Float, Float, np.ndarray]:
     warm = config.ambient_k + 0.8 + 14 * config.daylight
 
     grey = 0.115 + 0.018 * stains + 0.016 * grit
-    tint = np.array([1.0, 0.985, 0.96])
-    albedo = np.clip(grey[..., None] * tint, 0.02, None)
-    temperature = warm + 0.5 * stains + 0.15 * grit
+    np.maximum(grey, 0.02, out=grey)
+    albedo = cv2.merge([grey, 0.985 * grey, 0.96 * grey])
+    temperature = np.float32(warm) + 0.5 * stains + 0.15 * grit
     wheel = np.exp(-(((np.abs(np.abs(x) - 1.75) - 0.78) / 0.28) ** 2)) * (np.abs(x) < LANE_M)
-    albedo *= (1 - 0.16 * wheel)[None, :, None]
-    temperature = temperature + 0.4 * wheel[None]
+    albedo *= (1 - 0.16 * wheel).astype(np.float32)[None, :, None]
+    temperature += (0.4 * wheel).astype(np.float32)[None]
     labels = np.zeros((rows, columns), np.uint8)
 
     _cracks(rng, albedo, temperature)
@@ -193,21 +193,28 @@ def _pavements(
     joint = ((s % 0.8) < 0.05)[:, None] | ((np.abs(x) % 0.8) < 0.05)[None]
     slab = rng.normal(0, 0.012, (int(LOOP_M / 0.8) + 1, int(2 * HALF_WIDTH_M / 0.8) + 1))
     shade = slab[(s // 0.8).astype(int)[:, None], ((x + HALF_WIDTH_M) // 0.8).astype(int)[None]]
-    slabs = 0.21 + shade + 0.012 * stains + 0.01 * grit - 0.06 * joint
-    soil = np.clip(0.075 + 0.03 * stains + 0.03 * grit, 0.01, None)
     for side, kerb in zip((-1, 1), KERB_X_M, strict=True):
         beyond = side * (x - kerb)
-        on_kerb = (beyond >= 0) & (beyond < KERB_M)
-        on_slabs = (beyond >= KERB_M) & (beyond < PAVEMENT_M)
-        behind = beyond >= PAVEMENT_M
-        albedo[:, on_slabs] = (slabs[..., None] * (1.0, 0.98, 0.95))[:, on_slabs]
-        albedo[:, behind] = (soil[..., None] * (0.85, 1.0, 0.62))[:, behind]
-        stone = 0.34 + 0.03 * grit - 0.12 * ((s % 1.0) < 0.05)[:, None]
-        albedo[:, on_kerb] = stone[:, on_kerb, None]
-        temperature[:, on_slabs] += -1.2 - 0.2 * joint[:, on_slabs]
-        temperature[:, behind] = warm - 2.0 + 0.6 * (stains + 0.5 * grit)[:, behind]
-        temperature[:, on_kerb] -= 1.8
-        labels[:, on_kerb] = CLASS_IDS['curve']
+        on_kerb = _strip((beyond >= 0) & (beyond < KERB_M))
+        on_slabs = _strip((beyond >= KERB_M) & (beyond < PAVEMENT_M))
+        behind = _strip(beyond >= PAVEMENT_M)
+        lit = 0.21 + shade[on_slabs] - 0.06 * joint[on_slabs]
+        lit += 0.012 * stains[on_slabs] + 0.01 * grit[on_slabs]
+        albedo[on_slabs] = cv2.merge([lit, 0.98 * lit, 0.95 * lit])
+        soil = np.maximum(0.075 + 0.03 * stains[behind] + 0.03 * grit[behind], 0.01)
+        albedo[behind] = cv2.merge([0.85 * soil, soil, 0.62 * soil])
+        stone = 0.34 + 0.03 * grit[on_kerb] - 0.12 * ((s % 1.0) < 0.05)[:, None]
+        albedo[on_kerb] = stone[..., None]
+        temperature[on_slabs] -= 1.2 + 0.2 * joint[on_slabs]
+        temperature[behind] = warm - 2.0 + 0.6 * (stains[behind] + 0.5 * grit[behind])
+        temperature[on_kerb] -= 1.8
+        labels[on_kerb] = CLASS_IDS['curve']
+
+
+def _strip(columns: np.ndarray) -> tuple[slice, slice]:
+    """Return the columns of a mask, which are neighbours, as slices of a texture."""
+    found = np.flatnonzero(columns)
+    return slice(None), slice(int(found[0]), int(found[-1]) + 1)
 
 
 def _markings(rng: np.random.Generator, x: np.ndarray, albedo: Float, temperature: Float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -77,12 +78,19 @@ def _simulated(options: SequenceOptions, count: int) -> Schedule:
 
 def _render(task: tuple[int, tuple[int, int], list[float]]) -> list[tuple[Any, Any]]:
     """Render some frames, in a worker process."""
-    from mafs_model.synthetic import NightDrive, SceneConfig
-
-    seed, (height, width), times_s = task
-    scene = NightDrive(SceneConfig(width=width, height=height, seed=seed))
+    seed, size, times_s = task
+    scene = _scene(seed, size)
     frames = [scene.frame(time_s) for time_s in times_s]
     return [(frame.visible, frame.thermal) for frame in frames]
+
+
+@lru_cache(maxsize=1)
+def _scene(seed: int, size: tuple[int, int]) -> Any:
+    """Return the night drive; a worker makes it once, its textures take a second."""
+    from mafs_model.synthetic import NightDrive, SceneConfig
+
+    height, width = size
+    return NightDrive(SceneConfig(width=width, height=height, seed=seed))
 
 
 def _renderer_version() -> str:
