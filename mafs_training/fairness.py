@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -72,7 +73,7 @@ def exponentiated_gradient_step(
     return project_to_floor(stepped / stepped.sum(), floor)
 
 
-class TaskWeighting(nn.Module):
+class TaskWeighting(nn.Module, ABC):
     """Combines the losses of named tasks into one; the base of the three ways to do it."""
 
     def __init__(self, tasks: Sequence[str]) -> None:
@@ -104,12 +105,13 @@ class TaskWeighting(nn.Module):
             raise ValueError('losses: no task has a loss in this batch')
         return self._combine(present)
 
+    @abstractmethod
     def _combine(self, losses: Mapping[str, Tensor]) -> Tensor:
-        raise NotImplementedError
+        """Combine the losses that are there."""
 
+    @abstractmethod
     def current(self) -> dict[str, float]:
         """Weight of each task now, for the log."""
-        raise NotImplementedError
 
     def update(self, losses: Mapping[str, Tensor | None]) -> None:
         """Learn from the (detached) losses of a training step; nothing to do by default."""

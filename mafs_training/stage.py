@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -33,7 +34,7 @@ class StepResult:
     tasks: dict[str, Tensor | None] = field(default_factory=dict)
 
 
-class Stage(nn.Module):
+class Stage(nn.Module, ABC):
     """
     A way to train a network: losses, and the modules that exist in training only.
 
@@ -52,25 +53,25 @@ class Stage(nn.Module):
         """Compile what the stage calls of the network."""
         network.compile()
 
+    @abstractmethod
     def training_step(self, network: MAFS, batch: Batch, step: int) -> StepResult:
         """Loss of an augmented batch; draws from torch's global random state."""
-        raise NotImplementedError
 
     def after_step(self, tasks: Mapping[str, Tensor | None]) -> dict[str, float]:
         """Learn from the losses of a step, averaged over processes; return numbers to log."""
         return {}
 
+    @abstractmethod
     def validate(self, network: MAFS, batch: Batch, index: int) -> dict[str, Tensor]:
         """Losses of a validation batch, scalars by name."""
-        raise NotImplementedError
 
     def logits(self, network: MAFS, batch: Batch) -> Tensor | None:
         """Class logits of a validation batch, or None if the stage has none."""
         return None
 
+    @abstractmethod
     def panel(self, network: MAFS, batch: Batch) -> Tensor:
         """RGB picture [3,H,W] of the first sample, in 0..1; columns differ by stage."""
-        raise NotImplementedError
 
 
 def draw_presence(
