@@ -72,7 +72,7 @@ def guard(action: Callable[[], int]) -> int:
         if (error.name or '').startswith('mafs'):
             raise
         print(
-            f"error: the Python package '{error.name}' is missing: pip install 'mafs_ros[train]'",
+            f"error: the Python package '{error.name}' is missing: pip install '.[train]'",
             file=sys.stderr,
         )
         return 2
