@@ -9,7 +9,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 PACKAGES = ('mafs_ros', 'mafs_model', 'mafs_training')
-DATA = ['py.typed', '*.yaml', '*.json', '*.xml', '**/*.yaml', '**/*.json', '**/*.safetensors']
+DATA = ['py.typed', '**/*.yaml', '**/*.json', 'data/weights/*']
 
 
 def read_version() -> str:

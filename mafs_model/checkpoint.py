@@ -29,6 +29,7 @@ __all__ = [
     'METADATA_KEY',
     'build_metadata',
     'build_model',
+    'check_fits',
     'check_metadata',
     'convert_lightning',
     'load_checkpoint',
@@ -201,6 +202,28 @@ def load_model(path: str | Path, device: str = 'cpu') -> tuple[MAFS, dict[str, A
 
 def build_model(checkpoint: Checkpoint, device: str = 'cpu') -> MAFS:
     """Return the network of a loaded checkpoint in evaluation mode; raises CheckpointError."""
+    model = _untrained(checkpoint)
+    load_state(model, checkpoint.state_dict, f"weights '{checkpoint.path}'")
+    return model.eval().to(device)
+
+
+def check_fits(checkpoint: Checkpoint) -> None:
+    """
+    Check that the tensors fit the architecture, without building the network in memory.
+
+    Raises:
+        CheckpointError: see :func:`build_model`.
+
+    """
+    import torch
+
+    with torch.device('meta'):
+        model = _untrained(checkpoint)
+    check_state(model, checkpoint.state_dict, f"weights '{checkpoint.path}'")
+
+
+def _untrained(checkpoint: Checkpoint) -> MAFS:
+    """Return a new network of the architecture that a checkpoint describes."""
     from mafs_model.config import MAFSConfig
     from mafs_model.mafs import MAFS
 
@@ -213,9 +236,7 @@ def build_model(checkpoint: Checkpoint, device: str = 'cpu') -> MAFS:
             f"weights '{checkpoint.path}': {len(checkpoint.classes)} classes in the table, "
             f'expected {config.num_classes} as in the architecture'
         )
-    model = MAFS(config)
-    load_state(model, checkpoint.state_dict, f"weights '{checkpoint.path}'")
-    return model.eval().to(device)
+    return MAFS(config)
 
 
 def load_state(model: torch.nn.Module, state_dict: Mapping[str, torch.Tensor], where: str) -> None:
@@ -231,6 +252,14 @@ def load_state(model: torch.nn.Module, state_dict: Mapping[str, torch.Tensor], w
         CheckpointError: listing the first keys that are missing, unexpected or of another shape.
 
     """
+    check_state(model, state_dict, where)
+    model.load_state_dict(dict(state_dict), strict=True)
+
+
+def check_state(
+    model: torch.nn.Module, state_dict: Mapping[str, torch.Tensor], where: str
+) -> None:
+    """Raise CheckpointError if tensors do not fit a module, see :func:`load_state`."""
     import torch
 
     own = model.state_dict()
@@ -261,7 +290,6 @@ def load_state(model: torch.nn.Module, state_dict: Mapping[str, torch.Tensor], w
     ]
     if broken:
         raise CheckpointError(f'{where}: NaN or Inf in {_shorten(broken)}')
-    model.load_state_dict(dict(state_dict), strict=True)
 
 
 def convert_lightning(

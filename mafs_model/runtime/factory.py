@@ -12,6 +12,7 @@ from mafs_model.errors import CheckpointError, ConfigError
 from mafs_model.runtime.classical import ClassicalEngine
 from mafs_model.runtime.device import check_device_name, resolve_device
 from mafs_model.runtime.engine import Engine
+from mafs_model.runtime.shipped import check_shipped
 from mafs_model.runtime.waiting import wait_passively
 
 if TYPE_CHECKING:
@@ -283,7 +284,10 @@ def _of_exported_file(path: Path, exported: str, backend: str, precision: str) -
 def _weights_path(weights: str | Path | None) -> Path | None:
     """Return the file to load, None for the classical engine."""
     if weights is None or str(weights) in {'', 'default'}:
-        return DEFAULT_WEIGHTS if DEFAULT_WEIGHTS.is_file() else None
+        if not DEFAULT_WEIGHTS.is_file():
+            return None
+        check_shipped(DEFAULT_WEIGHTS)
+        return DEFAULT_WEIGHTS
     if str(weights) == 'classical':
         return None
     path = Path(weights).expanduser()

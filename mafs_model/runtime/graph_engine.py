@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+import logging
 
 import cv2
 from mafs_model.classes import ClassTable
@@ -14,6 +15,7 @@ from mafs_model.runtime.graph_files import GraphFile, GraphStore
 from mafs_model.types import Outputs, Size, UInt8Image
 import numpy as np
 
+_LOGGER = logging.getLogger('mafs_model.runtime')
 # images of the graph's mode, each with a batch axis -> fused, labels, confidence
 Runner = Callable[[list[UInt8Image]], list[UInt8Image]]
 _MAX_RUNNERS = 6  # three modes at two sizes
@@ -124,7 +126,11 @@ class GraphEngine(ABC):
     def _graph(self, mode: str) -> GraphFile:
         """Return the graph of a mode, found or made at its first use."""
         if mode not in self._graphs:
-            self._graphs[mode] = self._store.get(self._file_format, self.precision, mode)
+            precision = self.precision
+            if self._store.lacks_calibrated(self._file_format, precision, mode):
+                _LOGGER.warning('no int8 graph for %s beside the weights: using fp32', mode)
+                precision = 'fp32'
+            self._graphs[mode] = self._store.get(self._file_format, precision, mode)
         return self._graphs[mode]
 
     def _runner(self, mode: str, size: Size) -> Runner:

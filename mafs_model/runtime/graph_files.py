@@ -133,6 +133,12 @@ class GraphStore:
         """Return whether a fusion graph lies beside the weights."""
         return self._beside(file_format, precision, 'fusion') is not None
 
+    def lacks_calibrated(self, file_format: str, precision: str, mode: str) -> bool:
+        """Return whether one camera alone has to do with the fp32 graph of these weights."""
+        if precision != 'int8' or mode == 'fusion' or self.is_export:
+            return False
+        return self._beside(file_format, precision, mode) is None
+
     def get(self, file_format: str, precision: str, mode: str) -> GraphFile:
         """
         Return a graph, exporting it if need be.

@@ -10,6 +10,7 @@ import platform
 import statistics
 import time
 
+from mafs_model.checkpoint import check_fits, load_checkpoint
 from mafs_model.errors import DeviceError, MafsError
 from mafs_model.runtime.engine import Engine
 from mafs_model.types import Outputs, Size
@@ -46,12 +47,15 @@ def choose(
         threads: CPU threads.
 
     Raises:
+        CheckpointError: the tensors do not fit the architecture.
         DeviceError: no candidate works.
 
     """
     key = _key(checksum, candidates, device, threads)
     known = _chosen.get(key) or _read_choice(key, candidates)
     if known is None:
+        # Unusable weights fail on every backend; only this names the file and what is wrong.
+        check_fits(load_checkpoint(weights))
         known = _measure_all(weights, candidates, device, threads)
         _write_choice(key, known)
     else:

@@ -70,7 +70,7 @@ def test_onnx_export_of_two_modes(weights, capsys):
     )
 
 
-def test_int8_with_openvino(weights, calibration, capsys, monkeypatch):
+def test_int8_with_openvino(weights, calibration, capsys, monkeypatch, caplog):
     pytest.importorskip('openvino')
     pytest.importorskip('nncf')
     # Untrained logits lie closer together than those of a trained network.
@@ -105,6 +105,10 @@ def test_int8_with_openvino(weights, calibration, capsys, monkeypatch):
     with Predictor.create(out / weights.name, device='cpu', threads=1) as predictor:
         assert predictor.backend == 'openvino'
         assert predictor.engine.precision == 'int8'
+        # No calibrated graph of one camera alone is there: fp32 goes on when the other fails.
+        alone = predictor.predict(np.zeros((64, 96, 3), np.uint8), None)
+    assert alone.mode == 'visible_only'
+    assert 'no int8 graph for visible_only' in caplog.text
 
 
 def test_graph_outside_the_tolerance_is_told(weights, capsys, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 
+from mafs_model.checkpoint import load_checkpoint, save_checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError, OutOfMemoryError
 from mafs_model.runtime import factory, selection
@@ -61,6 +62,8 @@ def laboratory(monkeypatch):
 
     monkeypatch.setattr(selection.time, 'perf_counter', lambda: clock[0])
     monkeypatch.setattr(factory, 'build_engine', build)
+    monkeypatch.setattr(selection, 'load_checkpoint', lambda path: path)
+    monkeypatch.setattr(selection, 'check_fits', lambda checkpoint: None)
     monkeypatch.setattr(selection, '_chosen', {})
     monkeypatch.delenv(CACHE_VARIABLE, raising=False)
     return built
@@ -130,6 +133,22 @@ def test_unusable_cache_folder_is_only_a_warning(laboratory, monkeypatch, tmp_pa
 def test_nothing_works(laboratory):
     with pytest.raises(DeviceError, match=r"device 'cpu': none of the backends broken works"):
         choose(candidates=[('broken', 'fp32')])
+
+
+def test_weights_of_another_architecture_are_told_before_any_backend_is_tried(
+    small_weights, tmp_path, monkeypatch, caplog
+):
+    checkpoint = load_checkpoint(small_weights)
+    other = {**checkpoint.architecture, 'head_width': 32}
+    path = tmp_path / 'other.safetensors'
+    save_checkpoint(path, checkpoint.state_dict, {**checkpoint.metadata, 'architecture': other})
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    monkeypatch.setattr(factory, '_CPU_CANDIDATES', ('torch', 'torch-compile'))
+    with pytest.raises(CheckpointError, match=r'keys of another shape: .* expected') as caught:
+        factory.create_engine(path, device='cpu')
+    assert str(path) in str(caught.value)
+    assert '\n' not in str(caught.value)
+    assert 'left out' not in caplog.text
 
 
 def test_budget_ends_slow_measurements(monkeypatch):
