@@ -20,6 +20,7 @@ from mafs_training.evaluation.images import (
 )
 from mafs_training.evaluation.parallel import map_tasks
 from mafs_training.evaluation.results import group_means, new_document, summarize
+from mafs_training.evaluation.verdicts import verdicts
 from mafs_training.metrics.fusion import FUSION_METRICS, fusion_metrics, VARIANTS
 from mafs_training.metrics.plane import Plane
 
@@ -82,6 +83,7 @@ def evaluate_fusion(
     patterns: Mapping[str, str] | None = None,
     common: bool = False,
     variants: bool = False,
+    references: Mapping[str, Mapping[str, float]] | None = None,
     jobs: int = 1,
     quiet: bool = True,
 ) -> dict[str, Any]:
@@ -95,6 +97,7 @@ def evaluate_fusion(
         patterns: group name to file-name pattern; see `group_names`.
         common: measure only pairs for which every method has an image.
         variants: add the metrics under the papers' conventions.
+        references: rows that were measured elsewhere: name to metric to mean.
         jobs: number of processes.
         quiet: no progress bar.
 
@@ -126,11 +129,13 @@ def evaluate_fusion(
             'baselines': list(BASELINES),
             'names': measured,
             'methods': methods,
+            'references': {name: dict(row) for name, row in (references or {}).items()},
             'groups': groups,
             'group_means': group_means(methods, groups, metrics),
             'problems': problems,
         }
     )
+    document['verdicts'] = {method: verdicts(document, method) for method in fused}
     return document
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 from mafs_model.errors import DatasetError, ImageError
 from mafs_model.predictor import Outputs, Prediction, Predictor
 from mafs_training.datasets.layouts import PairFiles, read_pair
@@ -16,8 +15,10 @@ from mafs_training.datasets.reading import RawPair
 from mafs_training.evaluation.baselines import BASELINES, fuse_baseline
 from mafs_training.evaluation.fusion_run import collect, PairOutcome
 from mafs_training.evaluation.groups import group_names
+from mafs_training.evaluation.prediction import save_images
 from mafs_training.evaluation.results import group_means
 from mafs_training.evaluation.seg_run import LabelScore, pooled_scores, score_labels, seg_document
+from mafs_training.evaluation.verdicts import verdicts
 from mafs_training.metrics.fusion import FUSION_METRICS, fusion_metrics
 from mafs_training.metrics.plane import Plane
 from tqdm import tqdm
@@ -154,6 +155,7 @@ def model_document(
         'modalities': None,
         'problems': outcome.problems,
     }
+    document['verdicts'] = {method: verdicts(document, method)}
     both = outcome.labels['both']
     if both:
         table = predictor.classes
@@ -175,30 +177,3 @@ def model_document(
             for modality, scores in outcome.labels.items()
         }
     return document
-
-
-def save_images(folder: Path, name: str, prediction: Prediction) -> None:
-    """
-    Write the outputs of one pair as PNG below fused/, labels/ and confidence/.
-
-    Raises:
-        DatasetError: a file cannot be written.
-
-    """
-    images = {
-        'fused': prediction.fused,
-        'labels': prediction.labels,
-        'confidence': prediction.confidence,
-    }
-    for kind, image in images.items():
-        if image is None:
-            continue
-        path = folder / kind / f'{name}.png'
-        stored = image[..., ::-1] if image.ndim == 3 else image
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            written = cv2.imwrite(str(path), stored)
-        except (OSError, cv2.error) as error:
-            raise DatasetError(f'cannot write {path}: {error}') from None
-        if not written:
-            raise DatasetError(f'cannot write {path}')

@@ -40,7 +40,7 @@ def metric_table(
     means: Mapping[str, Mapping[str, float | None]],
     metrics: Sequence[str],
     lower_is_better: frozenset[str],
-    counts: Mapping[str, int] | None = None,
+    counts: Mapping[str, object] | None = None,
 ) -> str:
     """
     Table of methods (rows) and metrics (columns), the best of a column marked with *.

@@ -256,6 +256,8 @@ def test_baselines_by_hand():
     # 11.5 is rounded to the even 12.
     assert fuse_baseline('average', thermal, visible)[0, 0] == 12
     assert fuse_baseline('maximum', thermal, visible)[0, 0] == 13
+    # No detail anywhere: the larger base alone.
+    assert (fuse_baseline('lapmax', thermal, visible) == 13).all()
     assert fuse_baseline('thermal', thermal, visible) is thermal
     assert abs(int(fuse_baseline('laplacian', thermal, visible)[40, 40]) - 11.5) <= 1
     with pytest.raises(ValueError, match='unknown baseline'):
@@ -269,6 +271,7 @@ def test_baselines_have_the_golden_means(shared_data):
     names = {
         'average': 'Average',
         'maximum': 'Max',
+        'lapmax': 'LapMax',
         'thermal': 'InfraredOnly',
         'visible': 'VisibleOnly',
     }

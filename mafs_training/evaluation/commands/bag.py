@@ -12,8 +12,8 @@ from mafs_model.registration import Registration
 from mafs_training.evaluation.bag_pairs import BagPairing, choose_topics, NS_PER_S, PairingSettings
 from mafs_training.evaluation.bag_run import bag_document, BagOutcome, KeepingScaler, process_bag
 from mafs_training.evaluation.commands import seg
-from mafs_training.evaluation.commands.model import describe, method_name
 from mafs_training.evaluation.console import say, warn
+from mafs_training.evaluation.predictors import describe, method_name
 from mafs_training.evaluation.results import new_document, write_json, write_text
 from mafs_training.evaluation.tables import means_of, metric_table, number
 from mafs_training.metrics.fusion import LOWER_IS_BETTER

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mafs_model.errors import ConfigError
@@ -13,30 +15,50 @@ from mafs_training.evaluation.groups import parse_groups
 from mafs_training.evaluation.parallel import default_jobs
 from mafs_training.evaluation.results import write_json, write_text
 from mafs_training.evaluation.tables import means_of, metric_table
-from mafs_training.metrics.fusion import LOWER_IS_BETTER
+from mafs_training.evaluation.verdicts import verdict_table
+from mafs_training.metrics.fusion import FUSION_METRICS, LOWER_IS_BETTER
 
 
 def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
-    document = evaluate_fusion(
-        options.ir,
-        options.vi,
-        parse_methods(options.fused),
-        patterns=parse_groups(options.group),
-        common=options.common,
-        variants=options.variants,
-        jobs=options.jobs or default_jobs(),
-        quiet=options.quiet,
-    )
-    if options.rank not in document['metrics']:
-        raise ConfigError(
-            f'--rank {options.rank!r}: expected one of {", ".join(document["metrics"])}'
+    methods = parse_methods(options.fused)
+    references = _references(options)
+    with ExitStack() as stack:
+        notices: list[str] = []
+        if options.weights is not None:
+            name, folder, notices = _predicted(options, stack, methods)
+            methods[name] = folder
+        document = evaluate_fusion(
+            options.ir,
+            options.vi,
+            methods,
+            patterns=parse_groups(options.group),
+            common=options.common,
+            variants=options.variants,
+            references=references,
+            jobs=options.jobs or default_jobs(),
+            quiet=options.quiet,
         )
-    document['inputs']['command'] = options.command_line
+        if options.rank not in document['metrics']:
+            raise ConfigError(
+                f'--rank {options.rank!r}: expected one of {", ".join(document["metrics"])}'
+            )
+        document['problems'] += notices
+        _finish(options, document)
+    return len(document['problems'])
+
+
+def _finish(options: Namespace, document: dict[str, Any]) -> None:
+    """Print the tables, write JSON and report."""
+    document['inputs'].update(
+        {
+            'command': options.command_line,
+            'weights': options.weights,
+            'reference': options.reference,
+        }
+    )
     say(render(document))
     warn(document['problems'])
-    if options.json:
-        write_json(document, options.json)
     if options.html:
         from mafs_training.evaluation.report.fusion import fusion_page
 
@@ -46,7 +68,39 @@ def run(options: Namespace) -> int:
                 document, rank=options.rank, labels=options.labels, classes=options.classes
             ),
         )
-    return len(document['problems'])
+    if options.json:
+        if options.weights is not None and options.save is None:
+            # The last one was made for this run; its folder is gone with the run.
+            document['inputs']['fused'][[*document['inputs']['fused']][-1]] = ''
+        write_json(document, options.json)
+
+
+def _references(options: Namespace) -> dict[str, dict[str, float]]:
+    """Return the rows of --reference; the split is that of the folder if nothing else is said."""
+    if options.reference is None:
+        return {}
+    from mafs_training.evaluation.references import read_references
+
+    split = options.reference_split or options.vi.resolve().parent.name
+    return read_references(options.reference, FUSION_METRICS, split, options.reference_method)
+
+
+def _predicted(
+    options: Namespace, stack: ExitStack, taken: dict[str, Path]
+) -> tuple[str, Path, list[str]]:
+    """Fuse the pairs with the network; returns its name, the folder and what went wrong."""
+    from mafs_training.evaluation.prediction import fuse_folders
+    from mafs_training.evaluation.predictors import create_predictor, method_name
+
+    folder = options.save or Path(
+        stack.enter_context(TemporaryDirectory(prefix='mafs-eval-', ignore_cleanup_errors=True))
+    )
+    predictor = stack.enter_context(create_predictor(options))
+    name = method_name(options.weights, predictor)
+    if name in taken:
+        raise ConfigError(f'--fused: {name!r} is the name of --weights, use NAME=DIR')
+    problems = fuse_folders(predictor, options.vi, options.ir, folder, quiet=options.quiet)
+    return name, folder, problems
 
 
 def parse_methods(texts: list[str]) -> dict[str, Path]:
@@ -74,12 +128,16 @@ def render(document: dict[str, Any]) -> str:
     """Return the tables that the command prints."""
     methods = document['methods']
     counts = {method: table['EN']['n'] for method, table in methods.items()}
+    references = document.get('references', {})
+    shown_counts = {**{m: str(n) for m, n in counts.items()}, **dict.fromkeys(references, '-')}
     parts = [
         (
             f'fusion metrics, mean over pairs ({len(document["names"])} pairs; * best; '
             'MSE: lower is better)'
         ),
-        metric_table(means_of(methods), document['metrics'], LOWER_IS_BETTER, counts),
+        metric_table(
+            {**means_of(methods), **references}, document['metrics'], LOWER_IS_BETTER, shown_counts
+        ),
     ]
     for group, means in document['group_means'].items():
         parts += [
@@ -87,6 +145,8 @@ def render(document: dict[str, Any]) -> str:
             f'{group} ({len(document["groups"][group])} pairs)',
             metric_table(means, document['metrics'], LOWER_IS_BETTER),
         ]
+    for method, rows in document.get('verdicts', {}).items():
+        parts += ['', verdict_table(rows, method)]
     notes = []
     for method in document['inputs']['fused']:
         beaten = beaten_by_baselines(document, method, LOWER_IS_BETTER)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from mafs_model.classes import available, ClassTable
 from mafs_model.errors import DatasetError
-from mafs_model.predictor import Predictor
-from mafs_training.datasets.layouts import LAYOUTS, PairFiles, read_pair, thin
+from mafs_training.datasets.layouts import PairFiles, read_pair, thin
 from mafs_training.datasets.reading import RawPair
 from mafs_training.evaluation.commands import fusion, seg
 from mafs_training.evaluation.console import say, warn
@@ -18,6 +15,7 @@ from mafs_training.evaluation.groups import parse_groups
 from mafs_training.evaluation.model_run import measure_pairs, model_document
 from mafs_training.evaluation.pairs import evaluation_pairs
 from mafs_training.evaluation.parallel import default_jobs
+from mafs_training.evaluation.predictors import create_predictor, describe, method_name
 from mafs_training.evaluation.results import new_document, write_json, write_text
 from mafs_training.evaluation.robustness import robustness
 from mafs_training.evaluation.speed import measure_speed
@@ -76,51 +74,6 @@ def run(options: Namespace) -> int:
 
         write_text(options.html, model_page(document, predictor, files))
     return len(document['problems'])
-
-
-def create_predictor(options: Namespace) -> Predictor:
-    """Return the predictor that the options ask for."""
-    dataset = getattr(options, 'dataset', None)
-    classes = None
-    if options.weights == 'classical' and dataset is not None:
-        classes = dataset if dataset in available() or dataset not in LAYOUTS else None
-    predictor = Predictor.create(
-        options.weights,
-        device=options.device,
-        backend=options.backend,
-        precision=options.precision,
-        threads=options.threads,
-        classes=classes,
-    )
-    if dataset is not None and not predictor.is_classical and dataset in available():
-        table = ClassTable.load(dataset)
-        if table.names != predictor.classes.names:
-            raise DatasetError(
-                f'the weights know {len(predictor.classes)} classes '
-                f'({predictor.classes.dataset}), the data set {dataset!r} has {len(table)} '
-                'others: label images cannot be compared'
-            )
-    return predictor
-
-
-def method_name(weights: str, predictor: Predictor) -> str:
-    """Return how the model is called in tables."""
-    if predictor.is_classical:
-        return 'classical'
-    return predictor.weights_id if weights == 'default' else Path(weights).stem
-
-
-def describe(predictor: Predictor, method: str) -> dict[str, Any]:
-    """Return what was evaluated."""
-    return {
-        'name': method,
-        'weights_id': predictor.weights_id,
-        'device': predictor.device,
-        'backend': predictor.backend,
-        'classical': predictor.is_classical,
-        'notices': list(predictor.notices),
-        'classes': predictor.classes.to_dict(),
-    }
 
 
 def spread(files: Sequence[PairFiles], count: int) -> list[RawPair]:

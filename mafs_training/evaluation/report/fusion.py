@@ -24,6 +24,7 @@ from mafs_training.evaluation.report.page import (
 )
 from mafs_training.evaluation.report.pictures import class_legend, colored, pair_panels, panel
 from mafs_training.evaluation.tables import best_rows, number
+from mafs_training.evaluation.verdicts import headline, span
 from mafs_training.metrics.fusion import LOWER_IS_BETTER
 from mafs_training.metrics.plane import luminance
 
@@ -99,6 +100,8 @@ def fusion_sections(document: Mapping[str, Any]) -> list[str]:
             '% bootstrap interval over images. Trivial baselines in grey.',
         )
     ]
+    for method, rows in document.get('verdicts', {}).items():
+        parts.append(verdict_section(rows, method))
     if document['groups']:
         parts.append(_groups_section(document))
     charts = ''.join(
@@ -123,6 +126,35 @@ def fusion_sections(document: Mapping[str, Any]) -> list[str]:
     return parts
 
 
+def verdict_section(rows: Mapping[str, Any], method: str) -> str:
+    """Return the table of a method against the best rival in every metric."""
+    body = table(
+        ['metric', escape(method), '95 %', 'best rival', 'which', 'difference', '95 %', 'reached'],
+        [
+            (
+                '',
+                [
+                    cell(escape(metric), 'name'),
+                    cell(_short(row['value'])),
+                    cell(span(row['ci95'])),
+                    cell(_short(row['best'])),
+                    cell(escape(row['rival'])),
+                    cell(f'{row["difference"]:+.4f}'),
+                    cell(span(row['difference_ci95'])),
+                    cell('yes', 'up') if row['at_least'] else cell('no', 'down'),
+                ],
+            )
+            for metric, row in rows.items()
+        ],
+    )
+    return section(
+        f'{method} against the best rival',
+        body,
+        f'{headline(rows, method)}. Rivals: the baselines that fuse and the reference rows; the '
+        'interval of the difference is paired over images.',
+    )
+
+
 def method_colors(methods: Sequence[str], baselines: Sequence[str]) -> dict[str, str]:
     """Give each method a colour; baselines share grey unless nothing else is there."""
     own = [m for m in methods if m not in baselines] or list(methods)
@@ -132,9 +164,17 @@ def method_colors(methods: Sequence[str], baselines: Sequence[str]) -> dict[str,
 def means_table(document: Mapping[str, Any]) -> str:
     """Return the table of means with intervals."""
     methods, metrics = document['methods'], document['metrics']
+    references = document.get('references', {})
     names = list(methods)
     marks = {
-        metric: _marks([methods[m][metric]['mean'] for m in names], metric) for metric in metrics
+        metric: _marks(
+            [
+                *(methods[m][metric]['mean'] for m in names),
+                *(row.get(metric) for row in references.values()),
+            ],
+            metric,
+        )
+        for metric in metrics
     }
     rows = []
     for i, method in enumerate(names):
@@ -147,6 +187,10 @@ def means_table(document: Mapping[str, Any]) -> str:
                 spread = f' <small>±{_short((high - low) / 2)}</small>'
             cells.append(cell(_short(entry['mean']) + spread, marks[metric].get(i, '')))
         rows.append(('base' if method in document['baselines'] else '', cells))
+    for i, (name, row) in enumerate(references.items(), len(names)):
+        cells = [cell(escape(name), 'name'), cell('–')]
+        cells += [cell(_short(row.get(m)), marks[m].get(i, '')) for m in metrics]
+        rows.append(('base', cells))
     header = [
         'method',
         'pairs',

@@ -1,0 +1,151 @@
+"""The arguments of the commands of `mafs-eval` that run a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mafs_training.evaluation.argument_parts import (
+    add_command,
+    add_groups,
+    add_runtime,
+    Commands,
+    offset,
+    positive,
+    seconds,
+    share,
+)
+
+
+def add_model(commands: Commands) -> None:
+    """Add `mafs-eval model`."""
+    parser = add_command(
+        commands, 'model', 'Measure weights on a data set: fusion, labels, speed and robustness.'
+    )
+    parser.add_argument(
+        '--weights',
+        default='default',
+        metavar='FILE',
+        help="weights file, 'default' (shipped) or 'classical' (default: %(default)s)",
+    )
+    parser.add_argument(
+        '--data',
+        type=Path,
+        required=True,
+        metavar='ROOT',
+        help='root of the data set: folders ir/ and vi/, or one for each split',
+    )
+    parser.add_argument(
+        '--dataset',
+        default='msrs',
+        metavar='NAME|FILE',
+        help='class table of its labels (default: %(default)s)',
+    )
+    parser.add_argument('--split', default='val', help='folder below ROOT (default: %(default)s)')
+    parser.add_argument(
+        '--label-dir',
+        metavar='NAME',
+        help='folder of label images below the '
+        'split (default: the first of label, Segmentation_labels, labels, '
+        'label_silver that is there)',
+    )
+    parser.add_argument('--limit', type=positive, metavar='N', help='use N pairs, evenly spread')
+    parser.add_argument(
+        '--robustness',
+        choices=('full', 'quick', 'off'),
+        default='full',
+        help='curves over disturbances: all steps, three steps, none (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--save',
+        type=Path,
+        metavar='DIR',
+        help='write fused/, labels/ and confidence/ images here',
+    )
+    add_runtime(parser)
+    add_groups(parser)
+
+
+def add_bag(commands: Commands) -> None:
+    """Add `mafs-eval bag`."""
+    parser = add_command(
+        commands, 'bag', 'Fuse a rosbag2 recording offline and measure the result.'
+    )
+    parser.add_argument('bag', type=Path, metavar='BAG', help='folder, .mcap or .db3 file')
+    parser.add_argument(
+        '--rgb-topic', metavar='TOPIC', help='visible images (default: the only topic that fits)'
+    )
+    parser.add_argument(
+        '--thermal-topic',
+        metavar='TOPIC',
+        help='thermal images (default: the only topic that fits)',
+    )
+    parser.add_argument(
+        '--labels',
+        type=Path,
+        metavar='DIR',
+        help='reference class ids, named by the stamp of the visible image in nanoseconds',
+    )
+    parser.add_argument(
+        '--out-bag', type=Path, metavar='OUT.mcap', help='write fused, label and overlay images'
+    )
+    parser.add_argument(
+        '--weights',
+        default='default',
+        metavar='FILE',
+        help="weights file, 'default' or 'classical' (default: %(default)s)",
+    )
+    parser.add_argument(
+        '--slop',
+        type=seconds,
+        default=0.03,
+        metavar='S',
+        help='largest stamp difference of a pair in seconds (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--queue-size',
+        type=positive,
+        default=30,
+        metavar='N',
+        help='frames a stream may wait for partners (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--time-offset',
+        type=offset,
+        default=0.0,
+        metavar='S|auto',
+        help='seconds added to thermal stamps, or auto (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--thermal-scaling',
+        default='percentile',
+        choices=('percentile', 'minmax', 'clahe'),
+        help='of 16- and 32-bit thermal images (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--thermal-smoothing',
+        type=share,
+        default=0.9,
+        metavar='P',
+        help='weight of the past in the scaling limits (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--homography',
+        type=Path,
+        metavar='FILE',
+        help='YAML file with the map from thermal to visible pixels',
+    )
+    parser.add_argument(
+        '--metrics-every',
+        type=positive,
+        default=30,
+        metavar='N',
+        help='measure every Nth pair (default: %(default)s)',
+    )
+    parser.add_argument('--limit', type=positive, metavar='N', help='stop after N pairs')
+    parser.add_argument(
+        '--live',
+        action='store_true',
+        help='also play the bag to the node over DDS and compare its outputs '
+        'with the offline ones (needs a ROS 2 environment)',
+    )
+    add_runtime(parser)

@@ -1,0 +1,103 @@
+"""Parts of the command line that several commands of `mafs-eval` share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+Commands: TypeAlias = 'argparse._SubParsersAction[argparse.ArgumentParser]'
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    text: str,
+    *,
+    jobs: bool = True,
+) -> argparse.ArgumentParser:
+    """Add a command with the options that all have."""
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write all values as JSON')
+    parser.add_argument(
+        '--html',
+        type=Path,
+        metavar='FILE',
+        help='write a report: one file that opens without a network',
+    )
+    parser.add_argument('--quiet', action='store_true', help='no progress bar')
+    if jobs:
+        parser.add_argument(
+            '--jobs', type=positive, metavar='N', help='processes (default: one per usable core)'
+        )
+    return parser
+
+
+def add_groups(parser: argparse.ArgumentParser) -> None:
+    """Add --group."""
+    parser.add_argument(
+        '--group',
+        action='append',
+        default=[],
+        metavar='NAME=PATTERN',
+        help="also show means of the names that match, e.g. --group 'night=*N' (default: day "
+        'and night where all names are MSRS frames such as 00123D)',
+    )
+
+
+def add_runtime(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses device, backend and threads."""
+    parser.add_argument(
+        '--device', default='auto', help='auto, cpu, cuda, cuda:N (default: %(default)s)'
+    )
+    parser.add_argument('--backend', default='auto', help='runtime (default: %(default)s)')
+    parser.add_argument('--precision', default='auto', help='default: %(default)s')
+    parser.add_argument(
+        '--threads',
+        type=positive,
+        metavar='N',
+        help="CPU threads (default: the libraries' choice)",
+    )
+
+
+def positive(text: str) -> int:
+    """Parse a whole number from 1."""
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'expected a whole number from 1, got {text!r}')
+    return value
+
+
+def seconds(text: str) -> float:
+    """Parse a number of seconds from 0 to 10."""
+    return bounded(text, 0.0, 10.0, 'a number of seconds from 0 to 10')
+
+
+def share(text: str) -> float:
+    """Parse a share from 0 to 0.999."""
+    return bounded(text, 0.0, 0.999, 'a number from 0 to 0.999')
+
+
+def offset(text: str) -> float | str:
+    """Parse auto or a number of seconds from -10 to 10."""
+    return (
+        text
+        if text == 'auto'
+        else bounded(text, -10.0, 10.0, 'auto or a number of seconds from -10 to 10')
+    )
+
+
+def level(text: str) -> float:
+    """Parse the coverage of an interval."""
+    return bounded(text, 0.5, 0.9999, 'a number from 0.5 to 0.9999')
+
+
+def bounded(text: str, low: float, high: float, expected: str) -> float:
+    """Parse a number in a range."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float('nan')
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f'expected {expected}, got {text!r}')
+    return value
