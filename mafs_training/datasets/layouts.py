@@ -168,7 +168,7 @@ def find_pairs(spec: SourceSpec) -> list[PairFiles]:
         spec: kind is a key of `LAYOUTS`.
 
     Returns:
-        Pairs sorted by name, thinned evenly to ``spec.limit``.
+        Pairs sorted by name, as far as the specification selects them.
 
     Raises:
         DatasetError: unknown kind, missing folder or no pair at all.
@@ -189,7 +189,7 @@ def find_pairs(spec: SourceSpec) -> list[PairFiles]:
             ]
     if not pairs:
         raise DatasetError(f'{spec.kind}:{spec.path}: no pair of images with a common name')
-    return thin(pairs, spec.limit)
+    return [pairs[index] for index in spec.select([pair.name for pair in pairs])]
 
 
 def _layout(spec: SourceSpec) -> tuple[Layout, Path]:
@@ -231,13 +231,6 @@ def layout_folders(spec: SourceSpec) -> list[tuple[str, Path, Path, Path | None]
         )
         for split in splits
     ]
-
-
-def thin(items: list[PairFiles], limit: int) -> list[PairFiles]:
-    """Keep ``limit`` items, evenly spread over the list; all if limit is 0."""
-    if not 0 < limit < len(items):
-        return items
-    return [items[int(index)] for index in np.linspace(0, len(items) - 1, limit).round()]
 
 
 def read_pair(

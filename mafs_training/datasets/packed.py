@@ -51,7 +51,7 @@ def read_pack(
 
     Args:
         path: the file.
-        spec: 'limit' and 'labels' are respected.
+        spec: 'labels', 'only', 'skip' and 'limit' are respected.
         num_classes: label values must be below it; None: not checked.
         ignore_index: label without class.
 
@@ -63,10 +63,7 @@ def read_pack(
     try:
         with np.load(path, allow_pickle=False) as data:
             names = [str(name) for name in data['names']]
-            keep = list(range(len(names)))
-            if 0 < spec.limit < len(names):
-                keep = [int(i) for i in np.linspace(0, len(names) - 1, spec.limit).round()]
-            for index in keep:
+            for index in spec.select(names):
                 label = None
                 if f'l{index}' in data and spec.labels != 'none':
                     label = _integrate(data[f'l{index}'])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from urllib.parse import parse_qsl
 
 from mafs_model.errors import DatasetError
+import numpy as np
 
-_KEYS = ('split', 'labels', 'weight', 'limit', 'seed', 'size', 'step')
+_KEYS = ('split', 'labels', 'weight', 'limit', 'seed', 'size', 'step', 'only', 'skip')
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class SourceSpec:
         seed: first seed of synthetic scenes.
         size: (height, width) of synthetic scenes.
         step: seconds between synthetic frames of one drive.
+        only: use only pairs whose name matches this pattern, e.g. *N.
+        skip: leave out pairs whose name matches this pattern; how a block is held out.
 
     """
 
@@ -38,6 +43,36 @@ class SourceSpec:
     seed: int = 0
     size: tuple[int, int] = (480, 640)
     step: float = 1.7
+    only: str = '*'
+    skip: str = ''
+
+    def select(self, names: Sequence[str]) -> list[int]:
+        """
+        Choose pairs by ``only``, ``skip`` and ``limit``.
+
+        Args:
+            names: of all pairs of the source, sorted.
+
+        Returns:
+            Indices of those to use, ascending, thinned evenly to the limit.
+
+        Raises:
+            DatasetError: none is left.
+
+        """
+        chosen = [
+            index
+            for index, name in enumerate(names)
+            if fnmatchcase(name, self.only) and not fnmatchcase(name, self.skip)
+        ]
+        if not chosen:
+            raise DatasetError(
+                f'{self.kind}:{self.path}: none of {len(names)} pairs is left by '
+                f'only={self.only!r}, skip={self.skip!r}'
+            )
+        if not 0 < self.limit < len(chosen):
+            return chosen
+        return [chosen[int(i)] for i in np.linspace(0, len(chosen) - 1, self.limit).round()]
 
 
 def parse_source(text: str) -> SourceSpec:

@@ -111,6 +111,14 @@ class TestLayouts:
         found = find_pairs(SourceSpec('generic', str(tmp_path), limit=3))
         assert [item.name for item in found] == ['0', '2', '4']
 
+    def test_only_and_skip_choose_by_name(self, tmp_path, pairs):
+        pairs.write(tmp_path, 12, size=(32, 32))
+        source = f'generic:{tmp_path}'
+        found = find_pairs(parse_source(f'{source}?only=1*&skip=*1'))
+        assert [item.name for item in found] == ['10']
+        with pytest.raises(DatasetError, match="none of 12 pairs is left by only='x', skip=''"):
+            find_pairs(parse_source(f'{source}?only=x'))
+
     @pytest.mark.parametrize(
         ('spec', 'message'),
         [
