@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from mafs_model.errors import DatasetError
 import numpy as np
 
 _KEYS = ('split', 'labels', 'weight', 'limit', 'seed', 'size', 'step', 'only', 'skip')
+
+
+_Item = TypeVar('_Item')
+
+
+def thin(items: list[_Item], limit: int) -> list[_Item]:
+    """Keep ``limit`` items, evenly spread over the list; all if limit is 0."""
+    if not 0 < limit < len(items):
+        return items
+    return [items[int(index)] for index in np.linspace(0, len(items) - 1, limit).round()]
 
 
 @dataclass(frozen=True)
@@ -70,9 +81,7 @@ class SourceSpec:
                 f'{self.kind}:{self.path}: none of {len(names)} pairs is left by '
                 f'only={self.only!r}, skip={self.skip!r}'
             )
-        if not 0 < self.limit < len(chosen):
-            return chosen
-        return [chosen[int(i)] for i in np.linspace(0, len(chosen) - 1, self.limit).round()]
+        return thin(chosen, self.limit)
 
 
 def parse_source(text: str) -> SourceSpec:
