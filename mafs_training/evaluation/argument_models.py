@@ -11,6 +11,7 @@ from mafs_training.evaluation.argument_parts import (
     Commands,
     offset,
     positive,
+    rate,
     seconds,
     share,
 )
@@ -148,4 +149,44 @@ def add_bag(commands: Commands) -> None:
         help='also play the bag to the node over DDS and compare its outputs '
         'with the offline ones (needs a ROS 2 environment)',
     )
+    add_runtime(parser)
+
+
+def add_flicker(commands: Commands) -> None:
+    """Add `mafs-eval flicker`."""
+    parser = add_command(
+        commands,
+        'flicker',
+        'Measure the change of fused images from frame to frame against that of the sources.',
+        jobs=False,
+    )
+    parser.add_argument(
+        'sequence',
+        metavar='SEQUENCE',
+        help='folder with vi/ and ir/ in the order of names, bag, or synthetic[:SECONDS]',
+    )
+    parser.add_argument(
+        '--weights',
+        default='default',
+        metavar='FILE',
+        help="weights file, 'default' or 'classical' (default: %(default)s)",
+    )
+    parser.add_argument(
+        '--fused',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='[NAME=]DIR',
+        help='fused images of further methods, named as the frames',
+    )
+    parser.add_argument('--rgb-topic', metavar='TOPIC', help='visible images of a bag')
+    parser.add_argument('--thermal-topic', metavar='TOPIC', help='thermal images of a bag')
+    parser.add_argument(
+        '--rate',
+        type=rate,
+        default=15.0,
+        metavar='HZ',
+        help='frames per second of the synthetic drive (default: %(default)s)',
+    )
+    parser.add_argument('--limit', type=positive, metavar='N', help='stop after N frames')
     add_runtime(parser)

@@ -78,6 +78,11 @@ def share(text: str) -> float:
     return bounded(text, 0.0, 0.999, 'a number from 0 to 0.999')
 
 
+def rate(text: str) -> float:
+    """Parse frames per second."""
+    return bounded(text, 0.1, 240.0, 'a number of frames per second from 0.1 to 240')
+
+
 def offset(text: str) -> float | str:
     """Parse auto or a number of seconds from -10 to 10."""
     return (

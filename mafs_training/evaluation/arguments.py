@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mafs_model.version import __version__
-from mafs_training.evaluation.argument_models import add_bag, add_model
+from mafs_training.evaluation.argument_models import add_bag, add_flicker, add_model
 from mafs_training.evaluation.argument_parts import (
     add_command,
     add_groups,
@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_seg(commands)
     add_model(commands)
     add_bag(commands)
+    add_flicker(commands)
     _add_compare(commands)
     return parser
 

@@ -9,11 +9,12 @@ from typing import Any
 from mafs_model.classes import available, ClassTable
 from mafs_model.errors import DatasetError
 from mafs_model.predictor import Predictor
+from mafs_model.thermal import ThermalScaler
 from mafs_training.datasets.layouts import LAYOUTS
 
 
-def create_predictor(options: Namespace) -> Predictor:
-    """Return the predictor that the options ask for."""
+def create_predictor(options: Namespace, scaler: ThermalScaler | None = None) -> Predictor:
+    """Return the predictor that the options ask for, with another thermal scaler if given."""
     dataset = getattr(options, 'dataset', None)
     classes = None
     if options.weights == 'classical' and dataset is not None:
@@ -25,6 +26,7 @@ def create_predictor(options: Namespace) -> Predictor:
         precision=options.precision,
         threads=options.threads,
         classes=classes,
+        thermal_scaler=scaler,
     )
     if dataset is not None and not predictor.is_classical and dataset in available():
         table = ClassTable.load(dataset)

@@ -14,7 +14,7 @@ from mafs_training.metrics.bootstrap import mean_interval
 import numpy as np
 
 SCHEMA = 'mafs-eval/1'
-KINDS = ('fusion', 'seg', 'model', 'bag', 'compare')
+KINDS = ('fusion', 'seg', 'model', 'bag', 'compare', 'flicker', 'agree')
 _MAX_BYTES = 512 << 20
 
 PerImage = Mapping[str, Mapping[str, float]]
@@ -112,9 +112,13 @@ def write_text(path: Path, text: str) -> None:
         raise DatasetError(f'cannot write {path}: {error.strerror or error}') from None
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
     """
     Read a document that `mafs-eval` wrote.
+
+    Args:
+        path: the file.
+        kinds: which kinds of documents are expected.
 
     Raises:
         DatasetError: not there, not JSON, or not such a document.
@@ -131,8 +135,8 @@ def read_json(path: Path) -> dict[str, Any]:
     schema = document.get('schema') if isinstance(document, dict) else None
     if schema != SCHEMA:
         raise DatasetError(f'{path}: schema is {schema!r}, expected {SCHEMA!r}')
-    if document.get('kind') not in KINDS:
+    if document.get('kind') not in kinds:
         raise DatasetError(
-            f'{path}: kind is {document.get("kind")!r}, expected one of {", ".join(KINDS)}'
+            f'{path}: kind is {document.get("kind")!r}, expected one of {", ".join(kinds)}'
         )
     return document

@@ -11,12 +11,13 @@ from mafs_training.evaluation.console import say
 from mafs_training.evaluation.results import read_json, write_json, write_text
 from mafs_training.evaluation.tables import number, text_table
 
+COMPARABLE = ('fusion', 'seg', 'model', 'bag')
+
 
 def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
-    document = compare_documents(
-        read_json(options.first), read_json(options.second), options.method, options.level
-    )
+    first, second = (read_json(path, COMPARABLE) for path in (options.first, options.second))
+    document = compare_documents(first, second, options.method, options.level)
     document['inputs'] = {
         'first': options.first,
         'second': options.second,

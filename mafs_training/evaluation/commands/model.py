@@ -8,8 +8,8 @@ from typing import Any
 
 from mafs_model.errors import DatasetError
 from mafs_training.datasets.layouts import PairFiles, read_pair
-from mafs_training.datasets.spec import thin
 from mafs_training.datasets.reading import RawPair
+from mafs_training.datasets.spec import thin
 from mafs_training.evaluation.commands import fusion, seg
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.groups import parse_groups
