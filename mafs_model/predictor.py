@@ -6,6 +6,7 @@ Node, command line and evaluation all call :meth:`Predictor.predict`, so they ca
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 import time
 from typing import Any
@@ -19,12 +20,12 @@ from mafs_model.preprocessing import (
     check_thermal,
     check_visible,
     format_size,
-    luminance,
     MIN_SIDE_PX,
     resize,
 )
-from mafs_model.registration import Registration
+from mafs_model.registration import Registration, Unregistered
 from mafs_model.runtime import create_engine, Engine
+from mafs_model.runtime.engine import registers
 from mafs_model.thermal import ThermalScaler
 from mafs_model.types import Mode, Outputs, Prediction, Size, ThermalImage, UInt8Image
 import numpy as np
@@ -193,13 +194,24 @@ class Predictor:
             check_visible(visible)
             self._visible_size = _size_of(visible)
         size = self._choose_size(thermal)
-        full_visible = None if visible is None else resize(visible, size)
-        full_thermal = None if thermal is None else self._register(thermal, full_visible, size)
         work_size = self._inference_size or size
+        full_visible = None if visible is None else resize(visible, size)
+        scaled = None if thermal is None else self.thermal_scaler(thermal)
+        full_thermal = None
+        unregistered = self._leave_to(engine, scaled, size) if work_size == size else None
+        if scaled is not None and unregistered is None:
+            full_thermal = self._register(scaled, full_visible, size)
+        if work_size != size:
+            # An overlay is painted at the output size, which the engine does not see.
+            outputs = replace(outputs, overlay=None)
         small_visible = None if full_visible is None else resize(full_visible, work_size)
         small_thermal = None if full_thermal is None else resize(full_thermal, work_size)
         prepared = time.perf_counter()
-        result = engine.infer(small_visible, small_thermal, outputs)
+        if unregistered is None:
+            result = engine.infer(small_visible, small_thermal, outputs)
+        else:
+            assert registers(engine)
+            result = engine.infer_unregistered(small_visible, unregistered, outputs)
         inferred = time.perf_counter()
         if work_size != size:
             result = enlarge(result, full_visible, full_thermal, work_size, size)
@@ -214,6 +226,7 @@ class Predictor:
                 'inference': 1e3 * (inferred - prepared),
                 'postprocess': 1e3 * (done - inferred),
             },
+            result.overlay,
         )
 
     def warm_up(self, visible_size: Any, thermal_size: Any, repeats: int = 2) -> float:
@@ -272,21 +285,21 @@ class Predictor:
                 )
         return size
 
-    def _register(
-        self, thermal: ThermalImage, visible: UInt8Image | None, size: Size
-    ) -> UInt8Image:
-        """
-        Return the thermal image as uint8 on the output grid.
+    def _leave_to(
+        self, engine: Engine, thermal: UInt8Image | None, size: Size
+    ) -> Unregistered | None:
+        """Return the thermal image for an engine that registers it, None if nobody needs to."""
+        if thermal is None or not registers(engine):
+            return None
+        return self.registration.unregistered(thermal, size, self._visible_size)
 
-        Where the thermal camera does not look, the visible luminance stands in for it: fusing
-        an image with itself gives the visible image, without a false edge's full contrast.
-        """
-        scaled = self.thermal_scaler(thermal)
-        warped = self.registration.warp(scaled, size, self._visible_size)
-        outside = self.registration.coverage(_size_of(thermal), size, self._visible_size)
-        if outside is not None and visible is not None:
-            cv2.copyTo(luminance(visible), outside, warped)
-        return warped
+    def _register(self, thermal: UInt8Image, visible: UInt8Image | None, size: Size) -> UInt8Image:
+        """Return the thermal image on the output grid."""
+        if self.registration.is_identity:
+            return resize(thermal, size)
+        unregistered = self.registration.unregistered(thermal, size, self._visible_size)
+        assert unregistered is not None
+        return unregistered.registered(visible)
 
 
 def set_threads(threads: int) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 from mafs_model.errors import ConfigError
-from mafs_model.preprocessing import check_size, resize
+from mafs_model.preprocessing import check_size, luminance, resize
 from mafs_model.types import Size, UInt8Image
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ import yaml
 
 _MAX_BYTES = 1 << 20
 _MAX_CONDITION = 1e12  # Beyond this the inverse has no correct digit left.
+_STEPS = 32  # OpenCV looks up in steps of this fraction of a pixel.
 _CACHED_MAPS = 4  # Sizes change rarely; a handful covers alternating cameras.
 
 
@@ -47,7 +49,7 @@ class Registration:
         self.visible_size = (
             None if visible_size is None else check_size(visible_size, 'visible_size')
         )
-        self._maps: dict[tuple[Size, Size, Size], _Map] = {}
+        self._maps: dict[tuple[Size, Size, Size], Maps] = {}
 
     @property
     def is_identity(self) -> bool:
@@ -129,14 +131,7 @@ class Registration:
         """
         if self.homography is None:
             return resize(thermal, size)
-        maps = self._lookup(_size_of(thermal), size, visible_size or size)
-        return cv2.remap(
-            thermal,
-            maps.coordinates,
-            maps.fractions,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        return _remap(thermal, self._lookup(_size_of(thermal), size, visible_size or size))
 
     def coverage(
         self, thermal_size: Size, size: Size, visible_size: Size | None = None
@@ -150,20 +145,57 @@ class Registration:
             return None
         return self._lookup(thermal_size, size, visible_size or size).outside
 
-    def _lookup(self, thermal_size: Size, size: Size, visible_size: Size) -> _Map:
+    def unregistered(
+        self, thermal: UInt8Image, size: Size, visible_size: Size | None = None
+    ) -> Unregistered | None:
+        """
+        Return the thermal image with the maps that register it, for a device to do it.
+
+        Args:
+            thermal: see :meth:`warp`.
+            size: see :meth:`warp`.
+            visible_size: see :meth:`warp`.
+
+        Returns:
+            None if there is nothing to look up: the image is on the grid already, or it shrinks,
+            which takes averages over areas.
+
+        """
+        own = _size_of(thermal)
+        if self.homography is None and (own == size or own[0] > size[0] or own[1] > size[1]):
+            return None
+        return Unregistered(thermal, self._lookup(own, size, visible_size or size))
+
+    def _lookup(self, thermal_size: Size, size: Size, visible_size: Size) -> Maps:
         """Return the cached maps for these sizes, made at the first call."""
         key = (thermal_size, size, visible_size)
         if key not in self._maps:
             while len(self._maps) >= _CACHED_MAPS:
                 self._maps.pop(next(iter(self._maps)))
-            self._maps[key] = _Map(self.matrix(*key), thermal_size, size)
+            self._maps[key] = Maps(self.matrix(*key), thermal_size, size)
         return self._maps[key]
 
 
-class _Map:
-    """Fixed-point look-up coordinates of one combination of sizes."""
+class Maps:
+    """
+    Look-up coordinates of one combination of sizes, in steps of 1/32 pixel.
+
+    Args:
+        matrix: 3x3 map from thermal pixels to those of the result.
+        thermal_size: (height, width) of the thermal image.
+        size: (height, width) of the result.
+
+    Attributes:
+        thermal_size: as given.
+        size: as given.
+        outside: uint8 [H,W], 255 where there is no thermal data; None if there is everywhere.
+        coordinates: whole numbers x, y of the look-up, int16 [H,W,2].
+        fractions: the rest in OpenCV's packing, uint16 [H,W].
+
+    """
 
     def __init__(self, matrix: NDArray[np.float64], thermal_size: Size, size: Size) -> None:
+        self.thermal_size, self.size = thermal_size, size
         height, width = size
         inverse = np.linalg.inv(matrix)
         # Row vectors keep the intermediate arrays at the size of one image plane.
@@ -181,6 +213,59 @@ class _Map:
         )
         self.outside = np.where(outside, 255, 0).astype(np.uint8) if outside.any() else None
         self.coordinates, self.fractions = cv2.convertMaps(xs, ys, cv2.CV_16SC2)
+
+    def points(self) -> NDArray[np.float32]:
+        """Return the same x, y as numbers, float32 [H,W,2], exact."""
+        packed = self.fractions.astype(np.int32)  # y in steps of 1/32, then x, five bits each
+        rest = np.stack([packed % _STEPS, packed // _STEPS], axis=-1)
+        return self.coordinates.astype(np.float32) + rest.astype(np.float32) / _STEPS
+
+
+@dataclass(frozen=True)
+class Unregistered:
+    """
+    A thermal image as received, and where its pixels belong.
+
+    Attributes:
+        image: uint8 [h,w].
+        maps: look-up coordinates.
+
+    """
+
+    image: UInt8Image
+    maps: Maps
+
+    @property
+    def size(self) -> Size:
+        """Return (height, width) of the registered image."""
+        return self.maps.size
+
+    def registered(self, visible: UInt8Image | None) -> UInt8Image:
+        """
+        Return the image on the visible grid, uint8 [H,W].
+
+        Where the thermal camera does not look, the visible luminance stands in for it: fusing
+        an image with itself gives the visible image, without a false edge's full contrast.
+
+        Args:
+            visible: uint8 [H,W,3], or None: the border is repeated.
+
+        """
+        warped = _remap(self.image, self.maps)
+        if self.maps.outside is not None and visible is not None:
+            cv2.copyTo(luminance(visible), self.maps.outside, warped)
+        return warped
+
+
+def _remap(thermal: UInt8Image, maps: Maps) -> UInt8Image:
+    """Return an image looked up bilinearly; beyond its border the border is repeated."""
+    return cv2.remap(
+        thermal,
+        maps.coordinates,
+        maps.fractions,
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
 
 
 def _size_of(image: UInt8Image) -> Size:

@@ -23,12 +23,15 @@ class Outputs:
         fused: the fused colour image.
         labels: the label image (class ids).
         confidence: the largest class probability per pixel.
+        overlay: weight of the class colours, 0 to 1, of an overlay that an engine on a GPU paints
+            by the way; others leave it to the caller. None: not wanted.
 
     """
 
     fused: bool = True
     labels: bool = True
     confidence: bool = True
+    overlay: float | None = None
 
     @property
     def any(self) -> bool:
@@ -49,6 +52,7 @@ class Prediction:
         confidence: uint8 [H,W], 255 = probability 1, or None if not wanted.
         mode: which inputs were used, ``'classical'`` if no network was.
         timings_ms: wall time of the stages ``preprocess``, ``inference``, ``postprocess``.
+        overlay: uint8 [H,W,3] RGB if it was wanted and the engine paints, else None.
 
     """
 
@@ -57,3 +61,4 @@ class Prediction:
     confidence: UInt8Image | None
     mode: Mode
     timings_ms: dict[str, float] = field(default_factory=dict)
+    overlay: UInt8Image | None = None

@@ -69,7 +69,7 @@ def overlay(
     """
     if not 0.0 <= opacity <= 1.0:
         raise ConfigError(f'overlay opacity {opacity!r}: expected 0 to 1')
-    clear = cv2.LUT(labels, 255 - _visible_ids(table))
+    clear = cv2.LUT(labels, 255 - visible_ids(table))
     if opacity == 0.0 or cv2.countNonZero(clear) == clear.size:
         return fused.copy()
     blended = colorize(labels, table)
@@ -153,7 +153,7 @@ def put_notice(image: UInt8Image, text: str) -> UInt8Image:
     return image
 
 
-def _visible_ids(table: ClassTable) -> UInt8Image:
+def visible_ids(table: ClassTable) -> UInt8Image:
     """Return a look-up uint8 [256]: 255 for label values that an overlay shows."""
     ids = np.zeros(256, np.uint8)
     ids[[c.id for c in table.classes if c.name not in _CLEAR_NAMES]] = 255

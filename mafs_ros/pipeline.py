@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from mafs_model.errors import ConfigError
-from mafs_model.predictor import Outputs, Predictor
+from mafs_model.predictor import Outputs, Prediction, Predictor
 from mafs_model.registration import Registration
 from mafs_model.thermal import ThermalScaler
 from mafs_model.visualization import draw_legend, overlay, put_notice
@@ -184,14 +184,11 @@ class Pipeline:
                 fused=wanted.fused or wanted.overlay,
                 labels=wanted.labels or wanted.overlay,
                 confidence=wanted.confidence,
+                overlay=settings.overlay_opacity if wanted.overlay else None,
             ),
         )
         start = time.perf_counter()
-        painted = None
-        if wanted.overlay:
-            assert prediction.fused is not None
-            assert prediction.labels is not None
-            painted = self._paint(prediction.fused, prediction.labels, settings)
+        painted = self._paint(prediction, settings) if wanted.overlay else None
         drawing_ms = 1e3 * (time.perf_counter() - start)
         timings = prediction.timings_ms
         return Results(
@@ -221,9 +218,15 @@ class Pipeline:
             self.predictor.reset()
         return settings
 
-    def _paint(self, fused: UInt8Image, labels: UInt8Image, settings: Settings) -> UInt8Image:
+    def _paint(self, prediction: Prediction, settings: Settings) -> UInt8Image:
         """Return the fused image with class colours, legend and notice."""
-        painted = overlay(fused, labels, self.classes, settings.overlay_opacity)
+        painted = prediction.overlay
+        if painted is None:
+            assert prediction.fused is not None
+            assert prediction.labels is not None
+            painted = overlay(
+                prediction.fused, prediction.labels, self.classes, settings.overlay_opacity
+            )
         if settings.overlay_legend:
             self._add_legend(painted)
         if self.predictor.is_classical:

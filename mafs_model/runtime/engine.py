@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from mafs_model.classes import ClassTable
 from mafs_model.preprocessing import resize_labels
+from mafs_model.registration import Unregistered
 from mafs_model.types import Outputs, Size, UInt8Image
 import numpy as np
 
@@ -26,12 +27,14 @@ class EngineOutput:
         fused: uint8 [H,W,3] RGB or None.
         labels: uint8 [H,W] or None.
         confidence: uint8 [H,W] or None.
+        overlay: uint8 [H,W,3] RGB from an engine that paints, else None.
 
     """
 
     fused: UInt8Image | None = None
     labels: UInt8Image | None = None
     confidence: UInt8Image | None = None
+    overlay: UInt8Image | None = None
 
 
 def collect_outputs(results: Sequence[UInt8Image], size: Size, outputs: Outputs) -> EngineOutput:
@@ -59,6 +62,13 @@ def _repeat(image: UInt8Image, size: Size) -> UInt8Image:
     doubled = resize_labels(image, (2 * height, 2 * width))
     # Odd sizes only: cropping leaves a view with gaps, and messages want none.
     return np.ascontiguousarray(doubled[: size[0], : size[1]])
+
+
+def mode_of(visible: object | None, thermal: object | None) -> str:
+    """Return the mode of ``MODES`` for the images that are there, at least one."""
+    if visible is None:
+        return 'thermal_only'
+    return 'visible_only' if thermal is None else 'fusion'
 
 
 class Engine(Protocol):
@@ -102,3 +112,33 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free memory and device resources; nothing may be computed afterwards."""
+
+
+class RegisteringEngine(Engine, Protocol):
+    """
+    An engine that registers the thermal image on its device, where that costs less.
+
+    Attributes:
+        registers: whether it does so at the moment.
+
+    """
+
+    registers: bool
+
+    def infer_unregistered(
+        self, visible: UInt8Image | None, thermal: Unregistered, outputs: Outputs
+    ) -> EngineOutput:
+        """
+        Compute the wanted outputs from a thermal image as it was received.
+
+        Args:
+            visible: uint8 [H,W,3] RGB, or None if there is none.
+            thermal: uint8 [h,w] and where its pixels belong.
+            outputs: what to compute.
+
+        """
+
+
+def registers(engine: Engine) -> TypeGuard[RegisteringEngine]:
+    """Return whether an engine takes thermal images as they were received."""
+    return bool(getattr(engine, 'registers', False))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 import logging
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import OutOfMemoryError
 from mafs_model.preprocessing import MIN_SIDE_PX, resize, resize_labels
-from mafs_model.runtime.engine import Engine, EngineOutput
+from mafs_model.registration import Unregistered
+from mafs_model.runtime.engine import Engine, EngineOutput, registers
 from mafs_model.types import Outputs, Size, UInt8Image
 
 _LOGGER = logging.getLogger('mafs_model.runtime')
@@ -44,6 +46,22 @@ class FallbackEngine:
         """Return what a user should know, what went wrong included."""
         return (*self._engine.notices, *self._extra)
 
+    @property
+    def registers(self) -> bool:
+        """Return whether thermal images are taken as they were received."""
+        return registers(self._engine) and not self._halved
+
+    def infer_unregistered(
+        self, visible: UInt8Image | None, thermal: Unregistered, outputs: Outputs
+    ) -> EngineOutput:
+        """Compute; see :class:`mafs_model.runtime.engine.RegisteringEngine`."""
+        if registers(self._engine) and self.registers:
+            try:
+                return self._engine.infer_unregistered(visible, thermal, outputs)
+            except OutOfMemoryError as error:
+                self._step_down(str(error))
+        return self.infer(visible, thermal.registered(visible), outputs)
+
     def infer(
         self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
     ) -> EngineOutput:
@@ -73,7 +91,7 @@ class FallbackEngine:
         result = self._engine.infer(
             None if visible is None else resize(visible, half),
             None if thermal is None else resize(thermal, half),
-            outputs,
+            replace(outputs, overlay=None),
         )
         return _enlarge(result, size)
 

@@ -10,7 +10,7 @@ import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ImageError
 from mafs_model.preprocessing import format_size
-from mafs_model.runtime.engine import collect_outputs, EngineOutput
+from mafs_model.runtime.engine import collect_outputs, EngineOutput, mode_of
 from mafs_model.runtime.graph_files import GraphFile, GraphStore
 from mafs_model.types import Outputs, Size, UInt8Image
 import numpy as np
@@ -64,13 +64,7 @@ class GraphEngine(ABC):
         self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
     ) -> EngineOutput:
         """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
-        mode = (
-            'fusion'
-            if visible is not None and thermal is not None
-            else 'visible_only'
-            if thermal is None
-            else 'thermal_only'
-        )
+        mode = mode_of(visible, thermal)
         images = [image for image in (visible, thermal) if image is not None]
         size = (int(images[0].shape[0]), int(images[0].shape[1]))
         padded, work_size = self._pad(images, size, mode)

@@ -8,6 +8,7 @@ import logging
 from mafs_model.checkpoint import load_checkpoint, save_checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError, OutOfMemoryError
+from mafs_model.registration import Registration
 from mafs_model.runtime import factory, selection
 from mafs_model.runtime.engine import EngineOutput
 from mafs_model.runtime.fallback import FallbackEngine
@@ -260,6 +261,31 @@ def test_out_of_memory_halves_then_moves_to_the_cpu(caplog):
     assert 'computing on the CPU' in caplog.text
     engine.close()
     assert cpu.closed == 1
+
+
+class FakeGpu(FakeEngine):
+    """Registers thermal images itself."""
+
+    registers = True
+
+    def infer_unregistered(self, visible, thermal, outputs):
+        self.unregistered = getattr(self, 'unregistered', 0) + 1
+        return self.infer(visible, np.zeros(thermal.size, np.uint8), outputs)
+
+
+def test_out_of_memory_while_registering_on_the_gpu():
+    gpu, cpu = FakeGpu('gpu'), FakeEngine('cpu')
+    engine = FallbackEngine(gpu, lambda: cpu)
+    thermal = Registration(np.eye(3)).unregistered(IMAGES[1], (96, 128))
+    assert engine.registers
+    engine.infer_unregistered(IMAGES[0], thermal, Outputs())
+    gpu.failures = 2
+    result = engine.infer_unregistered(IMAGES[0], thermal, Outputs())
+    assert result.fused.shape == (96, 128, 3)
+    assert (gpu.unregistered, gpu.sizes) == (2, [(96, 128), (96, 128), (48, 64)])
+    assert cpu.sizes == [(96, 128)]
+    assert not engine.registers
+    assert 'computing on the CPU' in engine.notices[-1]
 
 
 def test_it_stays_at_half_size():

@@ -10,6 +10,7 @@ from mafs_model.mafs import MAFS
 from mafs_model.predictor import Outputs, Predictor
 from mafs_model.runtime.graph import decide, DeploymentGraph, to_bytes
 from mafs_model.runtime.torch_engine import TorchEngine
+from mafs_model.visualization import overlay
 import numpy as np
 import pytest
 import torch
@@ -128,10 +129,10 @@ def test_buffers_are_reused_and_bounded(weights):
     engine = TorchEngine(load_checkpoint(weights))
     for width in range(32, 72, 4):
         engine.infer(*pair(32, width), Outputs())
-    assert len(engine._staging) <= 6
-    address = engine._staging['fusion', (32, 68)].host_inputs[0].data_ptr()
+    assert len(engine._buffers) <= 6
+    address = engine._buffers['fusion', (32, 68)][0].data_ptr()
     engine.infer(*pair(32, 68), Outputs())
-    assert engine._staging['fusion', (32, 68)].host_inputs[0].data_ptr() == address
+    assert engine._buffers['fusion', (32, 68)][0].data_ptr() == address
     engine.close()
 
 
@@ -220,9 +221,11 @@ def test_gpu_agrees_with_the_cpu(weights, predictor, backend):
     expected = predictor.predict(*images)
     with Predictor.create(weights, device='cuda', backend=backend) as gpu:
         for _ in range(2):
-            result = gpu.predict(*images)
+            result = gpu.predict(*images, Outputs(overlay=0.5))
         assert np.abs(result.fused.astype(int) - expected.fused).max() <= 3
         assert (result.labels == expected.labels).mean() >= 0.99
+        painted = overlay(result.fused, result.labels, gpu.classes, 0.5).astype(int)
+        assert np.abs(result.overlay - painted).max() <= 1
         kept = result.fused.copy()
         gpu.predict(*pair(128, 160))
         assert np.array_equal(kept, result.fused)
