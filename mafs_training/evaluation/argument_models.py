@@ -49,12 +49,16 @@ def add_model(commands: Commands) -> None:
         'split (default: the first of label, Segmentation_labels, labels, '
         'label_silver that is there)',
     )
+    parser.add_argument(
+        '--labelled', action='store_true', help='leave out pairs without label image'
+    )
     parser.add_argument('--limit', type=positive, metavar='N', help='use N pairs, evenly spread')
     parser.add_argument(
         '--robustness',
-        choices=('full', 'quick', 'off'),
+        choices=('full', 'quick', 'missing', 'off'),
         default='full',
-        help='curves over disturbances: all steps, three steps, none (default: %(default)s)',
+        help='curves over disturbances: all, three steps of each, only those of a missing camera, '
+        'none (default: %(default)s)',
     )
     parser.add_argument(
         '--save',

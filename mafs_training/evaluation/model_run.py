@@ -15,15 +15,16 @@ from mafs_training.datasets.reading import RawPair
 from mafs_training.evaluation.baselines import BASELINES, fuse_baseline
 from mafs_training.evaluation.fusion_run import collect, PairOutcome
 from mafs_training.evaluation.groups import group_names
+from mafs_training.evaluation.modalities import MODALITIES, modality_gains, modality_scores
+from mafs_training.evaluation.persons import person_contrasts, persons_document
 from mafs_training.evaluation.prediction import save_images
 from mafs_training.evaluation.results import group_means
-from mafs_training.evaluation.seg_run import LabelScore, pooled_scores, score_labels, seg_document
+from mafs_training.evaluation.seg_run import LabelScore, score_labels, seg_document
 from mafs_training.evaluation.verdicts import verdicts
+from mafs_training.metrics.contrast import ObjectContrast
 from mafs_training.metrics.fusion import FUSION_METRICS, fusion_metrics
 from mafs_training.metrics.plane import Plane
 from tqdm import tqdm
-
-MODALITIES = ('both', 'visible_only', 'thermal_only')
 
 
 @dataclass
@@ -34,6 +35,7 @@ class ModelOutcome:
     labels: dict[str, dict[str, LabelScore]] = field(
         default_factory=lambda: {modality: {} for modality in MODALITIES}
     )
+    persons: dict[str, list[ObjectContrast]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -86,8 +88,10 @@ def measure_pairs(
                 continue
             if save is not None:
                 save_images(save, pair.name, prediction)
-            if not predictor.is_classical and pair.label is not None:
-                _measure_labels(predictor, pair, prediction, outcome)
+            if pair.label is not None:
+                _measure_persons(predictor, pair, prediction, method, outcome)
+                if not predictor.is_classical:
+                    _measure_labels(predictor, pair, prediction, outcome)
             waiting.append(pool.submit(_measure_fusion, pair, prediction, method))
             while len(waiting) > jobs:
                 outcome.fusion.append(waiting.pop(0).result())
@@ -111,6 +115,24 @@ def _measure_fusion(pair: RawPair, prediction: Prediction, method: str) -> PairO
     except ImageError as error:
         outcome.problems.append(f'{pair.name}: {error}')
     return outcome
+
+
+def _measure_persons(
+    predictor: Predictor,
+    pair: RawPair,
+    prediction: Prediction,
+    method: str,
+    outcome: ModelOutcome,
+) -> None:
+    """Measure the contrast of the persons of one labelled pair."""
+    assert pair.label is not None
+    assert prediction.fused is not None
+    try:
+        outcome.persons[pair.name] = person_contrasts(
+            prediction.fused, pair.thermal, pair.visible, pair.label, predictor.classes, method
+        )
+    except ImageError as error:
+        outcome.problems.append(f'{pair.name}: {error}')
 
 
 def _measure_labels(
@@ -153,27 +175,21 @@ def model_document(
         'group_means': group_means(methods, groups, FUSION_METRICS),
         'labels': None,
         'modalities': None,
+        'gains': None,
+        'persons': None,
         'problems': outcome.problems,
     }
     document['verdicts'] = {method: verdicts(document, method)}
-    both = outcome.labels['both']
-    if both:
+    labelled = list(outcome.persons)
+    if patterns:
+        found = {g: [n for n in names if n in labelled] for g, names in groups.items()}
+        label_groups = {group: names for group, names in found.items() if names}
+    else:
+        label_groups = group_names(labelled, {})
+    document['persons'] = persons_document(outcome.persons, label_groups, method)
+    if outcome.labels['both']:
         table = predictor.classes
-        label_groups = (
-            group_names(list(both), {})
-            if not patterns
-            else {group: [n for n in members if n in both] for group, members in groups.items()}
-        )
-        document['labels'] = seg_document(both, table, {})
-        document['modalities'] = {
-            modality: {
-                'all': pooled_scores(list(scores.values()), table),
-                **{
-                    group: pooled_scores([scores[n] for n in members if n in scores], table)
-                    for group, members in label_groups.items()
-                    if members
-                },
-            }
-            for modality, scores in outcome.labels.items()
-        }
+        document['labels'] = seg_document(outcome.labels['both'], table, {})
+        document['modalities'] = modality_scores(outcome.labels, label_groups, table)
+        document['gains'] = modality_gains(outcome.labels, label_groups, table)
     return document

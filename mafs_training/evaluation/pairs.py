@@ -6,14 +6,20 @@ from pathlib import Path
 
 from mafs_model.errors import DatasetError
 from mafs_training.datasets.layouts import find_pairs, LAYOUTS, PairFiles
-from mafs_training.datasets.spec import SourceSpec
+from mafs_training.datasets.spec import SourceSpec, thin
 
 LABEL_FOLDERS = ('Segmentation_labels', 'label', 'labels', 'Label', 'label_silver')
 _PLAIN = tuple((vi, ir) for vi in LAYOUTS['generic'].visible for ir in LAYOUTS['generic'].thermal)
 
 
 def evaluation_pairs(
-    root: Path, dataset: str, split: str, *, label_folder: str | None = None, limit: int = 0
+    root: Path,
+    dataset: str,
+    split: str,
+    *,
+    label_folder: str | None = None,
+    limit: int = 0,
+    labelled: bool = False,
 ) -> list[PairFiles]:
     """
     List the pairs of a split.
@@ -27,27 +33,34 @@ def evaluation_pairs(
         split: name of the split.
         label_folder: folder of the class ids below the split; None: the first known name.
         limit: at most that many pairs, evenly spread; 0 for all.
+        labelled: leave out pairs without label image.
 
     Raises:
         DatasetError: nothing found; the message says where was looked.
 
     """
+    pairs = _all_pairs(root, dataset, split, label_folder)
+    if labelled:
+        pairs = [pair for pair in pairs if pair.label is not None]
+        if not pairs:
+            raise DatasetError(f'{root}, split {split!r}: no pair has a label image')
+    return thin(pairs, limit)
+
+
+def _all_pairs(root: Path, dataset: str, split: str, label_folder: str | None) -> list[PairFiles]:
+    """Return every pair of a split."""
     if not root.is_dir():
         raise DatasetError(f'data folder not found: {root}')
     for base in (root / split, root / dataset / split):
         if any((base / vi).is_dir() and (base / ir).is_dir() for vi, ir in _PLAIN):
             return find_pairs(
-                SourceSpec(
-                    'generic', str(base), limit=limit, labels=_labels_below(base, label_folder)
-                )
+                SourceSpec('generic', str(base), labels=_labels_below(base, label_folder))
             )
     if dataset in LAYOUTS:
         for base in (root / dataset, root):
             if base.is_dir() and (base == root or any(base.iterdir())):
                 return find_pairs(
-                    SourceSpec(
-                        dataset, str(base), split=split, limit=limit, labels=label_folder or ''
-                    )
+                    SourceSpec(dataset, str(base), split=split, labels=label_folder or '')
                 )
     names = ', '.join(sorted(LAYOUTS))
     raise DatasetError(

@@ -20,6 +20,8 @@ from tqdm import tqdm
 
 SCORES = ('VIF', 'Qabf', 'SSIM')
 REFERENCE = 'maximum'
+# The disturbances that take one camera away bit by bit.
+MISSING = ('thermal_dropout', 'visible_dropout')
 
 
 def robustness(
@@ -28,6 +30,7 @@ def robustness(
     *,
     method: str,
     quick: bool = False,
+    only: Sequence[str] = (),
     quiet: bool = True,
 ) -> dict[str, Any]:
     """
@@ -38,6 +41,7 @@ def robustness(
         pairs: undisturbed pairs; those with labels also give mIoU.
         method: name of the model in the curves.
         quick: first, middle and last step only.
+        only: names of the disturbances to apply; none: all.
         quiet: no progress bar.
 
     Returns:
@@ -47,12 +51,13 @@ def robustness(
     """
     sources = [(Plane(pair.thermal), Plane(pair.visible)) for pair in pairs]
     labelled = not predictor.is_classical and any(pair.label is not None for pair in pairs)
-    chosen = {d.name: _thinned(d) if quick else d.steps for d in DISTURBANCES}
+    wanted = [d for d in DISTURBANCES if not only or d.name in only]
+    chosen = {d.name: _thinned(d) if quick else d.steps for d in wanted}
     result: dict[str, Any] = {}
     with tqdm(
         total=sum(map(len, chosen.values())), desc='robustness', unit='', disable=quiet
     ) as bar:
-        for disturbance in DISTURBANCES:
+        for disturbance in wanted:
             rows: dict[str, dict[str, list[float]]] = {
                 name: {score: [] for score in SCORES} for name in (method, REFERENCE)
             }

@@ -105,12 +105,12 @@ def headline(rows: Mapping[str, Any], method: str) -> str:
     return text
 
 
-def span(ends: Any) -> str:
+def span(ends: Any, digits: int = 4) -> str:
     """Format an interval, '-' where it is undefined."""
     low, high = ends
     if not (_known(low) and _known(high)):
         return '-'
-    return f'{number(low)}..{number(high)}'
+    return f'{number(low, digits)}..{number(high, digits)}'
 
 
 def _paired(rival: Mapping[str, Any] | None, own: Mapping[str, Any], metric: str) -> list[float]:

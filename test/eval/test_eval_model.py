@@ -18,7 +18,7 @@ from mafs_training.evaluation.disturbances import (
     shift,
 )
 from mafs_training.evaluation.pairs import evaluation_pairs
-from mafs_training.evaluation.robustness import robustness
+from mafs_training.evaluation.robustness import MISSING, robustness
 from mafs_training.metrics.fusion import fusion_metrics
 import numpy as np
 import pytest
@@ -84,6 +84,12 @@ def test_model_document_has_all_parts(dataset, weights, capsys):
     assert set(result['modalities']) == {'both', 'visible_only', 'thermal_only'}
     assert set(result['modalities']['both']) == {'all', 'day', 'night'}
     assert 'ECE' in result['labels']['overall']
+    # One labelled image by day: the gain of both inputs is the difference of two rows.
+    for modality in ('visible_only', 'thermal_only'):
+        scores = [result['modalities'][m]['day']['mIoU']['value'] for m in ('both', modality)]
+        gain = result['gains']['day'][modality]['mIoU']
+        assert gain['value'] == pytest.approx(scores[0] - scores[1])
+        assert gain['ci95'] == pytest.approx([gain['value']] * 2)
     assert set(result['robustness']) == {d.name for d in DISTURBANCES}
     noise = result['robustness']['noise']
     assert noise['steps'] == [0, 10, 40]
@@ -103,6 +109,7 @@ def test_model_document_has_all_parts(dataset, weights, capsys):
     assert 'night: thermal_only' in printed
     assert 'misalignment, random, mIoU' in printed
     report = (out / 'm.html').read_text(encoding='utf-8')
+    assert 'night: both - visible_only' in printed
     for heading in ('Robustness', 'Speed', 'What each camera contributes'):
         assert heading in report
 
@@ -144,6 +151,11 @@ def test_pairs_are_found_in_root_or_below_the_name(dataset):
     assert [one.label is not None for one in found] == [False, True, True, False]
     assert evaluation_pairs(dataset.parent, 'set', 'val') == found
     assert len(evaluation_pairs(dataset, 'msrs', 'val', limit=2)) == 2
+    labelled = evaluation_pairs(dataset, 'msrs', 'val', labelled=True)
+    assert [one.name for one in labelled] == ['00002D', '00003N']
+    assert len(evaluation_pairs(dataset, 'msrs', 'val', limit=1, labelled=True)) == 1
+    with pytest.raises(DatasetError, match='no pair has a label image'):
+        evaluation_pairs(dataset, 'msrs', 'val', label_folder='ir/..', labelled=True)
     with pytest.raises(DatasetError, match='no folder of labels'):
         evaluation_pairs(dataset, 'msrs', 'val', label_folder='nowhere')
     with pytest.raises(DatasetError, match='data folder not found'):
@@ -157,6 +169,46 @@ def test_published_layouts_are_found(dataset, tmp_path):
     (dataset / 'val' / 'vi').rename(tmp_path / 'road' / 'crop_LR_visible')
     (dataset / 'val' / 'ir').rename(tmp_path / 'road' / 'cropinfrared')
     assert len(evaluation_pairs(tmp_path / 'road', 'roadscene', 'val')) == 4
+
+
+# --- persons ------------------------------------------------------------------------------------
+
+
+def test_persons_of_a_data_set(tmp_path, capsys):
+    # Thermal: persons at 200 on 100; visible: persons at 20 on 60, the night one invisible.
+    for name, lit in (('00001D', 20), ('00002N', 60)):
+        for kind in ('ir', 'vi', 'label'):
+            (tmp_path / 'val' / kind).mkdir(parents=True, exist_ok=True)
+        label = np.zeros((96, 128), np.uint8)
+        label[20:40, 30:40] = 2
+        if name.endswith('N'):
+            label[20:40, 90:100] = 2
+        thermal = np.where(label == 2, 200, 100).astype(np.uint8)
+        visible = np.where(label == 2, lit, 60).astype(np.uint8)
+        for kind, image in (('ir', thermal), ('vi', visible), ('label', label)):
+            cv2.imwrite(str(tmp_path / 'val' / kind / f'{name}.png'), image)
+    common = ['--weights', 'classical', '--quiet', '--jobs', '1', '--robustness', 'off']
+    out = tmp_path / 'm.json'
+    assert main(['model', '--data', str(tmp_path), *common, '--json', str(out)]) == 0
+    persons = json.loads(out.read_text())['persons']
+    groups = persons['groups']
+    assert (groups['all']['objects'], groups['all']['images']) == (3, 2)
+    assert groups['night']['objects'] == 2
+    thermal, visible = (groups['all']['methods'][n] for n in ('thermal', 'visible'))
+    assert thermal['contrast'] == {'value': 100.0, 'ci95': [100.0, 100.0]}
+    assert thermal['brighter']['value'] == 1.0
+    assert thermal['michelson']['value'] == pytest.approx(100 / 300)
+    # One person 40 darker, two as bright as their surroundings: the mean is over persons.
+    assert visible['contrast']['value'] == pytest.approx(-40 / 3)
+    assert visible['brighter']['value'] == 0.0
+    # Images are drawn: only the day image, only the night image.
+    assert visible['contrast']['ci95'] == [-40.0, 0.0]
+    own = groups['night']['methods']['classical']
+    assert own['gain'] == {'value': 0.0, 'ci95': [0.0, 0.0]}
+    gain = groups['night']['methods']['average']['gain']['value']
+    average = groups['night']['methods']['average']['contrast']['value']
+    assert gain == pytest.approx(own['contrast']['value'] - average)
+    assert 'persons against a ring of 15 pixels' in capsys.readouterr().out
 
 
 # --- disturbances -------------------------------------------------------------------------------
@@ -219,6 +271,15 @@ def test_curves_start_at_the_undisturbed_value_and_fall_with_noise(triple):
     # Without the thermal image the classical result is the visible image itself.
     lost = curves['thermal_dropout']['scores']['classical']['SSIM'][-1]
     assert lost == pytest.approx(fusion_metrics(visible, thermal, visible)['SSIM'])
+
+
+def test_curves_of_a_missing_camera_alone(triple):
+    _, thermal, visible = triple
+    pair = RawPair('x', np.dstack([visible] * 3), thermal, None)
+    predictor = Predictor.create('classical')
+    curves = robustness(predictor, [pair], method='classical', only=MISSING)
+    assert list(curves) == ['thermal_dropout', 'visible_dropout']
+    assert curves['visible_dropout']['steps'] == [0, 0.25, 0.5, 0.75, 1]
 
 
 def test_weights_of_other_classes_are_refused(dataset, weights, capsys):

@@ -13,16 +13,18 @@ from mafs_training.datasets.spec import thin
 from mafs_training.evaluation.commands import fusion, seg
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.groups import parse_groups
+from mafs_training.evaluation.modalities import modality_table
 from mafs_training.evaluation.model_run import measure_pairs, model_document
 from mafs_training.evaluation.pairs import evaluation_pairs
 from mafs_training.evaluation.parallel import default_jobs
+from mafs_training.evaluation.persons import persons_table
 from mafs_training.evaluation.predictors import create_predictor, describe, method_name
 from mafs_training.evaluation.results import new_document, write_json, write_text
-from mafs_training.evaluation.robustness import robustness
+from mafs_training.evaluation.robustness import MISSING, robustness
 from mafs_training.evaluation.speed import measure_speed
-from mafs_training.evaluation.tables import number, text_table
+from mafs_training.evaluation.tables import number
 
-_ROBUSTNESS_PAIRS = {'full': 8, 'quick': 3}
+_ROBUSTNESS_PAIRS = {'full': 8, 'quick': 3, 'missing': 8}
 
 
 def run(options: Namespace) -> int:
@@ -33,6 +35,7 @@ def run(options: Namespace) -> int:
         options.split,
         label_folder=options.label_dir,
         limit=options.limit or 0,
+        labelled=options.labelled,
     )
     predictor = create_predictor(options)
     method = method_name(options.weights, predictor)
@@ -63,6 +66,7 @@ def run(options: Namespace) -> int:
             spread(files, _ROBUSTNESS_PAIRS[options.robustness]),
             method=method,
             quick=options.robustness == 'quick',
+            only=MISSING if options.robustness == 'missing' else (),
             quiet=options.quiet,
         )
     document['speed'] = measure_speed(predictor, _first(files))
@@ -123,12 +127,14 @@ def render(document: dict[str, Any]) -> str:
             seg.class_table(overall),
             *seg.summary_lines(overall),
             '',
-            modality_table(document['modalities']),
+            modality_table(document['modalities'], document['gains']),
         ]
     elif model['classical']:
         parts += ['', 'labels: not measured, there is no network']
     else:
         parts += ['', 'labels: not measured, the data set has none here']
+    if document['persons']:
+        parts += ['', persons_table(document['persons'], model['name'])]
     if document['robustness']:
         parts += [
             '',
@@ -148,26 +154,6 @@ def render(document: dict[str, Any]) -> str:
         ),
     ]
     return '\n'.join(parts)
-
-
-def modality_table(modalities: dict[str, Any]) -> str:
-    """Return mIoU and the IoU of classes for each input, by group."""
-    rows = []
-    names = list(modalities['both']['all']['per_class'])
-    for group in modalities['both']:
-        for modality, groups in modalities.items():
-            if group in groups:
-                scores = groups[group]
-                rows.append(
-                    [
-                        f'{group}: {modality}',
-                        str(scores['images']),
-                        number(scores['mIoU']['value']),
-                        number(scores['mIoU_present']['value']),
-                        *(number(scores['per_class'][n]['IoU'], 3) for n in names),
-                    ]
-                )
-    return text_table(['input', 'n', 'mIoU', 'present', *names], rows)
 
 
 def robustness_table(curves: dict[str, Any]) -> str:

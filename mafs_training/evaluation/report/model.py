@@ -9,6 +9,7 @@ from typing import Any
 
 from mafs_model.predictor import Predictor
 from mafs_training.datasets.layouts import PairFiles, read_pair
+from mafs_training.evaluation.modalities import MODALITIES, present_classes
 from mafs_training.evaluation.report.charts import bar_chart, COLORS, line_chart, MUTED
 from mafs_training.evaluation.report.fusion import conventions_section, fusion_sections
 from mafs_training.evaluation.report.page import cell, figure, legend, note, page, section, table
@@ -35,7 +36,12 @@ def model_page(
         facts.update(
             {f'labels: {k}': v for k, v in seg_facts(document['labels']['overall']).items()}
         )
-        sections += [*seg_sections(document['labels']), modality_section(document['modalities'])]
+        sections += [
+            *seg_sections(document['labels']),
+            modality_section(document['modalities'], document['gains']),
+        ]
+    if document['persons']:
+        sections.append(persons_section(document['persons'], model['name']))
     if document['robustness']:
         sections.append(robustness_section(document['robustness'], model['name']))
     sections += [
@@ -53,37 +59,91 @@ def model_page(
     )
 
 
-def modality_section(modalities: Mapping[str, Any]) -> str:
-    """Return the table of both inputs against each alone."""
-    rows = []
-    names = list(modalities['both']['all']['per_class'])
+def modality_section(modalities: Mapping[str, Any], gains: Mapping[str, Any]) -> str:
+    """Return the table of both inputs against each alone, and what both have over one."""
+    names, rows = present_classes(modalities), []
     for group in modalities['both']:
-        for modality, groups in modalities.items():
-            if group not in groups:
+        for modality in MODALITIES:
+            if group not in modalities[modality]:
                 continue
-            scores = groups[group]
-            low, high = scores['mIoU_present']['ci95']
+            scores = modalities[modality][group]
             rows.append(
                 (
                     '',
                     [
                         cell(f'{escape(group)}: {modality.replace("_", " ")}', 'name'),
                         cell(str(scores['images'])),
-                        cell(number(scores['mIoU']['value'], 3)),
-                        cell(
-                            f'{number(scores["mIoU_present"]["value"], 3)} '
-                            f'<small>{number(low, 3)} – {number(high, 3)}</small>'
+                        *(_spread(scores[key]) for key in ('mIoU', 'mIoU_present')),
+                        cell(number(scores.get('ECE'), 3)),
+                        *(
+                            _spread({'value': entry['IoU'], 'ci95': entry['IoU_ci95']})
+                            for entry in (scores['per_class'][n] for n in names)
                         ),
-                        *(cell(number(scores['per_class'][n]['IoU'], 3)) for n in names),
                     ],
                 )
             )
-    header = ['input', 'images', 'mIoU', 'mIoU present', *map(escape, names)]
+        for modality, gain in gains.get(group, {}).items():
+            title = f'{escape(group)}: both minus {modality.replace("_", " ")}'
+            keys = ['mIoU', 'mIoU_present', '', *(f'IoU {n}' for n in names)]
+            cells = [_spread(gain[k], signed=True) if k in gain else cell('') for k in keys]
+            rows.append(('base', [cell(title, 'name'), cell(''), *cells]))
+    header = ['input', 'images', 'mIoU', 'mIoU present', 'ECE', *map(escape, names)]
     return section(
         'What each camera contributes',
         table(header, rows),
-        'The same network with both images and with one of them missing.',
+        'The same network with both images and with one of them missing; small: 95 % bootstrap '
+        'intervals over images, of differences paired.',
     )
+
+
+def _spread(entry: Mapping[str, Any], *, signed: bool = False) -> str:
+    """Return a cell with a value and its interval; a difference beyond zero is coloured."""
+    value, (low, high) = entry['value'], entry['ci95']
+    text = f'{value:+.3f}' if signed and math.isfinite(value) else number(value, 3)
+    mark = 'up' if signed and low > 0 else 'down' if signed and high < 0 else ''
+    return cell(f'{text} <small>{number(low, 3)} – {number(high, 3)}</small>', mark)
+
+
+def persons_section(persons: Mapping[str, Any], method: str) -> str:
+    """Return the contrast of persons in every image kind."""
+    rows = []
+    for group, scores in persons['groups'].items():
+        for name, row in scores['methods'].items():
+            gain = cell('') if name == method else _grey_levels(row['gain'], signed=True)
+            rows.append(
+                (
+                    '' if name == method else 'base',
+                    [
+                        cell(escape(f'{group}: {name}'), 'name'),
+                        cell(str(scores['objects'])),
+                        _grey_levels(row['contrast']),
+                        cell(f'{number(100 * row["brighter"]["value"], 1)} %'),
+                        cell(number(row['michelson']['value'], 3)),
+                        gain,
+                    ],
+                )
+            )
+    header = [
+        'image',
+        'persons',
+        'contrast',
+        'brighter',
+        'Michelson',
+        f'{escape(method)} minus it',
+    ]
+    return section(
+        'How persons stand out',
+        table([*header, f'{escape(method)} minus it'], rows),
+        f'Mean of a labelled person minus mean of a ring of {persons["ring_px"]} pixels around it '
+        'without other persons, grey levels; 95 % bootstrap intervals over images.',
+    )
+
+
+def _grey_levels(entry: Mapping[str, Any], *, signed: bool = False) -> str:
+    value, (low, high) = entry['value'], entry['ci95']
+    mark = 'up' if signed and low > 0 else 'down' if signed and high < 0 else ''
+    text = f'{value:+.2f}' if signed else number(value, 2)
+    return cell(f'{text} <small>{number(low, 2)} – {number(high, 2)}</small>', mark)
 
 
 def robustness_section(curves: Mapping[str, Any], method: str) -> str:
