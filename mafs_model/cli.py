@@ -225,13 +225,13 @@ def _add_export(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     """Add ``mafs export``."""
     parser = commands.add_parser(
         'export',
-        help='export weights for onnxruntime or OpenVINO, in fp32 or int8',
+        help='export weights for onnxruntime, OpenVINO or TensorRT',
         description='Write graphs that take and give bytes, one per set of cameras, beside the '
         'weights, where node and commands find them. Each is compared with torch at once; exit '
         'code 1 if one is outside the tolerance.',
     )
     parser.add_argument(
-        '--format', required=True, choices=('onnx', 'openvino'), help='kind of files'
+        '--format', required=True, choices=('onnx', 'openvino', 'tensorrt'), help='kind of files'
     )
     parser.add_argument(
         '--weights',
@@ -243,8 +243,8 @@ def _add_export(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     parser.add_argument(
         '--size',
         metavar='WxH',
-        help='graphs for one image size only (default: any size); with --int8 '
-        'also the size of calibration (default: 640x480)',
+        help='graphs for one image size only (default: any size; tensorrt: 640x480); with '
+        '--int8 also the size of calibration (default: 640x480)',
     )
     parser.add_argument(
         '--modes',
@@ -253,6 +253,11 @@ def _add_export(commands: argparse._SubParsersAction[OneLineParser]) -> None:
         choices=('fusion', 'visible_only', 'thermal_only'),
         metavar='MODE',
         help='fusion, visible_only, thermal_only (default: all)',
+    )
+    parser.add_argument(
+        '--precision',
+        choices=('fp32', 'fp16'),
+        help='number format without --int8 (default: fp32; tensorrt: fp16)',
     )
     parser.add_argument('--int8', action='store_true', help='quantise; needs --calib')
     parser.add_argument('--calib', metavar='DIR', help='folder with vi/ and ir/ of real pairs')
@@ -319,14 +324,26 @@ def _run_export(arguments: argparse.Namespace) -> int:
     """Export graphs and report how they compare with torch."""
     from mafs_model.checkpoint import load_checkpoint
     from mafs_model.preprocessing import parse_size
+    from mafs_model.runtime.export import check_format
     from mafs_model.runtime.export_files import export_files, load_calibration
     from mafs_model.runtime.factory import find_weights
 
     if arguments.int8 != (arguments.calib is not None):
         raise ConfigError('--int8 and --calib: expected both or neither')
+    if arguments.int8 and arguments.precision:
+        raise ConfigError(f'--int8 and --precision {arguments.precision}: expected one of them')
+    size = parse_size(arguments.size) if arguments.size else None
+    if arguments.format == 'tensorrt':
+        from mafs_model.runtime import tensorrt_plan
+
+        tensorrt_plan.import_tensorrt()
+        tensorrt_plan.building_device()
+        size = size or (480, 640)
+    default = 'fp16' if arguments.format == 'tensorrt' else 'fp32'
+    precision = 'int8' if arguments.int8 else arguments.precision or default
+    check_format(arguments.format, precision, size)
     weights = find_weights(arguments.weights)
     checkpoint = load_checkpoint(weights)
-    size = parse_size(arguments.size) if arguments.size else None
     pairs = None
     if arguments.int8:
         pairs = load_calibration(Path(arguments.calib).expanduser(), size or (480, 640))
@@ -338,6 +355,7 @@ def _run_export(arguments: argparse.Namespace) -> int:
         modes=arguments.modes,
         size=size,
         calibration=pairs,
+        precision=precision,
         progress=lambda text: print(text, file=sys.stderr),
     )
     for file in files:

@@ -12,7 +12,7 @@ from mafs_model.classes import ClassTable
 from mafs_model.errors import DeviceError, OutOfMemoryError
 from mafs_model.registration import Maps, Unregistered
 from mafs_model.runtime.device_images import Painter, repeat_to, Warp
-from mafs_model.runtime.engine import EngineOutput, mode_of
+from mafs_model.runtime.engine import EngineOutput, input_names, mode_of
 from mafs_model.types import Outputs, Size, UInt8Image
 import numpy as np
 import torch
@@ -70,8 +70,7 @@ class Layout:
             'visible': (1, *self.size, 3),
             'thermal': (1, *thermal_size),
         }
-        names = ('visible', 'thermal') if self.mode == 'fusion' else (self.mode.split('_')[0],)
-        return [shapes[name] for name in names]
+        return [shapes[name] for name in input_names(self.mode)]
 
     @property
     def output_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -71,6 +71,11 @@ def mode_of(visible: object | None, thermal: object | None) -> str:
     return 'visible_only' if thermal is None else 'fusion'
 
 
+def input_names(mode: str) -> tuple[str, ...]:
+    """Return the names of the images that a mode takes, in order."""
+    return ('visible', 'thermal') if mode == 'fusion' else (mode.partition('_')[0],)
+
+
 class Engine(Protocol):
     """
     Computes fused image, labels and confidence of one pair of registered images.

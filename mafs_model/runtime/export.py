@@ -14,7 +14,7 @@ import warnings
 
 from mafs_model.checkpoint import build_model, Checkpoint, METADATA_KEY
 from mafs_model.config import MAFSConfig
-from mafs_model.errors import CheckpointError, DeviceError
+from mafs_model.errors import CheckpointError, ConfigError, DeviceError
 from mafs_model.runtime.engine import LABEL_STRIDE, OUTPUT_NAMES
 from mafs_model.runtime.folding import fold_batch_norm
 from mafs_model.runtime.graph import DeploymentGraph
@@ -100,6 +100,7 @@ def export_graph(
     *,
     size: Size | None = None,
     calibration: Sequence[tuple[UInt8Image, UInt8Image]] | None = None,
+    precision: str = 'fp32',
 ) -> GraphFile:
     """
     Write one graph.
@@ -107,31 +108,65 @@ def export_graph(
     Args:
         checkpoint: the weights.
         path: file to write.
-        file_format: ``onnx`` or ``openvino``.
+        file_format: ``onnx``, ``openvino`` or ``tensorrt``.
         mode: which images the graph takes.
-        size: (height, width) of a graph for one size only; None: any size.
-        calibration: pairs of images of one size for int8; None: fp32.
+        size: (height, width) of a graph for one size only, as plans of TensorRT are; None: any
+            size.
+        calibration: pairs of images of one size for int8; None: ``precision``.
+        precision: ``fp32``, or ``fp16`` but for OpenVINO.
 
     Raises:
         CheckpointError: the weights do not fit or the file cannot be written.
-        DeviceError: a package is not installed.
+        ConfigError: format, size and precision contradict each other.
+        DeviceError: a package is not installed, or no GPU is there to build a plan for.
 
     """
+    precision = precision if calibration is None else 'int8'
+    check_format(file_format, precision, size)
     graph = deployment_graph(checkpoint, mode)
-    metadata = export_metadata(
-        checkpoint, file_format, mode, 'fp32' if calibration is None else 'int8', size
-    )
+    if precision == 'fp16':
+        graph = graph.half()
+    metadata = export_metadata(checkpoint, file_format, mode, precision, size)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix='.mafs-', dir=path.parent) as folder:
             plain = Path(folder) / 'graph.onnx'
-            _trace_to_onnx(graph, plain, size)
+            _trace_to_onnx(graph, plain, None if file_format == 'tensorrt' else size)
+            if file_format == 'tensorrt':
+                assert size is not None
+                return _export_plan(plain, path, metadata, size)
             model = _read_onnx(plain) if file_format == 'onnx' else read_openvino(plain)
             if calibration is not None:
                 model = quantise(model, calibration, graph.input_names)
             (save_onnx if file_format == 'onnx' else save_openvino)(model, path, metadata)
     except OSError as error:
         raise CheckpointError(f"graph '{path}': cannot be written: {error}") from None
+    return GraphFile(path, metadata)
+
+
+def check_format(file_format: str, precision: str, size: Size | None) -> None:
+    """Raise ConfigError if a format cannot hold a precision or lacks its size."""
+    known = {
+        'onnx': ('fp32', 'fp16', 'int8'),
+        'openvino': ('fp32', 'int8'),  # computes bf16 from the fp32 graph
+        'tensorrt': ('fp32', 'fp16'),
+    }[file_format]
+    if precision not in known:
+        raise ConfigError(
+            f"precision '{precision}' with format '{file_format}': expected {' or '.join(known)}"
+        )
+    if file_format == 'tensorrt' and size is None:
+        raise ConfigError("format 'tensorrt' without a size: a plan holds for one image size")
+
+
+def _export_plan(plain: Path, path: Path, metadata: dict[str, Any], size: Size) -> GraphFile:
+    """Build a TensorRT plan from an ONNX file and write it."""
+    from mafs_model.runtime import tensorrt_plan
+
+    library = tensorrt_plan.import_tensorrt()
+    device = tensorrt_plan.building_device()
+    metadata['export']['built_for'] = tensorrt_plan.fingerprint(library, device)
+    tensorrt_plan.save_plan(tensorrt_plan.build_plan(library, plain, size), path, metadata)
     return GraphFile(path, metadata)
 
 

@@ -40,7 +40,7 @@ class ExportedFile:
     Attributes:
         path: the file.
         mode: which images it takes.
-        precision: ``fp32`` or ``int8``.
+        precision: ``fp32``, ``fp16`` or ``int8``.
         agreement: comparison on real pairs where given, else on smooth random images.
         passed: whether it is within the tolerance of its precision.
 
@@ -55,11 +55,9 @@ class ExportedFile:
     @property
     def size_mb(self) -> float:
         """Return the size on disk, the weights beside an .xml included."""
-        files = (
-            {self.path, self.path.with_suffix('.bin')}
-            if self.path.suffix == '.xml'
-            else {self.path}
-        )
+        files = [self.path]
+        if self.path.suffix == '.xml':
+            files.append(self.path.with_suffix('.bin'))
         return sum(file.stat().st_size for file in files) / 1e6
 
 
@@ -71,6 +69,7 @@ def export_files(
     modes: Sequence[str] = MODES,
     size: Size | None = None,
     calibration: Pairs | None = None,
+    precision: str = 'fp32',
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[ExportedFile]:
     """
@@ -79,23 +78,32 @@ def export_files(
     Args:
         checkpoint: the weights.
         target: name that the names of the files derive from, e.g. ``mafs_t.safetensors``.
-        file_format: ``onnx`` or ``openvino``.
+        file_format: ``onnx``, ``openvino`` or ``tensorrt``.
         modes: of ``MODES``; without the last two the loss of a camera ends inference.
         size: (height, width) of graphs for one size only.
-        calibration: pairs for int8; None: fp32.
+        calibration: pairs for int8; None: ``precision``.
+        precision: see :func:`mafs_model.runtime.export.export_graph`.
         progress: called with one line per step.
 
     Raises:
         MafsError: see :func:`mafs_model.runtime.export.export_graph`.
 
     """
-    precision = 'fp32' if calibration is None else 'int8'
+    precision = precision if calibration is None else 'int8'
     checked = (calibration or sample_pairs(size or (192, 256)))[:_VERIFIED_PAIRS]
     results = []
     for mode in modes:
         path = graph_path(target, file_format, precision, mode)
         progress(f'{mode}: exporting')
-        export_graph(checkpoint, path, file_format, mode, size=size, calibration=calibration)
+        export_graph(
+            checkpoint,
+            path,
+            file_format,
+            mode,
+            size=size,
+            calibration=calibration,
+            precision=precision,
+        )
         progress(f'{mode}: comparing with torch')
         agreement = verify(checkpoint, path, mode, checked)
         results.append(
@@ -163,6 +171,11 @@ def _engine(path: Path) -> GraphEngine:
     """Return the engine of an exported file."""
     store = GraphStore(path)
     precision: Any = store.metadata['export']['precision']
+    if path.suffix == '.engine':
+        from mafs_model.runtime.tensorrt_engine import TensorRtEngine
+        from mafs_model.runtime.tensorrt_plan import building_device
+
+        return TensorRtEngine(store, device=building_device(), precision=precision)
     if path.suffix == '.onnx':
         from mafs_model.runtime.onnx_engine import OnnxEngine
 

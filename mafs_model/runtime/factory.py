@@ -261,7 +261,11 @@ def _knows(backend: str, precision: str, cuda: bool, store: GraphStore) -> bool:
     """Return whether a backend can compute in a precision."""
     if precision == 'int8':
         return backend in GRAPH_FORMATS and store.has(GRAPH_FORMATS[backend], 'int8')
-    known = {'openvino': ('fp32', 'bf16'), 'onnxruntime': ('fp32',), 'tensorrt': ('fp32', 'fp16')}
+    known = {
+        'openvino': ('fp32', 'bf16'),
+        'onnxruntime': ('fp32', 'fp16') if cuda else ('fp32',),
+        'tensorrt': ('fp32', 'fp16'),
+    }
     of_torch = ('fp32', 'fp16', 'bf16') if cuda else ('fp32', 'bf16')
     return precision in known.get(backend, of_torch)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mafs_model.preprocessing import PIXEL_SCALE
-from mafs_model.runtime.engine import MODES
+from mafs_model.runtime.engine import input_names, MODES
 import torch
 from torch import nn, Tensor
 
@@ -36,11 +36,7 @@ class DeploymentGraph(nn.Module):
     @property
     def input_names(self) -> tuple[str, ...]:
         """Return the names of the images that :meth:`forward` takes, in order."""
-        return {
-            'fusion': ('visible', 'thermal'),
-            'visible_only': ('visible',),
-            'thermal_only': ('thermal',),
-        }[self.mode]
+        return input_names(self.mode)
 
     def forward(self, *images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """

@@ -97,25 +97,29 @@ class GraphEngine(ABC):
 
         Padding repeats the last row and column, as the network does inside.
         """
+        target = self._target_size(size, mode)
+        if target == size:
+            return [np.ascontiguousarray(image) for image in images], size
+        bottom, right = target[0] - size[0], target[1] - size[1]
+        return [
+            cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+            for image in images
+        ], target
+
+    def _target_size(self, size: Size, mode: str) -> Size:
+        """Return the size that a graph computes at; raises ImageError if it is too small."""
         export = self._graph(mode).metadata['export']
         if export['size'] is None:
             multiple = int(export['multiple'])
-            target = (-(-size[0] // multiple) * multiple, -(-size[1] // multiple) * multiple)
-        else:
-            target = (int(export['size'][0]), int(export['size'][1]))
-        if target == size:
-            return [np.ascontiguousarray(image) for image in images], size
+            return -(-size[0] // multiple) * multiple, -(-size[1] // multiple) * multiple
+        target = (int(export['size'][0]), int(export['size'][1]))
         if target[0] < size[0] or target[1] < size[1]:
             raise ImageError(
                 'size',
                 f'image is {format_size(size)}, expected at most {format_size(target)}: '
                 'the graph was exported for this size; set the inference size to it',
             )
-        bottom, right = target[0] - size[0], target[1] - size[1]
-        return [
-            cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-            for image in images
-        ], target
+        return target
 
     def _graph(self, mode: str) -> GraphFile:
         """Return the graph of a mode, found or made at its first use."""

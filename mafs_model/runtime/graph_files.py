@@ -131,13 +131,13 @@ class GraphStore:
 
     def has(self, file_format: str, precision: str) -> bool:
         """Return whether a fusion graph lies beside the weights."""
-        return self._beside(file_format, precision, 'fusion') is not None
+        return self.beside(file_format, precision, 'fusion') is not None
 
     def lacks_calibrated(self, file_format: str, precision: str, mode: str) -> bool:
         """Return whether one camera alone has to do with the fp32 graph of these weights."""
         if precision != 'int8' or mode == 'fusion' or self.is_export:
             return False
-        return self._beside(file_format, precision, mode) is None
+        return self.beside(file_format, precision, mode) is None
 
     def get(self, file_format: str, precision: str, mode: str) -> GraphFile:
         """
@@ -149,7 +149,7 @@ class GraphStore:
 
         """
         assert mode in MODES
-        found = self._beside(file_format, precision, mode) or self._cached(
+        found = self.beside(file_format, precision, mode) or self._cached(
             file_format, precision, mode
         )
         if found is not None:
@@ -164,7 +164,7 @@ class GraphStore:
                 f"precision 'int8': no calibrated graph beside '{self.weights}', make it with "
                 f'mafs export --format {file_format} --int8 --calib DIR'
             )
-        return self._make(file_format, mode)
+        return self._make(file_format, precision, mode)
 
     def close(self) -> None:
         """Remove temporary files."""
@@ -182,7 +182,7 @@ class GraphStore:
             name = name.removesuffix(f'.{part}')
         return self.weights.with_name(name + '.safetensors')
 
-    def _beside(self, file_format: str, precision: str, mode: str) -> GraphFile | None:
+    def beside(self, file_format: str, precision: str, mode: str) -> GraphFile | None:
         """Return an export beside the weights if it was made from the same tensors."""
         path = graph_path(self._base, file_format, precision, mode)
         if not path.is_file():
@@ -220,7 +220,7 @@ class GraphStore:
         key = f'{self.metadata["sha256"][:16]}-{__version__}'
         return graph_path(Path(f'{key}.safetensors'), file_format, precision, mode).name
 
-    def _make(self, file_format: str, mode: str) -> GraphFile:
+    def _make(self, file_format: str, precision: str, mode: str) -> GraphFile:
         """Export a graph into the cache or a temporary folder."""
         from mafs_model.checkpoint import load_checkpoint
         from mafs_model.runtime.export import export_graph
@@ -230,9 +230,11 @@ class GraphStore:
             if self._temporary is None:
                 self._temporary = tempfile.TemporaryDirectory(prefix='mafs-')
             folder = Path(self._temporary.name)
-        path = folder / self._cache_name(file_format, 'fp32', mode)
+        path = folder / self._cache_name(file_format, precision, mode)
         _LOGGER.info('exporting %s graph (%s) of %s', file_format, mode, self.weights_id)
-        return export_graph(load_checkpoint(self.weights), path, file_format, mode)
+        return export_graph(
+            load_checkpoint(self.weights), path, file_format, mode, precision=precision
+        )
 
 
 def cache_folder() -> Path | None:

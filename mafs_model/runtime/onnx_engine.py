@@ -16,7 +16,7 @@ class OnnxEngine(GraphEngine):
     Args:
         store: where the graphs come from.
         device: ``cpu`` or ``cuda:N``.
-        precision: ``fp32`` or ``int8``.
+        precision: ``fp32``, ``fp16`` (meant for GPUs) or ``int8``.
         classes: table that replaces the one of the weights.
         threads: CPU threads; None leaves onnxruntime's choice.
         notices: what a user should know about the set-up.
@@ -43,8 +43,10 @@ class OnnxEngine(GraphEngine):
                 "backend 'onnxruntime': package 'onnxruntime' is not installed, "
                 'install mafs_ros[onnx]'
             ) from None
-        if precision not in {'fp32', 'int8'}:
-            raise ConfigError(f"precision '{precision}' with onnxruntime: expected fp32 or int8")
+        if precision not in {'fp32', 'fp16', 'int8'}:
+            raise ConfigError(
+                f"precision '{precision}' with onnxruntime: expected fp32, fp16 or int8"
+            )
         if device != 'cpu' and 'CUDAExecutionProvider' not in (
             onnxruntime.get_available_providers()
         ):

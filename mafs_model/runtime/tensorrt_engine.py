@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from mafs_model.classes import ClassTable
-from mafs_model.errors import CheckpointError, ConfigError, DeviceError, OutOfMemoryError
+from mafs_model.errors import CheckpointError, ConfigError, DeviceError
+from mafs_model.registration import Unregistered
+from mafs_model.runtime.device_images import pad_to
+from mafs_model.runtime.device_path import Compute, device_errors, DevicePath
+from mafs_model.runtime.engine import EngineOutput, input_names, OUTPUT_NAMES
 from mafs_model.runtime.graph_engine import GraphEngine, Runner
 from mafs_model.runtime.graph_files import cache_folder, GraphFile, GraphStore
-from mafs_model.types import Size, UInt8Image
-
-_WORKSPACE_BYTES = 1 << 30
+from mafs_model.runtime.tensorrt_plan import (
+    build_plan,
+    check_plan,
+    fingerprint,
+    import_tensorrt,
+)
+from mafs_model.types import Outputs, Size, UInt8Image
+from mafs_model.version import __version__
+import numpy as np
+import torch
+from torch import Tensor
 
 
 class TensorRtEngine(GraphEngine):
     """
-    Builds a TensorRT plan from the ONNX graph for each image size and runs it.
+    Runs a TensorRT plan per image size.
 
-    A plan holds only for the GPU and version that built it, so it is made where it runs and, if
+    A plan holds only for the GPU and version that built it. One that ``mafs export`` left beside
+    the weights is taken if it fits; else it is built from the ONNX graph and, if
     ``MAFS_CACHE_DIR`` names a folder, kept there.
 
     Args:
@@ -31,10 +43,12 @@ class TensorRtEngine(GraphEngine):
     Raises:
         DeviceError: TensorRT is not installed.
         ConfigError: device or precision do not fit.
+        CheckpointError: the plan given was built elsewhere.
 
     """
 
     fixed_shapes = True
+    registers = True
 
     def __init__(
         self,
@@ -45,115 +59,126 @@ class TensorRtEngine(GraphEngine):
         classes: ClassTable | None = None,
         notices: tuple[str, ...] = (),
     ) -> None:
-        try:
-            import tensorrt  # type: ignore[import-untyped,import-not-found]
-        except ImportError:
-            raise DeviceError("backend 'tensorrt': package 'tensorrt' is not installed") from None
-        if not device.startswith('cuda'):
-            raise ConfigError(f"backend 'tensorrt' on device '{device}': expected a CUDA device")
+        self._library: Any = import_tensorrt()
+        _check_device(device)
         if precision not in {'fp32', 'fp16'}:
             raise ConfigError(f"precision '{precision}' with tensorrt: expected fp32 or fp16")
-        self._library: Any = tensorrt
-        self._logger = tensorrt.Logger(tensorrt.Logger.WARNING)
-        self._half = precision == 'fp16'
+        self._logger = self._library.Logger(self._library.Logger.WARNING)
+        self._present = fingerprint(self._library, device)
         super().__init__(
             store,
             backend='tensorrt',
             device=device,
-            file_format='onnx',
-            precision='fp32',
+            file_format='tensorrt' if store.is_export else 'onnx',
+            precision=precision,
             classes=classes,
             notices=notices,
         )
-        self.precision = precision
+        self._path = DevicePath(self._compute, self.classes, device)
+
+    def infer(
+        self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
+    ) -> EngineOutput:
+        """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
+        return self._path.infer(visible, thermal, outputs)
+
+    def infer_unregistered(
+        self, visible: UInt8Image | None, thermal: Unregistered, outputs: Outputs
+    ) -> EngineOutput:
+        """Compute; see :class:`mafs_model.runtime.engine.RegisteringEngine`."""
+        return self._path.infer(visible, thermal, outputs)
+
+    def close(self) -> None:
+        """Free buffers, plans and temporary files."""
+        self._path.close()
+        super().close()
+
+    def raw_runner(self, mode: str, size: Size) -> Runner:
+        """Return what runs a graph on images with a batch axis, without padding or enlarging."""
+        compute = self._compute(mode, size)
+
+        def run(images: list[UInt8Image]) -> list[UInt8Image]:
+            with device_errors(self.device), torch.inference_mode():
+                given = [torch.from_numpy(image).to(self.device) for image in images]
+                return [np.asarray(result.cpu()) for result in compute(*given)]
+
+        return run
+
+    def _compute(self, mode: str, size: Size) -> Compute:
+        """Return what computes a mode on the device, for images of any size up to the plan's."""
+        target = self._target_size(size, mode)
+        run: Any = self._runner(mode, target)
+        half = (-(-size[0] // 2), -(-size[1] // 2))
+
+        def compute(*images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            fused, labels, confidence = run([pad_to(image, target) for image in images])
+            labels, confidence = (r[:, : half[0], : half[1]] for r in (labels, confidence))
+            return fused[:, : size[0], : size[1]], labels, confidence
+
+        return compute
 
     def _graph(self, mode: str) -> GraphFile:
-        """Return the ONNX graph, whatever precision the plan has."""
-        if mode not in self._graphs:
-            self._graphs[mode] = self._store.get('onnx', 'fp32', mode)
-        return self._graphs[mode]
+        """Return the graph of a mode, checked to be of this machine if it is a plan."""
+        graph = super()._graph(mode)
+        if self._file_format == 'tensorrt':
+            check_plan(graph.path, graph.metadata, self._present)
+        return graph
 
     def _compile(self, graph: GraphFile, size: Size | None) -> Runner:
-        import torch
-
         assert size is not None
         runtime = self._library.Runtime(self._logger)
         engine = runtime.deserialize_cuda_engine(self._plan(graph, size))
         if engine is None:
             raise CheckpointError(f"graph '{graph.path}': TensorRT cannot load its plan")
         context = engine.create_execution_context()
-        stream = torch.cuda.Stream(self.device)
-        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
-        is_input = [engine.get_tensor_mode(n) == self._library.TensorIOMode.INPUT for n in names]
-        host: list[list[Any]] = [[], []]  # outputs, inputs
-        pairs: list[list[Any]] = [[], []]
-        for name, given in zip(names, is_input, strict=True):
+        names = input_names(graph.metadata['export']['mode'])
+        results = []
+        for name in OUTPUT_NAMES:
             shape = tuple(engine.get_tensor_shape(name))
-            on_device = torch.empty(shape, dtype=torch.uint8, device=self.device)
-            context.set_tensor_address(name, on_device.data_ptr())
-            pairs[given].append(on_device)
-            host[given].append(torch.empty(shape, dtype=torch.uint8, pin_memory=True))
+            results.append(torch.empty(shape, dtype=torch.uint8, device=self.device))
+            context.set_tensor_address(name, results[-1].data_ptr())
 
-        def run(images: list[UInt8Image]) -> list[UInt8Image]:
-            for buffer, image in zip(host[1], images, strict=True):
-                buffer.numpy()[...] = image
-            with torch.cuda.stream(stream):
-                for buffer, target in zip(host[1], pairs[1], strict=True):
-                    target.copy_(buffer, non_blocking=True)
-                if not context.execute_async_v3(stream.cuda_stream):
-                    raise DeviceError(f"device '{self.device}': TensorRT could not run the graph")
-                for source, buffer in zip(pairs[0], host[0], strict=True):
-                    buffer.copy_(source, non_blocking=True)
-            stream.synchronize()
-            return [buffer.numpy().copy() for buffer in host[0]]
+        def run(images: list[Any]) -> list[Any]:
+            held = [image.contiguous() for image in images]
+            for name, image in zip(names, held, strict=True):
+                context.set_tensor_address(name, image.data_ptr())
+            if not context.execute_async_v3(_stream_handle(self.device)):
+                raise DeviceError(f"device '{self.device}': TensorRT could not run the graph")
+            return results
 
         return run
 
     def _plan(self, graph: GraphFile, size: Size) -> bytes:
-        """Return the serialised plan for a size, from the cache if it is there."""
-        import torch
-
+        """Return the plan for a size: beside the weights, in the cache, or built."""
+        mode = graph.metadata['export']['mode']
+        if self._file_format == 'tensorrt':
+            return graph.path.read_bytes()
+        beside = self._store.beside('tensorrt', self.precision, mode)
+        if beside is not None:
+            export = beside.metadata['export']
+            if export.get('built_for') == self._present and export['size'] == list(size):
+                return beside.path.read_bytes()
         folder = cache_folder()
-        path: Path | None = None
-        if folder is not None:
-            gpu = torch.cuda.get_device_name(self.device).replace(' ', '_').replace('/', '_')
-            path = folder / (
-                f'{graph.path.stem}.{size[1]}x{size[0]}.{self.precision}.{gpu}.'
-                f'{self._library.__version__}.plan'
-            )
-            if path.is_file():
-                return path.read_bytes()
-        plan = bytes(self._build(graph, size))
-        if path is not None:
-            temporary = path.with_name(f'{path.name}.part')
-            temporary.write_bytes(plan)
-            temporary.replace(path)
-        return plan
-
-    def _build(self, graph: GraphFile, size: Size) -> Any:
-        """Build the plan; takes about a minute."""
-        library = self._library
-        builder = library.Builder(self._logger)
-        network = builder.create_network(
-            1 << int(library.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+        if folder is None:
+            return build_plan(self._library, graph.path, size)
+        gpu = self._present['gpu'].replace(' ', '_').replace('/', '_')
+        path = folder / (
+            f'{graph.metadata["sha256"][:16]}-{__version__}.{mode}.{size[1]}x{size[0]}.'
+            f'{self.precision}.{gpu}.{self._present["tensorrt"]}.plan'
         )
-        parser = library.OnnxParser(network, self._logger)
-        if not parser.parse_from_file(str(graph.path)):
-            reason = parser.get_error(0).desc() if parser.num_errors else 'unknown reason'
-            raise CheckpointError(f"graph '{graph.path}': TensorRT cannot read it: {reason}")
-        config = builder.create_builder_config()
-        config.set_memory_pool_limit(library.MemoryPoolType.WORKSPACE, _WORKSPACE_BYTES)
-        if self._half:
-            config.set_flag(library.BuilderFlag.FP16)
-        profile = builder.create_optimization_profile()
-        for index in range(network.num_inputs):
-            node = network.get_input(index)
-            shape = (1, *size, *tuple(node.shape)[3:])
-            profile.set_shape(node.name, shape, shape, shape)
-        config.add_optimization_profile(profile)
-        plan = builder.build_serialized_network(network, config)
-        if plan is None:
-            raise OutOfMemoryError(
-                f"device '{self.device}': TensorRT could not build a plan for {size[1]}x{size[0]}"
-            )
-        return plan
+        if not path.is_file():
+            temporary = path.with_name(f'{path.name}.part')
+            temporary.write_bytes(build_plan(self._library, graph.path, size))
+            temporary.replace(path)
+        return path.read_bytes()
+
+
+def _check_device(device: str) -> None:
+    """Raise ConfigError for a device that TensorRT does not run on."""
+    if not device.startswith('cuda'):
+        raise ConfigError(f"backend 'tensorrt' on device '{device}': expected a CUDA device")
+
+
+def _stream_handle(device: str) -> int:
+    """Return the CUDA handle of the stream that work of this thread goes to."""
+    return int(torch.cuda.current_stream(device).cuda_stream)
