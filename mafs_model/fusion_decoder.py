@@ -25,9 +25,13 @@ class BlendDecoder(nn.Module):
     .. math::
         l &= \omega + 16\,\kappa (Y - T), \quad
         w = \sigma(l), \quad B = w B_Y + (1 - w) B_T \\
-        m &= \sigma(l + \delta + k (|D_Y| - |D_T|)), \quad
+        m &= \sigma(l + \delta + k\,S(|D_Y| - |D_T|)), \quad
         D = (1 + \tanh\eta) (m D_Y + (1 - m) D_T) \\
         F &= (1 + \tfrac34 \tanh\gamma) B + \tfrac34 \tanh\beta + D
+
+    S is the smoothly enlarged mean over cells: chosen pixel by pixel, detail would flicker between
+    the sources at every zero crossing, which costs a tenth of the information that the choice by
+    neighbourhood keeps.
 
     The first line is the adaptive fusion module at the level of pixels, gain and shift are the
     last step of the progressive fusion. Large :math:`\kappa` makes w the step that picks the
@@ -35,9 +39,9 @@ class BlendDecoder(nn.Module):
     source is that source unaltered, unless :math:`\delta` or the stronger detail say otherwise.
     All detail comes from a source.
 
-    :math:`\kappa` and k start high, the rest near zero: an untrained network leans towards the
-    brighter source and takes each detail from the source in which it is stronger, so its image is
-    about as sharp as the sharper one. Training starts from a good fusion, not from noise.
+    :math:`\kappa` and k start high, the rest next to zero: an untrained network shows the brighter
+    source and takes detail from the source in which it is stronger, so its image is about as
+    sharp as the sharper one. Training starts from a good fusion, not from noise.
 
     The arithmetic runs on cells, ``[B, stride^2, H / stride, W / stride]``: the pixels of a cell
     are channels. That is the layout in which the convolutions predict, so no map but the result
@@ -52,20 +56,21 @@ class BlendDecoder(nn.Module):
 
     GUIDANCE_SCALE = 16.0
     TONE_RANGE = 0.75
-    FIRST_GUIDANCE = 2.0
-    FIRST_DETAIL_SHARPNESS = 256.0
+    FIRST_GUIDANCE = 4.0
+    FIRST_DETAIL_SHARPNESS = 1024.0
+    FIRST_STD = 1e-4  # maps of random features would be noise on a good fusion
     BASE_RADIUS_PX = 4
 
     def __init__(self, channels: int, hidden: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
         self.hidden = ConvNormAct(channels, hidden)
-        self.blend = CellConv(hidden, 1, stride)
-        self.guidance = CellConv(hidden, 1, stride)
-        self.detail = CellConv(hidden, 1, stride)
-        self.detail_gain = CellConv(hidden, 1, stride)
-        self.gain = CellConv(hidden, 1, 1)
-        self.shift = CellConv(hidden, 1, 1)
+        self.blend = CellConv(hidden, 1, stride, std=self.FIRST_STD)
+        self.guidance = CellConv(hidden, 1, stride, std=self.FIRST_STD)
+        self.detail = CellConv(hidden, 1, stride, std=self.FIRST_STD)
+        self.detail_gain = CellConv(hidden, 1, stride, std=self.FIRST_STD)
+        self.gain = CellConv(hidden, 1, 1, std=self.FIRST_STD)
+        self.shift = CellConv(hidden, 1, 1, std=self.FIRST_STD)
         nn.init.constant_(cast(Tensor, self.guidance.bias), self.FIRST_GUIDANCE)
         self.smooth = SmoothCells(stride, self.BASE_RADIUS_PX)
         self.log_sharpness = nn.Parameter(torch.tensor(self.FIRST_DETAIL_SHARPNESS).log())
@@ -100,7 +105,8 @@ class BlendDecoder(nn.Module):
         gain = self.smooth(1.0 + self.TONE_RANGE * self.gain(hidden).tanh())
         shift = self.smooth(self.TONE_RANGE * self.shift(hidden).tanh())
 
-        stronger = self.log_sharpness.exp() * (visible_detail.abs() - thermal_detail.abs())
+        activity = (visible_detail.abs() - thermal_detail.abs()).mean(dim=1, keepdim=True)
+        stronger = self.smooth(self.log_sharpness.exp() * activity)
         share = (blend + self.detail(hidden) + stronger).sigmoid()
         detail = thermal_detail + share * (visible_detail - thermal_detail)
         detail = detail * (1.0 + self.detail_gain(hidden).tanh())

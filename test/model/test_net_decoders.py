@@ -65,6 +65,7 @@ def blend_by_loops(
 ) -> np.ndarray:
     """Return the equations of the blend, pixel by pixel."""
     base_v, base_t = base_by_means(visible, 4), base_by_means(thermal, 4)
+    stronger = sharpness * base_by_means(np.abs(visible - base_v) - np.abs(thermal - base_t), 4)
     fused = np.empty_like(visible)
     for y in range(visible.shape[0]):
         for x in range(visible.shape[1]):
@@ -74,7 +75,7 @@ def blend_by_loops(
                 visible[y, x] - thermal[y, x]
             )
             w = sigmoid(logit)
-            m = sigmoid(logit + maps['detail'][y, x] + sharpness * (abs(detail_v) - abs(detail_t)))
+            m = sigmoid(logit + maps['detail'][y, x] + stronger[y, x])
             detail = (1.0 + math.tanh(maps['detail_gain'][y, x])) * (
                 m * detail_v + (1.0 - m) * detail_t
             )
