@@ -17,6 +17,7 @@ from mafs_model.fusion import LevelFusion, ProgressiveFusion
 from mafs_model.fusion_decoder import create_fusion_decoder
 from mafs_model.layers.colour import luminance, replace_luminance
 from mafs_model.layers.padding import pad_to_multiple
+from mafs_model.layers.saturation import saturate
 from mafs_model.segmentation_decoder import SegmentationDecoder
 import torch
 from torch import nn, Tensor
@@ -131,7 +132,7 @@ class MAFS(nn.Module):
             visible, thermal, visible_present, thermal_present
         )
         fused = self.fusion_decoder(modulated[0], visible_y, thermal_y)
-        fused = _clip(fused, self.training)
+        fused = saturate(fused) if self.training else fused.clamp(0.0, 1.0)
         fused_rgb = replace_luminance(rgb, old, fused)
 
         logits, extra = self.segmentation_decoder(fused_code, modulated[self.config.head_level])
@@ -205,12 +206,6 @@ def _pixel_sources(
     if thermal_present is not None:
         thermal = torch.where(thermal_present.view(-1, 1, 1, 1), thermal, visible_y)
     return rgb, old, visible_y, thermal
-
-
-def _clip(image: Tensor, training: bool) -> Tensor:
-    """Clip to 0..1; in training the gradient passes, or a saturated pixel could never return."""
-    clipped = image.clamp(0.0, 1.0)
-    return image + (clipped - image).detach() if training else clipped
 
 
 def _crop_logits(logits: Tensor, height: int, width: int, full: bool) -> Tensor:

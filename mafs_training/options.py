@@ -180,7 +180,10 @@ class FusionOptions:
         intensity: weight of the distance to the brighter source.
         gradient: weight of the distance to the stronger gradient.
         structure: weight of the lost structural similarity to both sources.
+        structure_range: range of grey levels that its constants refer to, of 1; 2/255 = 0.0078
+            lets the faintest contrast count.
         signed: gradients are compared with their sign.
+        emphasis: factor of the gradient to be reached, 1 or a little above.
         information: weight of the visual information that is lost (VIF).
         edges: weight of the edges that are lost (Qabf).
         complement: weight of the complementary contrast that is lost (SCD).
@@ -190,7 +193,9 @@ class FusionOptions:
     intensity: float = 10.0
     gradient: float = 20.0
     structure: float = 1.0
+    structure_range: float = 1.0
     signed: bool = True
+    emphasis: float = 1.0
     information: float = 0.0
     edges: float = 0.0
     complement: float = 0.0

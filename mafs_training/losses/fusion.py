@@ -57,11 +57,17 @@ def intensity_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
     return F.l1_loss(fused, torch.maximum(visible, thermal))
 
 
-def gradient_loss(fused: Tensor, visible: Tensor, thermal: Tensor, signed: bool = True) -> Tensor:
+def gradient_loss(
+    fused: Tensor,
+    visible: Tensor,
+    thermal: Tensor,
+    signed: bool = True,
+    emphasis: float = 1.0,
+) -> Tensor:
     r"""
     Distance of the Sobel gradient to the larger source gradient, per axis.
 
-    .. math:: \sum_{d \in \{x,y\}} \mathrm{mean}|\partial_d F - \partial_d S^*_d|,
+    .. math:: \sum_{d \in \{x,y\}} \mathrm{mean}|\partial_d F - e\,\partial_d S^*_d|,
               \quad S^*_d = \arg\max_{S \in \{V,T\}} |\partial_d S|
 
     Args:
@@ -70,26 +76,29 @@ def gradient_loss(fused: Tensor, visible: Tensor, thermal: Tensor, signed: bool 
         thermal: thermal image, same shape.
         signed: compare derivatives with their sign, so that an edge may not be inverted; False
             compares magnitudes as the paper's code does.
+        emphasis: factor e of the target; above 1 edges become stronger than in the sources.
 
     Returns:
         Scalar >= 0.
 
-    Source: MAFS, fusion loss, gradient term; the sign is ours.
+    Source: MAFS, fusion loss, gradient term; the sign and the factor are ours.
 
     """
     _check_triple(fused, visible, thermal)
     total = fused.new_zeros(())
     for f, v, t in zip(sobel(fused), sobel(visible), sobel(thermal), strict=True):
-        target = torch.where(v.abs() >= t.abs(), v, t)
+        target = emphasis * torch.where(v.abs() >= t.abs(), v, t)
         total = total + (F.l1_loss(f, target) if signed else F.l1_loss(f.abs(), target.abs()))
     return total
 
 
-def structure_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
+def structure_loss(
+    fused: Tensor, visible: Tensor, thermal: Tensor, data_range: float = 1.0
+) -> Tensor:
     r"""
     Lost structural similarity to both sources, the mean of ``1 - SSIM`` to each.
 
-    Arguments and shapes as `intensity_loss`.
+    Arguments and shapes as `intensity_loss`; ``data_range`` as in `ssim.ssim_map`.
 
     Returns:
         Scalar >= 0.
@@ -98,10 +107,10 @@ def structure_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
 
     """
     _check_triple(fused, visible, thermal)
-    return ssim_loss(fused, visible, thermal)
+    return ssim_loss(fused, visible, thermal, data_range=data_range)
 
 
-def fusion_loss(
+def fusion_loss(  # noqa: PLR0913 - one keyword per term, as in the options
     fused: Tensor,
     visible: Tensor,
     thermal: Tensor,
@@ -109,7 +118,9 @@ def fusion_loss(
     intensity: float = 10.0,
     gradient: float = 20.0,
     structure: float = 1.0,
+    structure_range: float = 1.0,
     signed: bool = True,
+    emphasis: float = 1.0,
     information: float = 0.0,
     edges: float = 0.0,
     complement: float = 0.0,
@@ -124,7 +135,9 @@ def fusion_loss(
         intensity: weight of `intensity_loss`.
         gradient: weight of `gradient_loss`.
         structure: weight of `structure_loss`; 0 skips its computation.
+        structure_range: see `structure_loss`.
         signed: see `gradient_loss`.
+        emphasis: see `gradient_loss`.
         information: weight of `preservation.information_loss`; 0 skips it, as the next two.
         edges: weight of `preservation.edge_loss`.
         complement: weight of `preservation.complement_loss`.
@@ -135,11 +148,11 @@ def fusion_loss(
     """
     terms = {
         'intensity': intensity_loss(fused, visible, thermal),
-        'gradient': gradient_loss(fused, visible, thermal, signed),
+        'gradient': gradient_loss(fused, visible, thermal, signed, emphasis),
     }
     total = intensity * terms['intensity'] + gradient * terms['gradient']
     if structure > 0:
-        terms['structure'] = structure_loss(fused, visible, thermal)
+        terms['structure'] = structure_loss(fused, visible, thermal, structure_range)
         total = total + structure * terms['structure']
     for name, weight in (
         ('information', information),

@@ -6,8 +6,8 @@ from mafs_training.losses.check import check_image, check_same_shape
 import torch
 from torch import Tensor
 
-_C1 = 0.01**2
-_C2 = 0.03**2
+_K1 = 0.01
+_K2 = 0.03
 
 
 def gaussian_band(size: int, window_size: int, sigma: float, like: Tensor) -> Tensor:
@@ -53,13 +53,18 @@ class GaussianBlur:
         return self.rows @ (image @ self.columns)
 
 
-def _similarity(mu_a: Tensor, mu_b: Tensor, var_a: Tensor, var_b: Tensor, cov: Tensor) -> Tensor:
+def _similarity(
+    mu_a: Tensor, mu_b: Tensor, var_a: Tensor, var_b: Tensor, cov: Tensor, data_range: float
+) -> Tensor:
+    c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
     product = mu_a * mu_b
-    numerator = (2 * product + _C1) * (2 * cov + _C2)
-    return numerator / ((mu_a * mu_a + mu_b * mu_b + _C1) * (var_a + var_b + _C2))
+    numerator = (2 * product + c1) * (2 * cov + c2)
+    return numerator / ((mu_a * mu_a + mu_b * mu_b + c1) * (var_a + var_b + c2))
 
 
-def ssim_map(a: Tensor, b: Tensor, window_size: int = 11, sigma: float = 1.5) -> Tensor:
+def ssim_map(
+    a: Tensor, b: Tensor, window_size: int = 11, sigma: float = 1.5, data_range: float = 1.0
+) -> Tensor:
     r"""
     Structural similarity of each pixel whose whole window lies inside the image.
 
@@ -72,6 +77,8 @@ def ssim_map(a: Tensor, b: Tensor, window_size: int = 11, sigma: float = 1.5) ->
         b: images of the same shape.
         window_size: side of the Gaussian window, pixels, odd.
         sigma: standard deviation of the window, pixels.
+        data_range: what the two constants are shares of: contrast far below it does not count.
+            The tables of fusion papers are made with 2 / 255, with which it all counts.
 
     Returns:
         Similarity [B,C,H-window_size+1,W-window_size+1], -1..1.
@@ -87,11 +94,22 @@ def ssim_map(a: Tensor, b: Tensor, window_size: int = 11, sigma: float = 1.5) ->
     blur = GaussianBlur(a, window_size, sigma)
     mu_a, mu_b = blur(a), blur(b)
     return _similarity(
-        mu_a, mu_b, blur(a * a) - mu_a * mu_a, blur(b * b) - mu_b * mu_b, blur(a * b) - mu_a * mu_b
+        mu_a,
+        mu_b,
+        blur(a * a) - mu_a * mu_a,
+        blur(b * b) - mu_b * mu_b,
+        blur(a * b) - mu_a * mu_b,
+        data_range,
     )
 
 
-def ssim_loss(a: Tensor, *others: Tensor, window_size: int = 11, sigma: float = 1.5) -> Tensor:
+def ssim_loss(
+    a: Tensor,
+    *others: Tensor,
+    window_size: int = 11,
+    sigma: float = 1.5,
+    data_range: float = 1.0,
+) -> Tensor:
     """
     One minus the mean structural similarity of an image to one or several others.
 
@@ -100,6 +118,7 @@ def ssim_loss(a: Tensor, *others: Tensor, window_size: int = 11, sigma: float = 
         others: images of the same shape.
         window_size: see `ssim_map`.
         sigma: see `ssim_map`.
+        data_range: see `ssim_map`.
 
     Returns:
         Scalar, 0 for equal images, at most 2.
@@ -120,7 +139,12 @@ def ssim_loss(a: Tensor, *others: Tensor, window_size: int = 11, sigma: float = 
         mu_b = blur(b)
         means.append(
             _similarity(
-                mu_a, mu_b, var_a, blur(b * b) - mu_b * mu_b, blur(a * b) - mu_a * mu_b
+                mu_a,
+                mu_b,
+                var_a,
+                blur(b * b) - mu_b * mu_b,
+                blur(a * b) - mu_a * mu_b,
+                data_range,
             ).mean()
         )
     return 1 - torch.stack(means).mean()

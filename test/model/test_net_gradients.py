@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mafs_model.config import create_config, VARIANTS
+from mafs_model.layers.saturation import saturate
 from mafs_model.mafs import MAFS
 import pytest
 import torch
@@ -105,3 +106,12 @@ def test_saturated_pixels_still_receive_gradients():
     assert (output.fused_luminance > 1.0 - 1e-6).float().mean() > 0.5
     output.fused_luminance.mean().backward()
     assert model.fusion_decoder.shift.bias.grad.abs().sum() > 0
+
+
+def test_saturated_pixels_are_not_pushed_further():
+    image = torch.tensor([-0.2, 0.5, 1.2, -0.2, 0.5, 1.2], requires_grad=True)
+    brighter, darker = torch.tensor([-1.0]).expand(3), torch.tensor([1.0]).expand(3)
+    clipped = saturate(image)
+    assert clipped.tolist() == pytest.approx([0.0, 0.5, 1.0] * 2)
+    clipped.backward(torch.cat([brighter, darker]))
+    assert image.grad.tolist() == [-1.0, -1.0, 0.0, 0.0, 1.0, 1.0]

@@ -94,6 +94,13 @@ class TestSsim:
         assert ssim_map(a, b).mean().item() == pytest.approx(reference, abs=1e-9)
         assert ssim_loss(a, b).item() == pytest.approx(1 - reference, abs=1e-9)
 
+    def test_data_range_scales_the_constants(self, rng):
+        a, b = images(rng, 2, 1, 1, 16, 16, dtype=torch.float64)
+        scaled = ssim_map(a / 255, b / 255, data_range=1 / 255)
+        assert torch.allclose(scaled, ssim_map(a, b), rtol=1e-9)
+        faint = 0.5 + 0.002 * (a - 0.5), 0.5 + 0.002 * (b - 0.5)
+        assert ssim_loss(*faint).item() < 0.1 * ssim_loss(*faint, data_range=2 / 255).item()
+
     def test_constant_images(self):
         # no variance: only the luminance term is left
         a, b = torch.full((1, 1, 11, 11), 0.2), torch.full((1, 1, 11, 11), 0.6)
@@ -140,6 +147,11 @@ class TestFusion:
         magnitude = gradient_loss(1 - ramp, ramp, flat, signed=False)
         assert magnitude.item() == pytest.approx(0, abs=1e-7)
         assert gradient_loss(1 - ramp, ramp, flat, signed=True).item() > 0.1
+
+    def test_emphasis_asks_for_stronger_edges(self, rng):
+        f, v, t = images(rng, 3, 1, 1, 16, 16, dtype=torch.float64)
+        expected = gradient_loss(f / 1.25, v, t).item() * 1.25
+        assert gradient_loss(f, v, t, emphasis=1.25).item() == pytest.approx(expected, rel=1e-9)
 
     def test_zero_at_the_ideal(self, rng):
         image = images(rng, 2, 1, 16, 16)
