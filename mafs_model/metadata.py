@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import math
 import platform
 from typing import Any
 
@@ -18,6 +19,22 @@ def weights_id_of(metadata: Mapping[str, Any]) -> str:
     """Return variant and the first digits of the checksum of the tensors."""
     variant = metadata['architecture'].get('variant', 'mafs')
     return f'{variant}-{str(metadata.get("sha256", "unknown"))[:8]}'
+
+
+def temperature_of(metadata: Mapping[str, Any]) -> float:
+    """
+    Return the divisor of the logits in the confidence, 1 if the weights are not calibrated.
+
+    Raises:
+        CheckpointError: not a positive finite number.
+
+    """
+    value = metadata.get('temperature', 1.0)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise CheckpointError(f"metadata 'temperature' is {value!r}, expected a number above 0")
+    if not (math.isfinite(value) and value > 0):
+        raise CheckpointError(f"metadata 'temperature' is {value!r}, expected a number above 0")
+    return float(value)
 
 
 def build_metadata(
@@ -82,6 +99,10 @@ def check_metadata(metadata: Any, where: str) -> None:
         ClassTable.from_dict(metadata['classes'], f'{where}: classes')
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
+    try:
+        temperature_of(metadata)
+    except CheckpointError as error:
+        raise CheckpointError(f'{where}: {error}') from None
     version = metadata.get('format_version', FORMAT_VERSION)
     if version != FORMAT_VERSION:
         raise CheckpointError(f'{where}: format version {version!r}, expected {FORMAT_VERSION}')
