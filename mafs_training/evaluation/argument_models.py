@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from mafs_training.evaluation.argument_parts import (
@@ -28,27 +29,8 @@ def add_model(commands: Commands) -> None:
         metavar='FILE',
         help="weights file, 'default' (shipped) or 'classical' (default: %(default)s)",
     )
-    parser.add_argument(
-        '--data',
-        type=Path,
-        required=True,
-        metavar='ROOT',
-        help='root of the data set: folders ir/ and vi/, or one for each split',
-    )
-    parser.add_argument(
-        '--dataset',
-        default='msrs',
-        metavar='NAME|FILE',
-        help='class table of its labels (default: %(default)s)',
-    )
+    add_data(parser)
     parser.add_argument('--split', default='val', help='folder below ROOT (default: %(default)s)')
-    parser.add_argument(
-        '--label-dir',
-        metavar='NAME',
-        help='folder of label images below the '
-        'split (default: the first of label, Segmentation_labels, labels, '
-        'label_silver that is there)',
-    )
     parser.add_argument(
         '--labelled', action='store_true', help='leave out pairs without label image'
     )
@@ -194,3 +176,60 @@ def add_flicker(commands: Commands) -> None:
     )
     parser.add_argument('--limit', type=positive, metavar='N', help='stop after N frames')
     add_runtime(parser)
+
+
+def add_calibrate(commands: Commands) -> None:
+    """Add `mafs-eval calibrate`."""
+    parser = add_command(
+        commands,
+        'calibrate',
+        'Fit the temperature of weights to labelled pairs, so that their confidence is true.',
+        jobs=False,
+        html=False,
+    )
+    parser.add_argument(
+        '--weights',
+        default='default',
+        metavar='FILE',
+        help="weights file or 'default' (default: %(default)s)",
+    )
+    add_data(parser)
+    parser.add_argument(
+        '--split', default='train', help='folder below ROOT to fit on (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--check',
+        nargs='+',
+        default=[],
+        metavar='SPLIT',
+        help='splits on which the fit is only measured',
+    )
+    parser.add_argument(
+        '--out', type=Path, metavar='FILE', help='weights file to write (default: only measure)'
+    )
+    parser.add_argument(
+        '--device', default='auto', help='auto, cpu, cuda, cuda:N (default: %(default)s)'
+    )
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add what names a data set but its split."""
+    parser.add_argument(
+        '--data',
+        type=Path,
+        required=True,
+        metavar='ROOT',
+        help='root of the data set: folders ir/ and vi/, or one for each split',
+    )
+    parser.add_argument(
+        '--dataset',
+        default='msrs',
+        metavar='NAME|FILE',
+        help='class table of its labels (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--label-dir',
+        metavar='NAME',
+        help='folder of label images below the split (default: the first of '
+        'Segmentation_labels, label, labels, Label, label_silver that is there)',
+    )

@@ -15,16 +15,18 @@ def add_command(
     text: str,
     *,
     jobs: bool = True,
+    html: bool = True,
 ) -> argparse.ArgumentParser:
     """Add a command with the options that all have."""
     parser = commands.add_parser(name, help=text, description=text)
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all values as JSON')
-    parser.add_argument(
-        '--html',
-        type=Path,
-        metavar='FILE',
-        help='write a report: one file that opens without a network',
-    )
+    if html:
+        parser.add_argument(
+            '--html',
+            type=Path,
+            metavar='FILE',
+            help='write a report: one file that opens without a network',
+        )
     parser.add_argument('--quiet', action='store_true', help='no progress bar')
     if jobs:
         parser.add_argument(

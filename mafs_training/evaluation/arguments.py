@@ -6,7 +6,12 @@ import argparse
 from pathlib import Path
 
 from mafs_model.version import __version__
-from mafs_training.evaluation.argument_models import add_bag, add_flicker, add_model
+from mafs_training.evaluation.argument_models import (
+    add_bag,
+    add_calibrate,
+    add_flicker,
+    add_model,
+)
 from mafs_training.evaluation.argument_parts import (
     add_command,
     add_groups,
@@ -38,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_model(commands)
     add_bag(commands)
     add_flicker(commands)
+    add_calibrate(commands)
     _add_compare(commands)
     return parser
 
