@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import json
 import logging
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 from mafs_model.classes import ClassTable
 from mafs_model.errors import MafsError
+from mafs_model.fusion_decoder import BlendDecoder
 from mafs_model.mafs import MAFS
 from mafs_training.augment import augment
 from mafs_training.confusion import ConfusionMeter
@@ -29,17 +30,39 @@ class NonFiniteLossError(MafsError):
     """The loss became NaN or infinite; the message names the file with the batch."""
 
 
-def parameter_groups(modules: list[nn.Module], weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    modules: Sequence[nn.Module],
+    weight_decay: float,
+    lr: float,
+    careful: nn.Module | None = None,
+    careful_lr: float = 1.0,
+) -> list[dict[str, Any]]:
     """
-    Split trainable parameters: kernels and matrices decay, vectors and scalars do not.
+    Split trainable parameters by weight decay and learning rate.
 
-    A vector is a bias or a normalisation; pulling it to zero has no meaning.
+    Kernels and matrices decay; vectors and scalars do not: a vector is a bias or a normalisation,
+    which it makes no sense to pull to zero.
+
+    Args:
+        modules: what is trained.
+        weight_decay: of kernels and matrices.
+        lr: learning rate.
+        careful: a part of ``modules`` that starts from a good solution.
+        careful_lr: its learning rate, share of ``lr``.
+
     """
-    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-    return [
-        {'params': [p for p in parameters if p.ndim >= 2], 'weight_decay': weight_decay},
-        {'params': [p for p in parameters if p.ndim < 2], 'weight_decay': 0.0},
+    apart = {id(p) for p in careful.parameters()} if careful is not None else set()
+    trained = [p for module in modules for p in module.parameters() if p.requires_grad]
+    groups = [
+        {
+            'params': [p for p in trained if (id(p) in apart) is slow and (p.ndim >= 2) is decays],
+            'weight_decay': weight_decay if decays else 0.0,
+            'lr': lr * (careful_lr if slow else 1.0),
+        }
+        for slow in (False, True)
+        for decays in (True, False)
     ]
+    return [group for group in groups if group['params']]
 
 
 class TrainingModule(pl.LightningModule):
@@ -179,9 +202,15 @@ class TrainingModule(pl.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW, and a learning rate that is a function of the step."""
         options = self.config.optim
+        decoder = self.network.fusion_decoder
         optimizer = torch.optim.AdamW(
-            parameter_groups([self.network, self.stage], options.weight_decay),
-            lr=options.lr,
+            parameter_groups(
+                [self.network, self.stage],
+                options.weight_decay,
+                options.lr,
+                decoder if isinstance(decoder, BlendDecoder) else None,
+                options.fusion_decoder_lr,
+            ),
             betas=(0.9, 0.99),
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(

@@ -67,6 +67,8 @@ class OptimOptions:
         warmup_steps: steps of the linear ramp.
         min_lr: learning rate at the end, share of ``lr``.
         clip_norm: largest norm of the gradient; 0: no limit.
+        fusion_decoder_lr: learning rate of a blend decoder, share of ``lr``: it starts from a
+            good fusion, which full steps of Adam would first destroy.
 
     """
 
@@ -75,6 +77,7 @@ class OptimOptions:
     warmup_steps: int = 200
     min_lr: float = 0.01
     clip_norm: float = 5.0
+    fusion_decoder_lr: float = 0.1
 
 
 @dataclass

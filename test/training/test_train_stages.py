@@ -193,10 +193,18 @@ class TestParts:
         assert meter.mean_iou() == pytest.approx(expected.mean())
 
     def test_weight_decay_spares_vectors(self):
-        groups = parameter_groups([nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3)], 0.1)
+        groups = parameter_groups([nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3)], 0.1, 0.01)
         assert [p.ndim for p in groups[0]['params']] == [4]
         assert [p.ndim for p in groups[1]['params']] == [1, 1, 1]
         assert [g['weight_decay'] for g in groups] == [0.1, 0.0]
+
+    def test_careful_part_learns_slower(self):
+        network = nn.ModuleDict({'rest': nn.Linear(2, 2), 'blend': nn.Linear(2, 2)})
+        groups = parameter_groups([network], 0.1, 0.01, network['blend'], 0.25)
+        rates = {id(p): group['lr'] for group in groups for p in group['params']}
+        assert len(rates) == 4
+        assert all(rates[id(p)] == 0.01 for p in network['rest'].parameters())
+        assert all(rates[id(p)] == 0.0025 for p in network['blend'].parameters())
 
     def test_average(self):
         network = nn.Linear(1, 1, bias=False)
