@@ -212,12 +212,55 @@ def add_calibrate(commands: Commands) -> None:
     )
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add what names a data set but its split."""
+def add_panels(commands: Commands) -> None:
+    """Add `mafs-eval panels`."""
+    parser = add_command(
+        commands,
+        'panels',
+        'Draw contact sheets of pairs, fused images and labels, the worst ones first.',
+        jobs=False,
+        html=False,
+        json=False,
+    )
+    parser.add_argument(
+        '--weights',
+        default='default',
+        metavar='FILE',
+        help="weights file, 'default' or 'classical' (default: %(default)s)",
+    )
+    add_data(parser, several=True)
+    parser.add_argument('--split', default='val', help='folder below ROOT (default: %(default)s)')
+    parser.add_argument(
+        '--count',
+        type=positive,
+        default=24,
+        metavar='N',
+        help='pairs to show: half of them the worst, the rest up to the best '
+        '(default: %(default)s)',
+    )
+    parser.add_argument(
+        '--rank',
+        default='Qabf',
+        metavar='METRIC',
+        help='what is worst: a fusion metric, or mIoU among labelled pairs (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('out/panels'),
+        metavar='DIR',
+        help='folder of the sheets (default: %(default)s)',
+    )
+    add_runtime(parser)
+
+
+def add_data(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add what names a data set, or several of one class table, but its split."""
     parser.add_argument(
         '--data',
         type=Path,
         required=True,
+        nargs='+' if several else None,
         metavar='ROOT',
         help='root of the data set: folders ir/ and vi/, or one for each split',
     )

@@ -16,10 +16,12 @@ def add_command(
     *,
     jobs: bool = True,
     html: bool = True,
+    json: bool = True,
 ) -> argparse.ArgumentParser:
     """Add a command with the options that all have."""
     parser = commands.add_parser(name, help=text, description=text)
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write all values as JSON')
+    if json:
+        parser.add_argument('--json', type=Path, metavar='FILE', help='write all values as JSON')
     if html:
         parser.add_argument(
             '--html',

@@ -11,6 +11,7 @@ from mafs_training.evaluation.argument_models import (
     add_calibrate,
     add_flicker,
     add_model,
+    add_panels,
 )
 from mafs_training.evaluation.argument_parts import (
     add_command,
@@ -44,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_bag(commands)
     add_flicker(commands)
     add_calibrate(commands)
+    add_panels(commands)
     _add_compare(commands)
     return parser
 
