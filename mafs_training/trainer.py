@@ -125,33 +125,26 @@ def create_network(config: StageConfig, num_classes: int) -> MAFS:
 
 
 def load_data(config: StageConfig, classes: ClassTable) -> tuple[PairStore, PairStore]:
-    """Read the pairs of training and validation; the two may not share a source."""
+    """Read the pairs of training and validation; real images may not be in both."""
     from mafs_training.datasets.store import load_sources, PairStore
 
-    shared = {text.partition('?')[0] for text in config.data.train} & {
-        text.partition('?')[0] for text in config.data.val
-    }
-    for text in shared:
-        splits = [
-            {_split(t) for t in part if t.partition('?')[0] == text}
-            for part in (config.data.train, config.data.val)
-        ]
-        if not text.startswith('synthetic:') and splits[0] & splits[1]:
-            raise DatasetError(f'{text} is both in data.train and data.val')
     train = load_sources(
         config.data.train, len(classes), classes.ignore_index, config.data.threads
     )
     if not config.data.val:
         return train, PairStore()
-    return train, load_sources(
-        config.data.val, len(classes), classes.ignore_index, config.data.threads
-    )
-
-
-def _split(text: str) -> str:
-    from mafs_training.datasets.spec import parse_source
-
-    return parse_source(text).split
+    val = load_sources(config.data.val, len(classes), classes.ignore_index, config.data.threads)
+    known = {pair.digest for pair in train.pairs}
+    shared = [
+        pair.name
+        for pair in val.pairs
+        if pair.digest in known and not pair.name.startswith('synthetic_')
+    ]
+    if shared:
+        raise DatasetError(
+            f'{len(shared)} pair(s) of data.val are in data.train as well, first {shared[0]!r}'
+        )
+    return train, val
 
 
 def run(config: StageConfig, command: str | None = None) -> RunResult:

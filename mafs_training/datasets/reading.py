@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import hashlib
 from pathlib import Path
 
 from mafs_model.errors import DatasetError, ImageError
@@ -29,6 +30,13 @@ class RawPair:
     visible: NDArray[np.uint8]
     thermal: NDArray[np.uint8]
     label: NDArray[np.uint8] | None
+
+    @property
+    def digest(self) -> bytes:
+        """Checksum of both images: a copy under another name is the same pair."""
+        content = hashlib.blake2b(np.ascontiguousarray(self.visible).data, digest_size=16)
+        content.update(np.ascontiguousarray(self.thermal).data)
+        return content.digest()
 
 
 def read_image(path: Path) -> NDArray[np.generic]:

@@ -171,7 +171,7 @@ class TestErrors:
 
     def test_same_data_for_both(self, tiny_arguments, tmp_path):
         source = tiny_arguments[1]
-        with pytest.raises(DatasetError, match=r'is both in data\.train and data\.val'):
+        with pytest.raises(DatasetError, match=r'pair\(s\) of data\.val are in data\.train as well'):
             run(
                 parse_stage(
                     'mae',
