@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mafs_training.evaluation.argument_parts import (
     add_command,
+    add_device,
     add_groups,
     add_runtime,
     Commands,
@@ -207,9 +208,7 @@ def add_calibrate(commands: Commands) -> None:
     parser.add_argument(
         '--out', type=Path, metavar='FILE', help='weights file to write (default: only measure)'
     )
-    parser.add_argument(
-        '--device', default='auto', help='auto, cpu, cuda, cuda:N (default: %(default)s)'
-    )
+    add_device(parser)
 
 
 def add_panels(commands: Commands) -> None:
@@ -252,6 +251,34 @@ def add_panels(commands: Commands) -> None:
         help='folder of the sheets (default: %(default)s)',
     )
     add_runtime(parser)
+
+
+def add_agree(commands: Commands) -> None:
+    """Add `mafs-eval agree`."""
+    parser = add_command(
+        commands,
+        'agree',
+        'Compare two backends or precisions of the same weights on a data set.',
+        jobs=False,
+        html=False,
+    )
+    parser.add_argument(
+        '--weights',
+        default='default',
+        metavar='FILE',
+        help="weights file or 'default' (default: %(default)s)",
+    )
+    add_data(parser)
+    parser.add_argument('--split', default='val', help='folder below ROOT (default: %(default)s)')
+    parser.add_argument('--limit', type=positive, metavar='N', help='use N pairs, evenly spread')
+    for which, default in (('first', 'torch:fp32'), ('second', 'openvino:int8')):
+        parser.add_argument(
+            f'--{which}',
+            default=default,
+            metavar='BACKEND:PRECISION',
+            help=f'the {which} engine (default: %(default)s)',
+        )
+    add_device(parser)
 
 
 def add_data(parser: argparse.ArgumentParser, *, several: bool = False) -> None:

@@ -51,11 +51,16 @@ def add_groups(parser: argparse.ArgumentParser) -> None:
 
 def add_runtime(parser: argparse.ArgumentParser) -> None:
     """Add what chooses device, backend and threads."""
+    add_device(parser)
+    parser.add_argument('--backend', default='auto', help='runtime (default: %(default)s)')
+    parser.add_argument('--precision', default='auto', help='default: %(default)s')
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses device and threads."""
     parser.add_argument(
         '--device', default='auto', help='auto, cpu, cuda, cuda:N (default: %(default)s)'
     )
-    parser.add_argument('--backend', default='auto', help='runtime (default: %(default)s)')
-    parser.add_argument('--precision', default='auto', help='default: %(default)s')
     parser.add_argument(
         '--threads',
         type=positive,

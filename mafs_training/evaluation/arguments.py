@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mafs_model.version import __version__
 from mafs_training.evaluation.argument_models import (
+    add_agree,
     add_bag,
     add_calibrate,
     add_flicker,
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_flicker(commands)
     add_calibrate(commands)
     add_panels(commands)
+    add_agree(commands)
     _add_compare(commands)
     return parser
 
