@@ -25,10 +25,11 @@ test: setup  ## run all tests, linters and type checks (ARGS: options of pytest)
 lint: setup  ## check style, formatting and types
 	@$(ENV) && ruff check . && ruff format --check . && mypy
 
-BENCHMARKS ?= pairing node_overhead network_speed
-bench: setup  ## run the benchmarks and print their tables (BENCHMARKS=soak: the long one)
-	@$(ENV) && for name in $(BENCHMARKS); do \
-		echo "== benchmarks/$$name.py"; python benchmarks/$$name.py $(ARGS); done
+BENCHMARKS ?=
+bench: setup  ## measure this machine into docs/benchmarks.md (ARGS='--help'; BENCHMARKS='pairing node_overhead network_speed soak': single ones)
+	@$(ENV) && if [ -z '$(BENCHMARKS)' ]; then exec python -m benchmarks.bench $(ARGS); fi; \
+		for name in $(BENCHMARKS); do \
+			echo "== benchmarks/$$name.py"; python benchmarks/$$name.py $(ARGS); done
 
 clean:  ## remove build products, keep the environment
 	rm -rf build install log out .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

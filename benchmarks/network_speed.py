@@ -1,5 +1,5 @@
 """
-Time one network variant, two uint8 images in, fused image, labels and confidence (uint8) out.
+Time the graph of one variant alone: two uint8 images in, fused image, labels, confidence out.
 
 Every backend that is installed is timed, in turns with a matrix product of fixed size. Its median
 time is the unit, so that results compare between machines and between moments of a busy one:
@@ -7,14 +7,16 @@ time is the unit, so that results compare between machines and between moments o
     python benchmarks/network_speed.py --threads 2
     python benchmarks/network_speed.py --backends eager openvino --json out/speed.json
 
-Weights are random: no kernel is faster or slower for it.
+`python -m benchmarks.bench` times what users call; this one shows what folding and memory format
+bring, and CPU time (--clock cpu) for a busy machine. Weights may be random: no kernel is faster
+or slower for it.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-import importlib.util
+from contextlib import ExitStack
 import json
 from pathlib import Path
 import platform
@@ -29,31 +31,28 @@ if str(REPOSITORY) not in sys.path:
     sys.path.insert(0, str(REPOSITORY))
 
 # ruff: noqa: E402 (the imports below need the path)
-from mafs_model.config import create_config, VARIANTS
+from benchmarks.bench import references
+from benchmarks.bench.options import installed
+from benchmarks.bench.weights import prepare_weights, random_network
+from mafs_model.config import VARIANTS
 from mafs_model.errors import MafsError
 from mafs_model.layers.folding import fold_normalisation
-from mafs_model.mafs import MAFS
+from mafs_model.runtime.factory import build_engine
 from mafs_model.runtime.graph import DeploymentGraph
 import numpy as np
 import torch
 
-MATMUL_SIZE = 1536
 TORCH_BACKENDS = ('eager', 'channels-last', 'folded', 'compile')
-BACKENDS = (*TORCH_BACKENDS, 'onnxruntime', 'openvino', 'openvino-bf16', 'openvino-int8')
+GRAPHS = {
+    'onnxruntime': ('onnxruntime', 'fp32'),
+    'openvino': ('openvino', 'fp32'),
+    'openvino-bf16': ('openvino', 'bf16'),
+    'openvino-int8': ('openvino', 'int8'),
+}
+BACKENDS = (*TORCH_BACKENDS, *GRAPHS)
 
 Images = tuple[np.ndarray, np.ndarray]
 Runner = Callable[[], object]
-
-
-def random_network(variant: str, num_classes: int) -> MAFS:
-    """Return an untrained network with every bias and statistic away from its first value."""
-    torch.manual_seed(0)
-    network = MAFS(create_config(variant, num_classes)).eval()
-    with torch.no_grad():
-        for name, values in network.state_dict().items():
-            if name.endswith(('bias', 'running_mean')):
-                values.add_(0.05 * torch.randn_like(values))
-    return network
 
 
 def torch_runner(graph: DeploymentGraph, images: Images, backend: str) -> Runner:
@@ -61,7 +60,7 @@ def torch_runner(graph: DeploymentGraph, images: Images, backend: str) -> Runner
     tensors = [torch.from_numpy(image) for image in images]
     if backend != 'eager':
         network = (
-            fold_normalisation(graph.network) if backend != 'channels-last' else (graph.network)
+            graph.network if backend == 'channels-last' else fold_normalisation(graph.network)
         )
         network = network.to(memory_format=torch.channels_last)
         graph = DeploymentGraph(network, graph.mode).eval()
@@ -69,110 +68,26 @@ def torch_runner(graph: DeploymentGraph, images: Images, backend: str) -> Runner
     return lambda: run(*tensors)
 
 
-def export_onnx(graph: DeploymentGraph, images: Images, path: Path) -> None:
-    """Write the graph for the size of the images."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # the tracer remarks on every shape check
-        torch.onnx.export(
-            graph,
-            tuple(torch.from_numpy(image) for image in images),
-            str(path),
-            input_names=['visible', 'thermal'],
-            output_names=['fused', 'labels', 'confidence'],
-            opset_version=17,
-            dynamo=False,
-        )
-
-
-def onnxruntime_runner(path: Path, images: Images, threads: int) -> Runner:
-    """Return a callable that runs an ONNX file in onnxruntime."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
-    feed = dict(zip(('visible', 'thermal'), images, strict=True))
-    return lambda: session.run(None, feed)
-
-
-def openvino_runner(path: Path, images: Images, threads: int, precision: str) -> Runner:
-    """Return a callable that runs an ONNX file in OpenVINO, quantised for ``int8``."""
-    import openvino
-
-    core = openvino.Core()
-    model = core.read_model(str(path))
-    if precision == 'int8':
-        model = quantise(model, images)
-    compiled = core.compile_model(
-        model,
-        'CPU',
-        {
-            'INFERENCE_NUM_THREADS': threads,
-            'PERFORMANCE_HINT': 'LATENCY',
-            'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bf16' else 'f32',
-        },
-    )
-    request = compiled.create_infer_request()
-    return lambda: request.infer(list(images), share_inputs=True, share_outputs=True)
-
-
-def quantise(model: Any, images: Images) -> Any:
-    """Quantise to int8 as the export does; attention and pixel arithmetic stay in fp32."""
-    import logging
-
-    import nncf
-
-    nncf.set_log_level(logging.ERROR)
-    generator = np.random.default_rng(0)
-    samples = [
-        [generator.integers(0, 256, image.shape, dtype=np.uint8) for image in images]
-        for _ in range(4)
-    ]
-    return nncf.quantize(
-        model,
-        nncf.Dataset(samples),
-        subset_size=len(samples),
-        ignored_scope=nncf.IgnoredScope(patterns=list(FLOAT_SCOPES), validate=False),
-    )
-
-
-# Operations of the attention itself and of the blend at pixel precision, not their convolutions.
-FLOAT_SCOPES = (
-    r'.*/attention/[A-Z][^/]*',
-    r'.*/fusion_decoder/[A-Z][^/]*',
-    r'.*/fusion_decoder/smooth.*',
-)
-
-
-def installed(backend: str) -> bool:
-    """Return whether the packages of a backend can be imported."""
-    needed = {
-        'onnxruntime': ['onnx', 'onnxruntime'],
-        'openvino': ['onnx', 'openvino'],
-        'openvino-bf16': ['onnx', 'openvino'],
-        'openvino-int8': ['onnx', 'openvino', 'nncf'],
-    }.get(backend, [])
-    return all(importlib.util.find_spec(name) is not None for name in needed)
-
-
 def build_runners(
-    backends: Sequence[str], graph: DeploymentGraph, images: Images, threads: int, folder: Path
+    backends: Sequence[str], variant: str, images: Images, threads: int, stack: ExitStack
 ) -> dict[str, Runner]:
     """Return the callables to time, by backend, in the order asked for."""
-    path = folder / 'network.onnx'
-    if any(backend not in TORCH_BACKENDS for backend in backends):
-        export_onnx(graph, images, path)
+    graph = DeploymentGraph(random_network(variant)).eval()
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    calibrated = [GRAPHS[b][0] for b in backends if GRAPHS.get(b, ('', ''))[1] == 'int8']
+    weights = prepare_weights(variant, folder, calibrated).path
     runners: dict[str, Runner] = {}
     for backend in backends:
         if backend in TORCH_BACKENDS:
             runners[backend] = torch_runner(graph, images, backend)
-        elif backend == 'onnxruntime':
-            runners[backend] = onnxruntime_runner(path, images, threads)
-        else:
-            precision = backend.partition('-')[2] or 'fp32'
-            runners[backend] = openvino_runner(path, images, threads, precision)
+            continue
+        name, precision = GRAPHS[backend]
+        engine: Any = build_engine(
+            weights, backend=name, precision=precision, device='cpu', threads=threads
+        )
+        stack.callback(engine.close)
+        run = engine.raw_runner('fusion', images[1].shape[1:])
+        runners[backend] = lambda run=run: run(list(images))  # type: ignore[misc]
     return runners
 
 
@@ -227,7 +142,6 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0].strip())
     parser.add_argument('--variant', choices=VARIANTS, default='mafs_t')
-    parser.add_argument('--classes', type=int, default=9, help='number of classes')
     parser.add_argument(
         '--size',
         type=int,
@@ -263,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     torch.set_num_threads(options.threads)
     wanted = options.backends or BACKENDS
-    backends = [backend for backend in wanted if installed(backend)]
+    backends = [b for b in wanted if b in TORCH_BACKENDS or installed(GRAPHS[b][0])]
     for backend in wanted:
         if backend not in backends:
             print(f'{backend}: not installed, left out')
@@ -273,19 +187,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         generator.integers(0, 256, (1, height, width, 3), dtype=np.uint8),
         generator.integers(0, 256, (1, height, width), dtype=np.uint8),
     )
-    factors = torch.rand(2, MATMUL_SIZE, MATMUL_SIZE)
     try:
-        graph = DeploymentGraph(random_network(options.variant, options.classes)).eval()
-        with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
-            runners: dict[str, Runner] = {'matmul': lambda: factors[0] @ factors[1]}
-            runners.update(build_runners(backends, graph, images, options.threads, Path(folder)))
+        with torch.inference_mode(), ExitStack() as stack:
+            runners: dict[str, Runner] = {'matmul': references.matmul('cpu').run}
+            runners |= build_runners(backends, options.variant, images, options.threads, stack)
             rows = summarise(measure(runners, options.rounds, options.block, options.clock))
     except MafsError as error:
         print(f'network_speed: {error}', file=sys.stderr)
         return 2
     print(
         f'{options.variant}, {width}x{height}, batch 1, bytes to bytes, {options.threads} '
-        f'threads, {options.clock} time; unit: fp32 matmul {MATMUL_SIZE}^3'
+        f'threads, {options.clock} time; unit: fp32 matmul {references.MATMUL_SIDE}^3'
     )
     print(
         f'{"backend":14} {"median ms":>10} {"best ms":>9} {"p99 ms":>9} {"units":>7} '
