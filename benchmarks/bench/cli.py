@@ -17,7 +17,7 @@ from benchmarks.bench.machine import (
     machine_name,
     ROOT,
 )
-from benchmarks.bench.options import CONFIGURATIONS, Options, SECTIONS, STAGES
+from benchmarks.bench.options import CLASSICAL, CONFIGURATIONS, Options, SECTIONS, STAGES
 from benchmarks.bench.results import empty_results, merge, read_results, write_results
 from benchmarks.bench.table import render
 from mafs_model.config import VARIANTS
@@ -172,7 +172,7 @@ def read_options(parsed: argparse.Namespace, machine: dict[str, Any], work: Path
     return Options(
         sections=sections,
         variants=tuple(parsed.variants or (['mafs_t'] if quick else ['mafs_t', 'mafs_s'])),
-        backends=tuple(parsed.backends),
+        backends=tuple(parsed.backends or (['torch', CLASSICAL] if quick else [])),
         precisions=tuple(parsed.precisions),
         sizes=tuple(parse_size(size) for size in sizes),
         devices=tuple(parsed.devices or ['cpu', *(['cuda:0'] if machine['gpus'] else [])]),

@@ -15,7 +15,16 @@ ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ('numpy', 'opencv-python-headless', 'torch', 'onnxruntime', 'openvino', 'nncf')
 _GPU_PACKAGES = ('onnxruntime-gpu', 'tensorrt')
 # Instruction sets that decide how fast the network can be.
-_FLAGS = ('avx2', 'avx512f', 'avx512_vnni', 'avx_vnni', 'avx512_bf16', 'amx_int8', 'asimddp')
+_FLAGS = (
+    'avx2',
+    'avx512f',
+    'avx512_vnni',
+    'avx_vnni',
+    'avx512_bf16',
+    'amx_int8',
+    'amx_bf16',
+    'asimddp',
+)
 
 
 def cpu_count() -> int:
