@@ -178,8 +178,11 @@ def augment(batch: Batch, options: AugmentOptions, ignore_index: int = 255) -> B
         ignore_index: label of pixels that come from outside.
 
     Returns:
-        New batch with the inputs, and 'visible_target' and 'thermal_target': the same images
-        without noise and misalignment, which is what the fused image should be made of.
+        New batch with the inputs; 'visible_target' and 'thermal_target', the same images without
+        noise and misalignment, which a reconstruction should find; and 'thermal_aligned', the
+        thermal input without misalignment, which a fused image should show. Noise stays in that:
+        fusion passes on what the cameras saw, and a fusion loss against clean images would teach
+        it to blur clean ones.
 
     """
     visible, thermal, label = (batch[key] for key in ('visible', 'thermal', 'label'))
@@ -192,12 +195,13 @@ def augment(batch: Batch, options: AugmentOptions, ignore_index: int = 255) -> B
         visible = _visible_photometry(visible, options)
         thermal = _thermal_photometry(thermal, options)
     result |= {'visible_target': visible, 'thermal_target': thermal, 'label': label}
+    aligned = thermal
     if options.enabled:
+        visible = _noise(visible, options.visible_noise)
+        aligned = thermal = _noise(thermal, options.thermal_noise)
         if options.misalign_px > 0:
             thermal = _shift(thermal, options.misalign_px)
-        visible = _noise(visible, options.visible_noise)
-        thermal = _noise(thermal, options.thermal_noise)
-    result |= {'visible': visible, 'thermal': thermal}
+    result |= {'visible': visible, 'thermal': thermal, 'thermal_aligned': aligned}
     return result
 
 

@@ -105,7 +105,7 @@ def fusion_sources(
     has, and the right answer is then that image.
 
     Args:
-        batch: 'visible_target', 'thermal_target' or, without them, 'visible', 'thermal'.
+        batch: 'visible', and 'thermal_aligned' or, without it, 'thermal'.
         visible_present: bool [B], None for all.
         thermal_present: bool [B], None for all.
 
@@ -113,8 +113,8 @@ def fusion_sources(
         Visible luminance and thermal image, each [B,1,H,W].
 
     """
-    visible = luminance(batch.get('visible_target', batch['visible']))
-    thermal = batch.get('thermal_target', batch['thermal'])
+    visible = luminance(batch['visible'])
+    thermal = batch.get('thermal_aligned', batch['thermal'])
     first, second = visible, thermal
     if visible_present is not None:
         first = torch.where(visible_present.view(-1, 1, 1, 1), visible, thermal)

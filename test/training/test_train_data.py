@@ -377,6 +377,7 @@ class TestAugment:
         batch = self.batch(pairs)
         result = augment(batch, AugmentOptions(enabled=False))
         assert torch.equal(result['visible'], batch['visible'])
+        assert torch.equal(result['thermal_aligned'], batch['thermal'])
         assert torch.equal(result['thermal_target'], batch['thermal'])
 
     def test_geometry_moves_all_together(self, pairs):
