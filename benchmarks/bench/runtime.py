@@ -40,7 +40,7 @@ def measure_runtime(options: Options, report: Report) -> list[Row]:
         report: called with a line per step.
 
     """
-    base = rendered_pairs(_BASE_SIZE, 1 if options.quick else _PAIRS)
+    base = rendered_pairs(*((options.sizes[0], 1) if options.quick else (_BASE_SIZE, _PAIRS)))
     rows: list[Row] = []
     with _cache_folder(options.work / 'cache'):
         for variant in options.variants:
