@@ -281,6 +281,40 @@ def add_agree(commands: Commands) -> None:
     add_device(parser)
 
 
+def add_card(commands: Commands) -> None:
+    """Add `mafs-eval card`."""
+    parser = add_command(
+        commands,
+        'card',
+        'Write the numbers of a model card from weights and results of the other commands.',
+        jobs=False,
+        html=False,
+        json=False,
+    )
+    parser.add_argument(
+        'card', type=Path, metavar='CARD.md', help='the card; made if it is not there'
+    )
+    parser.add_argument(
+        '--weights',
+        default='default',
+        metavar='FILE',
+        help="weights file or 'default' (default: %(default)s)",
+    )
+    parser.add_argument(
+        '--results',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='FILE',
+        help='JSON of mafs-eval fusion, model, flicker and agree with these weights',
+    )
+    parser.add_argument(
+        '--check',
+        action='store_true',
+        help='write nothing; say where the card differs from the results or waits for words',
+    )
+
+
 def add_data(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """Add what names a data set, or several of one class table, but its split."""
     parser.add_argument(

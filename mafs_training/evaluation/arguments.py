@@ -10,6 +10,7 @@ from mafs_training.evaluation.argument_models import (
     add_agree,
     add_bag,
     add_calibrate,
+    add_card,
     add_flicker,
     add_model,
     add_panels,
@@ -48,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_calibrate(commands)
     add_panels(commands)
     add_agree(commands)
+    add_card(commands)
     _add_compare(commands)
     return parser
 

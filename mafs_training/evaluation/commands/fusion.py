@@ -24,10 +24,11 @@ def run(options: Namespace) -> int:
     methods = parse_methods(options.fused)
     references = _references(options)
     with ExitStack() as stack:
-        notices: list[str] = []
+        problems: list[str] = []
+        model = None
         if options.weights is not None:
-            name, folder, notices = _predicted(options, stack, methods)
-            methods[name] = folder
+            model, folder, problems = _predicted(options, stack, methods)
+            methods[model['name']] = folder
         document = evaluate_fusion(
             options.ir,
             options.vi,
@@ -43,7 +44,8 @@ def run(options: Namespace) -> int:
             raise ConfigError(
                 f'--rank {options.rank!r}: expected one of {", ".join(document["metrics"])}'
             )
-        document['problems'] += notices
+        document['model'] = model
+        document['problems'] += problems
         _finish(options, document)
     return len(document['problems'])
 
@@ -87,10 +89,10 @@ def _references(options: Namespace) -> dict[str, dict[str, float]]:
 
 def _predicted(
     options: Namespace, stack: ExitStack, taken: dict[str, Path]
-) -> tuple[str, Path, list[str]]:
-    """Fuse the pairs with the network; returns its name, the folder and what went wrong."""
+) -> tuple[dict[str, Any], Path, list[str]]:
+    """Fuse the pairs; returns what fused them, the folder and what went wrong."""
     from mafs_training.evaluation.prediction import fuse_folders
-    from mafs_training.evaluation.predictors import create_predictor, method_name
+    from mafs_training.evaluation.predictors import create_predictor, describe, method_name
 
     folder = options.save or Path(
         stack.enter_context(TemporaryDirectory(prefix='mafs-eval-', ignore_cleanup_errors=True))
@@ -100,7 +102,7 @@ def _predicted(
     if name in taken:
         raise ConfigError(f'--fused: {name!r} is the name of --weights, use NAME=DIR')
     problems = fuse_folders(predictor, options.vi, options.ir, folder, quiet=options.quiet)
-    return name, folder, problems
+    return describe(predictor, name), folder, problems
 
 
 def parse_methods(texts: list[str]) -> dict[str, Path]:
