@@ -171,7 +171,8 @@ class TestErrors:
 
     def test_same_data_for_both(self, tiny_arguments, tmp_path):
         source = tiny_arguments[1]
-        with pytest.raises(DatasetError, match=r'pair\(s\) of data\.val are in data\.train as well'):
+        message = r'pair\(s\) of data\.val are in data\.train as well'
+        with pytest.raises(DatasetError, match=message):
             run(
                 parse_stage(
                     'mae',
