@@ -209,13 +209,20 @@ def _network_engine(
         threads=threads,
         notices=notices,
     )
-    if not resolved.startswith('cuda'):
-        return engine
+    if not resolved.startswith('cuda') or path.suffix == '.engine':
+        return engine  # A plan holds for one size and a GPU: there is nothing to step down to.
     from mafs_model.runtime.fallback import FallbackEngine
+
+    on_cpu_by = ('onnxruntime', precision) if path.suffix == '.onnx' else ('torch', 'fp32')
 
     def on_cpu() -> Engine:
         return build_engine(
-            path, backend='torch', precision='fp32', device='cpu', classes=classes, threads=threads
+            path,
+            backend=on_cpu_by[0],
+            precision=on_cpu_by[1],
+            device='cpu',
+            classes=classes,
+            threads=threads,
         )
 
     return FallbackEngine(engine, on_cpu)
