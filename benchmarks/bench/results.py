@@ -65,9 +65,7 @@ def merge(
         table = {tuple(row.get(k) for k in keys): row for row in results.get(section, [])}
         for row in rows.get(section, []):
             table[tuple(row.get(k) for k in keys)] = {**row, 'run': number}
-        merged[section] = sorted(
-            table.values(), key=lambda row, keys=keys: [str(row.get(k)) for k in keys]
-        )
+        merged[section] = [table[key] for key in sorted(table, key=str)]
     used = sorted({row['run'] for section in KEYS for row in merged[section]})
     for section in KEYS:
         merged[section] = [{**row, 'run': used.index(row['run'])} for row in merged[section]]

@@ -156,10 +156,8 @@ class PredictorTask:
         """Write the outputs for all pairs; return memory, and the stages of camera images."""
         figures = self._memory.growth()
         done = [self._predictor.predict(*pair) for pair in self._pairs]
-        np.savez(
-            self._results,
-            **{n: np.stack([getattr(p, n) for p in done]) for n in ('fused', 'labels')},
-        )
+        fused, labels = (np.stack([getattr(p, n) for p in done]) for n in ('fused', 'labels'))
+        np.savez(self._results, fused=fused, labels=labels)
         figures['camera_stages_ms'] = self._camera_stages()
         self._predictor.close()
         return figures
