@@ -11,9 +11,20 @@ from torch import nn, Tensor
 WEIGHTINGS = ('fairness', 'uncertainty', 'fixed')
 
 
-def relative_improvement(loss: Tensor, start: Tensor) -> Tensor:
-    r"""Return :math:`u_k = (L_k(0) - L_k(t)) / L_k(0)`: 0 at the start, 1 at loss 0."""
-    return (start - loss) / start.clamp_min(1e-12)
+def relative_improvement(loss: Tensor, start: Tensor, attainable: Tensor | float = 0.0) -> Tensor:
+    r"""
+    Return :math:`u_k = (L_k(0) - L_k(t)) / ((1 - a_k) L_k(0))`.
+
+    Args:
+        loss: of each task now.
+        start: of each task at its start.
+        attainable: share a of the start below which a task's loss cannot fall, 0 <= a < 1.
+
+    Returns:
+        0 at the start, 1 at what is attainable.
+
+    """
+    return (start - loss) / ((1 - attainable) * start).clamp_min(1e-12)
 
 
 def project_to_floor(weights: Tensor, floor: float) -> Tensor:
@@ -174,10 +185,12 @@ class FairnessWeighting(TaskWeighting):
         floor: least weight of a task, at most 1/K.
         smoothing: share of the past in the smoothed losses, 0 <= smoothing < 1.
         start_steps: steps that define the start of a task.
+        attainable: see `relative_improvement`, by task; missing: 0.
 
     """
 
     start: Tensor
+    attainable: Tensor
     smoothed: Tensor
     counts: Tensor
     weights: Tensor
@@ -189,9 +202,14 @@ class FairnessWeighting(TaskWeighting):
         floor: float = 0.1,
         smoothing: float = 0.98,
         start_steps: int = 10,
+        attainable: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(tasks)
         count = len(self.tasks)
+        shares = dict(attainable or {})
+        if set(shares) - set(self.tasks) or not all(0 <= a < 1 for a in shares.values()):
+            names = ', '.join(self.tasks)
+            raise ValueError(f'attainable: expected shares >= 0 and < 1 of {names}, got {shares}')
         if not 0 <= floor <= 1 / count:
             raise ValueError(f'floor: expected 0 <= floor <= {1 / count:.3g}, got {floor}')
         if rate <= 0:
@@ -202,6 +220,11 @@ class FairnessWeighting(TaskWeighting):
             raise ValueError(f'start_steps: expected >= 1, got {start_steps}')
         self.rate, self.floor, self.smoothing = rate, floor, smoothing
         self.start_steps = start_steps
+        self.register_buffer(
+            'attainable',
+            torch.tensor([shares.get(name, 0.0) for name in self.tasks], dtype=torch.float64),
+            persistent=False,  # an option, not a state
+        )
         # buffers: they travel with the checkpoint, so that a resumed run weighs alike
         self.register_buffer('start', torch.zeros(count, dtype=torch.float64))
         self.register_buffer('smoothed', torch.zeros(count, dtype=torch.float64))
@@ -226,7 +249,7 @@ class FairnessWeighting(TaskWeighting):
 
     def utilities(self) -> Tensor:
         """Relative improvement of each task so far [K]; 0 for a task that has not begun."""
-        gain = relative_improvement(self.smoothed, self.start)
+        gain = relative_improvement(self.smoothed, self.start, self.attainable)
         return torch.where(self.counts >= self.start_steps, gain, torch.zeros_like(gain))
 
     @torch.no_grad()
@@ -265,6 +288,7 @@ def create_weighting(
     floor: float = 0.1,
     smoothing: float = 0.98,
     start_steps: int = 10,
+    attainable: Mapping[str, float] | None = None,
 ) -> TaskWeighting:
     """
     Build the weighting called ``kind``.
@@ -277,6 +301,7 @@ def create_weighting(
         floor: see `FairnessWeighting`; reduced to 1/K where it is larger.
         smoothing: see `FairnessWeighting`.
         start_steps: see `FairnessWeighting`.
+        attainable: see `FairnessWeighting`.
 
     Raises:
         ValueError: unknown kind.
@@ -287,7 +312,9 @@ def create_weighting(
     if kind == 'uncertainty':
         return UncertaintyWeighting(tasks)
     if kind == 'fairness':
-        return FairnessWeighting(tasks, rate, min(floor, 1 / len(tasks)), smoothing, start_steps)
+        return FairnessWeighting(
+            tasks, rate, min(floor, 1 / len(tasks)), smoothing, start_steps, attainable
+        )
     raise ValueError(f'weighting: expected one of {WEIGHTINGS}, got {kind!r}')
 
 

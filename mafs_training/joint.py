@@ -35,6 +35,7 @@ def weighting_from(options: WeightingOptions, tasks: tuple[str, ...]) -> TaskWei
         floor=options.floor,
         smoothing=options.smoothing,
         start_steps=options.start_steps,
+        attainable={k: v for k, v in options.attainable.items() if k in tasks},
     )
 
 

@@ -291,6 +291,8 @@ class WeightingOptions:
         floor: least weight of a task.
         smoothing: share of the past in the smoothed losses.
         start_steps: steps that define where a task starts.
+        attainable: share of its start below which a task's loss cannot fall, for fairness; the
+            fusion loss has no zero, and a blend starts close to its least value.
 
     """
 
@@ -300,6 +302,7 @@ class WeightingOptions:
     floor: float = 0.1
     smoothing: float = 0.98
     start_steps: int = 20
+    attainable: dict[str, float] = field(default_factory=lambda: {'fusion': 0.75})
 
 
 @dataclass

@@ -167,6 +167,20 @@ class TestFairnessModule:
         assert module.smoothed[0] < before[0]
         assert module.weights[1] > module.weights[0]
 
+    @pytest.mark.parametrize(('attainable', 'favoured'), [({}, 'near'), ({'near': 0.9}, 'far')])
+    def test_a_task_near_its_least_value_is_not_neglected(self, attainable, favoured):
+        """'near' has won 80 % of the tenth that it can win, 'far' half of everything."""
+        module = FairnessWeighting(
+            ('near', 'far'), start_steps=1, smoothing=0.0, attainable=attainable
+        )
+        module.update({'near': torch.tensor(1.0), 'far': torch.tensor(1.0)})
+        for _ in range(20):
+            module.update({'near': torch.tensor(0.92), 'far': torch.tensor(0.5)})
+        weights = module.current()
+        assert max(weights, key=weights.__getitem__) == favoured
+        expected = (0.08 / 0.1 if attainable else 0.08, 0.5)
+        assert module.utilities().tolist() == pytest.approx(expected)
+
     def test_state_travels_with_the_checkpoint(self):
         first, second = (FairnessWeighting(('a', 'b'), start_steps=1) for _ in range(2))
         for value in (1.0, 0.8, 0.5):
@@ -189,6 +203,8 @@ class TestFairnessModule:
             ({'rate': 0}, 'rate: expected > 0'),
             ({'smoothing': 1.0}, 'smoothing: expected 0 <= smoothing < 1'),
             ({'start_steps': 0}, 'start_steps: expected >= 1'),
+            ({'attainable': {'a': 1.0}}, 'attainable: expected shares >= 0 and < 1 of a, b'),
+            ({'attainable': {'c': 0.5}}, 'attainable: expected shares'),
         ],
     )
     def test_ranges(self, kwargs, message):
