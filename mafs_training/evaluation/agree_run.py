@@ -9,7 +9,7 @@ from typing import Any
 
 from mafs_model.errors import DatasetError, ImageError
 from mafs_model.predictor import Prediction, Predictor
-from mafs_model.runtime.export import Tolerance
+from mafs_model.runtime.agreement import Tolerance
 from mafs_training.datasets.layouts import PairFiles, read_pair
 from mafs_training.datasets.reading import RawPair
 from mafs_training.metrics.bootstrap import mean_interval, paired_difference

@@ -9,7 +9,7 @@ from mafs_model.cli import main
 from mafs_model.errors import ConfigError, DeviceError
 from mafs_model.image_files import write_png
 from mafs_model.predictor import Predictor
-from mafs_model.runtime import export, export_files
+from mafs_model.runtime import agreement, export_files
 from mafs_model.runtime.export_files import load_calibration
 from mafs_model.runtime.graph_files import read_graph_metadata
 from mafs_model.runtime.quantisation import quantise
@@ -74,8 +74,8 @@ def test_int8_with_openvino(weights, calibration, capsys, monkeypatch, caplog):
     pytest.importorskip('openvino')
     pytest.importorskip('nncf')
     # Untrained logits lie closer together than those of a trained network.
-    loose = export.Tolerance(3.0, 128, 0.85)
-    monkeypatch.setitem(export.TOLERANCES, 'int8', loose)
+    loose = agreement.Tolerance(3.0, 128, 0.85)
+    monkeypatch.setitem(agreement.TOLERANCES, 'int8', loose)
     out = weights.parent / 'out'
     code = main(
         [
@@ -114,7 +114,7 @@ def test_int8_with_openvino(weights, calibration, capsys, monkeypatch, caplog):
 def test_graph_outside_the_tolerance_is_told(weights, capsys, monkeypatch):
     pytest.importorskip('onnx')
     pytest.importorskip('onnxruntime')
-    wrong = export.Agreement(9.0, 200, 0.5, 1.0, 1)
+    wrong = agreement.Agreement(9.0, 200, 0.5, 1.0, 1)
     monkeypatch.setattr(export_files, 'verify', lambda *unused: wrong)
     assert (
         main(['export', '--format', 'onnx', '--weights', str(weights), '--modes', 'fusion']) == 1

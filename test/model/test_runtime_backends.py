@@ -9,13 +9,8 @@ import cv2
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError, ImageError
 from mafs_model.predictor import Outputs, Predictor
 from mafs_model.runtime import graph_files
-from mafs_model.runtime.export import (
-    Agreement,
-    deployment_graph,
-    export_graph,
-    Tolerance,
-    TOLERANCES,
-)
+from mafs_model.runtime.agreement import Agreement, Tolerance, TOLERANCES
+from mafs_model.runtime.export import deployment_graph, export_graph
 from mafs_model.runtime.factory import build_engine
 from mafs_model.runtime.graph_files import graph_path, GraphStore, read_graph_metadata
 import numpy as np

@@ -9,7 +9,7 @@ from typing import Any
 
 from mafs_model.errors import ConfigError
 from mafs_model.predictor import Predictor
-from mafs_model.runtime.export import TOLERANCES
+from mafs_model.runtime.agreement import TOLERANCES
 from mafs_model.runtime.factory import BACKENDS, find_weights
 from mafs_training.evaluation.agree_run import (
     agree_document,
