@@ -9,7 +9,7 @@ from mafs_model.checkpoint import load_checkpoint, save_checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError, OutOfMemoryError
 from mafs_model.registration import Registration
-from mafs_model.runtime import factory, selection
+from mafs_model.runtime import factory, revision, selection
 from mafs_model.runtime.engine import EngineOutput
 from mafs_model.runtime.fallback import FallbackEngine
 from mafs_model.runtime.graph_files import CACHE_VARIABLE
@@ -334,3 +334,24 @@ def test_openmp_threads_wait_asleep_unless_told_otherwise(
     assert waiting.wait_passively() is holds
     assert os.environ.get(waiting.VARIABLE) == after
     os.environ.pop(waiting.VARIABLE, None)
+
+
+def test_changed_network_code_changes_the_revision(monkeypatch, tmp_path):
+    package = tmp_path / 'mafs_model'
+    (package / 'layers').mkdir(parents=True)
+    (package / 'mafs.py').write_text('x = 1\n')
+    monkeypatch.setattr(revision, '_PACKAGE', package)
+
+    def current():
+        revision.network_revision.cache_clear()
+        return revision.network_revision()
+
+    first = current()
+    assert first == current()
+    (package / 'unrelated.py').write_text('y = 2\n')
+    assert current() == first
+    (package / 'layers' / 'attention.py').write_text('z = 3\n')
+    second = current()
+    (package / 'mafs.py').write_text('x = 2\n')
+    assert len({first, second, current()}) == 3
+    revision.network_revision.cache_clear()
