@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 from mafs_model.config import MAFSConfig
@@ -17,21 +18,22 @@ class BlendDecoder(nn.Module):
     Fused luminance from weights predicted at low resolution and applied to full-size pixels.
 
     Every source s (visible luminance Y, thermal T) is split into a base, the smoothly enlarged
-    mean of blocks, and a detail: ``s = B_s + D_s``. The network predicts one value per pixel for
-    the blend logit :math:`\omega`, the guidance :math:`\kappa`, the detail logit :math:`\delta`
-    and the detail gain :math:`\eta`, and smooth maps for the gain :math:`\gamma` and the shift
-    :math:`\beta` of the base:
+    mean of blocks, and a detail: ``s = B_s + D_s``. The network predicts one value per cell,
+    smoothly enlarged (S), for the blend logit :math:`\omega`, the guidance :math:`\kappa`, the
+    detail logit :math:`\delta`, the detail gain :math:`\eta`, and the gain :math:`\gamma` and the
+    shift :math:`\beta` of the base:
 
     .. math::
-        l &= \omega + 16\,\kappa (Y - T), \quad
+        l &= S(\omega) + 64\,S(\kappa) (Y - T), \quad
         w = \sigma(l), \quad B = w B_Y + (1 - w) B_T \\
-        m &= \sigma(l + \delta + k\,S(|D_Y| - |D_T|)), \quad
-        D = (1 + \tanh\eta) (m D_Y + (1 - m) D_T) \\
-        F &= (1 + \tfrac34 \tanh\gamma) B + \tfrac34 \tanh\beta + D
+        m &= \sigma(l + S(\delta + k (|D_Y| - |D_T|))), \quad
+        D = S(1 + \tanh\eta) (m D_Y + (1 - m) D_T) \\
+        F &= S(1 + \tfrac34 \tanh\gamma) B + S(\tfrac34 \tanh\beta) + D
 
-    S is the smoothly enlarged mean over cells: chosen pixel by pixel, detail would flicker between
-    the sources at every zero crossing, which costs a tenth of the information that the choice by
-    neighbourhood keeps.
+    Where something goes is decided per cell, with features; which source a pixel takes follows
+    its own brightness, at full resolution. Choosing detail by cell, not by pixel, matters: ``|D|``
+    vanishes at every zero crossing, and a choice by pixel flickers between the sources inside
+    one texture.
 
     The first line is the adaptive fusion module at the level of pixels, gain and shift are the
     last step of the progressive fusion. Large :math:`\kappa` makes w the step that picks the
@@ -44,8 +46,7 @@ class BlendDecoder(nn.Module):
     sharp as the sharper one. Training starts from a good fusion, not from noise.
 
     The arithmetic runs on cells, ``[B, stride^2, H / stride, W / stride]``: the pixels of a cell
-    are channels. That is the layout in which the convolutions predict, so no map but the result
-    is ever rearranged to full size.
+    are channels. No map but the result is ever rearranged to full size.
 
     Args:
         channels: channels of the features.
@@ -54,9 +55,11 @@ class BlendDecoder(nn.Module):
 
     """
 
-    GUIDANCE_SCALE = 16.0
+    # The scales let one learning rate move everything at a useful pace.
+    GUIDANCE_SCALE = 64.0
+    SHARPNESS_SCALE = 16.0
     TONE_RANGE = 0.75
-    FIRST_GUIDANCE = 4.0
+    FIRST_GUIDANCE = 1.0
     FIRST_DETAIL_SHARPNESS = 1024.0
     FIRST_STD = 1e-4  # maps of random features would be noise on a good fusion
     BASE_RADIUS_PX = 4
@@ -65,15 +68,17 @@ class BlendDecoder(nn.Module):
         super().__init__()
         self.stride = stride
         self.hidden = ConvNormAct(channels, hidden)
-        self.blend = CellConv(hidden, 1, stride, std=self.FIRST_STD)
-        self.guidance = CellConv(hidden, 1, stride, std=self.FIRST_STD)
-        self.detail = CellConv(hidden, 1, stride, std=self.FIRST_STD)
-        self.detail_gain = CellConv(hidden, 1, stride, std=self.FIRST_STD)
-        self.gain = CellConv(hidden, 1, 1, std=self.FIRST_STD)
-        self.shift = CellConv(hidden, 1, 1, std=self.FIRST_STD)
+        for name in ('blend', 'guidance', 'detail', 'detail_gain', 'gain', 'shift'):
+            self.add_module(name, CellConv(hidden, 1, 1, std=self.FIRST_STD))
         nn.init.constant_(cast(Tensor, self.guidance.bias), self.FIRST_GUIDANCE)
         self.smooth = SmoothCells(stride, self.BASE_RADIUS_PX)
-        self.log_sharpness = nn.Parameter(torch.tensor(self.FIRST_DETAIL_SHARPNESS).log())
+        first = math.log(self.FIRST_DETAIL_SHARPNESS) / self.SHARPNESS_SCALE
+        self.log_sharpness = nn.Parameter(torch.tensor(first))
+
+    @property
+    def sharpness(self) -> Tensor:
+        """How sharply the stronger detail wins: k, per unit of brightness."""
+        return (self.SHARPNESS_SCALE * self.log_sharpness).exp()
 
     def split(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Split cells ``[B, stride^2, h, w]`` into base and detail, whose sum they are."""
@@ -99,17 +104,17 @@ class BlendDecoder(nn.Module):
         visible_base, visible_detail = self.split(visible)
         thermal_base, thermal_detail = self.split(thermal)
 
-        guidance = self.GUIDANCE_SCALE * self.guidance(hidden)
-        blend = self.blend(hidden) + guidance * (visible - thermal)
+        guidance = self.smooth(self.GUIDANCE_SCALE * self.guidance(hidden))
+        blend = self.smooth(self.blend(hidden)) + guidance * (visible - thermal)
         base = thermal_base + blend.sigmoid() * (visible_base - thermal_base)
         gain = self.smooth(1.0 + self.TONE_RANGE * self.gain(hidden).tanh())
         shift = self.smooth(self.TONE_RANGE * self.shift(hidden).tanh())
 
         activity = (visible_detail.abs() - thermal_detail.abs()).mean(dim=1, keepdim=True)
-        stronger = self.smooth(self.log_sharpness.exp() * activity)
-        share = (blend + self.detail(hidden) + stronger).sigmoid()
+        stronger = self.smooth(self.detail(hidden) + self.sharpness * activity)
+        share = (blend + stronger).sigmoid()
         detail = thermal_detail + share * (visible_detail - thermal_detail)
-        detail = detail * (1.0 + self.detail_gain(hidden).tanh())
+        detail = detail * self.smooth(1.0 + self.detail_gain(hidden).tanh())
 
         return F.pixel_shuffle(base * gain + shift + detail, self.stride)
 

@@ -71,14 +71,12 @@ def blend_by_loops(
         for x in range(visible.shape[1]):
             detail_v = visible[y, x] - base_v[y, x]
             detail_t = thermal[y, x] - base_t[y, x]
-            logit = maps['blend'][y, x] + 16.0 * maps['guidance'][y, x] * (
+            logit = maps['blend'][y, x] + 64.0 * maps['guidance'][y, x] * (
                 visible[y, x] - thermal[y, x]
             )
             w = sigmoid(logit)
             m = sigmoid(logit + maps['detail'][y, x] + stronger[y, x])
-            detail = (1.0 + math.tanh(maps['detail_gain'][y, x])) * (
-                m * detail_v + (1.0 - m) * detail_t
-            )
+            detail = maps['detail_gain'][y, x] * (m * detail_v + (1.0 - m) * detail_t)
             base = w * base_v[y, x] + (1.0 - w) * base_t[y, x]
             fused[y, x] = maps['gain'][y, x] * base + maps['shift'][y, x] + detail
     return fused
@@ -92,15 +90,18 @@ class TestBlendDecoder:
         with torch.inference_mode():
             result = decoder(features, as_batch(visible), as_batch(thermal))[0, 0].numpy()
             hidden = decoder.hidden(features)
-            maps = {
-                name: F.pixel_shuffle(getattr(decoder, name)(hidden), 4)[0, 0].numpy()
-                for name in ('blend', 'guidance', 'detail', 'detail_gain')
+            cells = {
+                name: getattr(decoder, name)(hidden)[0, 0].numpy()
+                for name in ('blend', 'guidance', 'detail', 'detail_gain', 'gain', 'shift')
             }
-            gain = 1.0 + 0.75 * np.tanh(decoder.gain(hidden)[0, 0].numpy())
-            shift = 0.75 * np.tanh(decoder.shift(hidden)[0, 0].numpy())
-        for name, plane in (('gain', gain), ('shift', shift)):
-            maps[name] = cv2.resize(plane, (32, 24), interpolation=cv2.INTER_LINEAR)
-        expected = blend_by_loops(maps, decoder.log_sharpness.exp().item(), visible, thermal)
+        cells['detail_gain'] = 1.0 + np.tanh(cells['detail_gain'])
+        cells['gain'] = 1.0 + 0.75 * np.tanh(cells['gain'])
+        cells['shift'] = 0.75 * np.tanh(cells['shift'])
+        maps = {
+            name: cv2.resize(plane, (32, 24), interpolation=cv2.INTER_LINEAR)
+            for name, plane in cells.items()
+        }
+        expected = blend_by_loops(maps, decoder.sharpness.item(), visible, thermal)
         np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4)
 
     @pytest.mark.parametrize('stride', [2, 4])
