@@ -94,8 +94,7 @@ class JointStage(Stage):
         )
         labelled = bool((labels != self.ignore_index).any())
         losses['segmentation'] = None
-        if labelled:
-            assert out.aux is not None
+        if labelled and out.aux is not None:  # None: the decoder is kept as it is
             losses['segmentation'], terms = segmentation_loss(
                 out.logits,
                 out.aux,

@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from mafs_model.classes import ClassTable
-from mafs_model.errors import MafsError
+from mafs_model.errors import ConfigError, MafsError
 from mafs_model.fusion_decoder import BlendDecoder
 from mafs_model.mafs import MAFS
 from mafs_training.augment import augment
@@ -65,6 +65,27 @@ def parameter_groups(
     return [group for group in groups if group['params']]
 
 
+def kept_parts(network: nn.Module, only: Sequence[str]) -> list[nn.Module]:
+    """
+    Return the parts of a network that are not trained.
+
+    Args:
+        network: its direct children are the parts.
+        only: names of those that are trained; empty: all.
+
+    Raises:
+        ConfigError: unknown name.
+
+    """
+    parts = dict(network.named_children())
+    unknown = sorted(set(only) - set(parts))
+    if unknown:
+        raise ConfigError(
+            f'model.only: no part {unknown[0]!r}, expected some of {", ".join(parts)}'
+        )
+    return [part for name, part in parts.items() if only and name not in only]
+
+
 class TrainingModule(pl.LightningModule):
     """
     One stage of training.
@@ -90,14 +111,24 @@ class TrainingModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.network, self.stage = network, stage
-        for module in stage.frozen(network):
+        self._kept = kept_parts(network, config.model.only)
+        for module in [*stage.frozen(network), *self._kept]:
             module.requires_grad_(False)
+        for module in self._kept:
+            module.eval()  # before the averaged copy is made
         self.ema = AveragedNetwork(network, config.trainer.ema)
         self.config, self.classes, self.total_steps = config, classes, total_steps
         self.metadata = dict(metadata)
         self._meter = ConfusionMeter(len(classes), classes.ignore_index)
         self._averaged_at = 0
         self._val_images = 0
+
+    def train(self, mode: bool = True) -> TrainingModule:
+        """Set the mode of everything but parts that keep their statistics."""
+        super().train(mode)
+        for module in self._kept:
+            module.eval()
+        return self
 
     def step_number(self, batch_index: int) -> int:
         """Batches before this one in the run, whether resumed or not."""

@@ -18,6 +18,8 @@ class ModelOptions:
         classes: class table: mfnet, msrs, fmb, pst900 or a YAML file.
         init: weights to start from (.safetensors or a checkpoint of mafs-train); empty: none.
         overrides: fields of the architecture to replace.
+        only: parts of the network that are trained, e.g. fusion_decoder; the others keep their
+            weights and statistics. Empty: all.
 
     """
 
@@ -25,6 +27,7 @@ class ModelOptions:
     classes: str = 'mfnet'
     init: str = ''
     overrides: dict[str, int | str | list[int]] = field(default_factory=dict)
+    only: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -191,16 +191,16 @@ class SSVIFStage(Stage):
         """Labelled pixels of a mixed run teach both branches."""
         if not bool((labels != self.ignore_index).any()):
             return {}
-        assert out.aux is not None
         losses: dict[str, Tensor | None] = {}
-        losses['segmentation'], _ = segmentation_loss(
-            out.logits,
-            out.aux,
-            labels,
-            self.config.segmentation,
-            self.class_weights,
-            self.ignore_index,
-        )
+        if out.aux is not None:  # None: the decoder is kept as it is
+            losses['segmentation'], _ = segmentation_loss(
+                out.logits,
+                out.aux,
+                labels,
+                self.config.segmentation,
+                self.class_weights,
+                self.ignore_index,
+            )
         if not self.pretrained or self.config.segmenter.trainable:
             losses['pixel'], _ = class_loss(
                 pixel.logits,

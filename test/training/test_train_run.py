@@ -169,6 +169,35 @@ class TestErrors:
         with pytest.raises(ConfigError, match='holds a run already'):
             run(parse_stage('mae', arguments))
 
+    def test_only_some_parts_are_trained(self, tiny_arguments, tmp_path):
+        arguments = [*tiny_arguments, '--trainer.seed', '3', '--trainer.steps', '2']
+        whole = run(parse_stage('joint', [*arguments, '--trainer.out', str(tmp_path / 'a')]))
+        part = run(
+            parse_stage(
+                'joint',
+                [
+                    *arguments,
+                    '--model.init',
+                    str(whole.weights),
+                    '--model.only',
+                    '["fusion_decoder"]',
+                    '--trainer.out',
+                    str(tmp_path / 'b'),
+                ],
+            )
+        )
+        before = load_checkpoint(whole.weights).state_dict
+        after = load_checkpoint(part.weights).state_dict
+        changed = {
+            name.partition('.')[0] for name in before if (before[name] != after[name]).any()
+        }
+        assert changed == {'fusion_decoder'}
+
+    def test_only_names_parts(self, tiny_arguments, tmp_path):
+        arguments = [*tiny_arguments, '--model.only', '["head"]', '--trainer.out', str(tmp_path)]
+        with pytest.raises(ConfigError, match=r"no part 'head', expected some of encoder, "):
+            run(parse_stage('joint', arguments))
+
     def test_same_data_for_both(self, tiny_arguments, tmp_path):
         source = tiny_arguments[1]
         message = r'pair\(s\) of data\.val are in data\.train as well'
