@@ -128,7 +128,7 @@ def test_overfits_four_pairs(tiny_architecture, batch):
     config.segmentation.ohem_min_kept = 0.25
     stage = JointStage(config, tiny_architecture).train()
     optimizer = torch.optim.AdamW([*network.parameters(), *stage.parameters()])
-    steps, first = 80, None
+    steps, first = 120, None
     for step in range(steps):
         for group in optimizer.param_groups:
             group['lr'] = 5e-3 * (1 - step / steps)
