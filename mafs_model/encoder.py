@@ -111,7 +111,9 @@ class AbsentModality(nn.Module):
 
         """
         if features is None:
-            return torch.zeros_like(like) + self.embedding
+            # Computed from the other stream: OpenVINO 2026.4 folds zeros into a constant which it
+            # then adds to in place, so that each call starts from the remains of the last one.
+            return like * 0.0 + self.embedding
         if present is None:
             return features
         return torch.where(present.view(-1, 1, 1, 1), features, self.embedding)

@@ -85,6 +85,16 @@ def test_equivalent_to_torch(engine, reference, mode):
         assert len(np.unique(expected.labels)) > 1, 'the comparison of labels says something'
 
 
+@pytest.mark.parametrize('mode', MODES)
+def test_every_call_is_as_good_as_the_first(engine, reference, mode):
+    """A runtime may fold an absent image into a constant, but not write into that."""
+    for seed in range(4):
+        images = given(mode, (64, 96), seed)
+        result, expected = (e.infer(*images, Outputs()) for e in (engine, reference))
+        assert np.abs(result.fused.astype(int) - expected.fused).max() <= 1, seed
+        assert np.abs(result.confidence.astype(int) - expected.confidence).max() <= 2, seed
+
+
 def test_engine_says_what_it_is(engine, backend, reference):
     assert (engine.backend, engine.device, engine.is_classical) == (backend, 'cpu', False)
     assert engine.weights_id == reference.weights_id
