@@ -36,7 +36,7 @@ stage() { # NAME STAGE OPTION...
 }
 
 preservation=(--fusion.intensity 8 --fusion.gradient 10 --fusion.emphasis 1.1
-    --fusion.structure 20 --fusion.structure_range 0.0078 --fusion.edges 24
+    --fusion.structure 16 --fusion.structure_range 0.0078 --fusion.edges 16
     --fusion.information 3 --fusion.complement 0.5)
 
 # I: both images from half of each
@@ -47,11 +47,12 @@ stage labels joint --model.init "$out/mae/final.safetensors" --teacher.enabled f
 # II b: all tasks, the teacher on the fused image and its consistency on the unlabelled pairs
 stage joint joint --model.init "$out/labels/final.safetensors" "${preservation[@]}" \
     --weighting.floor 0.3 --trainer.steps 2000
-# II c: the blend alone, for what the fused image keeps of both sources
+# II c: the blend alone, for what the fused image keeps of both sources, on pixels as they are:
+# enlarged or recoloured crops teach it another sharpness
 stage blend joint --model.init "$out/joint/final.safetensors" "${preservation[@]}" \
     --model.only '["fusion_decoder"]' --optim.fusion_decoder_lr 1 --optim.weight_decay 0 \
     --teacher.enabled false --data.labelled_fraction -1 --data.focus 0 \
-    --augment.visible_noise 0 --augment.thermal_noise 0 --dropout.visible 0.05 \
+    --augment.enabled false --data.scale '[1,1]' --dropout.visible 0.05 \
     --dropout.thermal 0.05 --trainer.steps 500 --trainer.ema 0.99 --trainer.panels_every 0
 
 mkdir -p "$out/weights"
