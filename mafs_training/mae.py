@@ -114,14 +114,16 @@ class MAEStage(Stage):
     def _loss(
         self, prediction: Tensor, target: Tensor, mask: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        return reconstruction_loss(
-            prediction,
-            target,
-            mask,
-            intensity=self.options.intensity,
-            gradient=self.options.gradient,
-            visible_weight=self.options.visible_weight,
-        )
+        # in single precision, as the fusion loss
+        with torch.autocast(prediction.device.type, enabled=False):
+            return reconstruction_loss(
+                prediction.float(),
+                target,
+                mask,
+                intensity=self.options.intensity,
+                gradient=self.options.gradient,
+                visible_weight=self.options.visible_weight,
+            )
 
     def training_step(self, network: MAFS, batch: Batch, step: int) -> StepResult:
         """Mask, reconstruct, compare with the originals."""

@@ -126,21 +126,27 @@ def fusion_sources(
 def fusion_terms(
     fused: Tensor, sources: tuple[Tensor, Tensor], options: FusionOptions
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Fusion loss in single precision, whatever the precision of the network."""
-    return fusion_loss(
-        fused.float(),
-        sources[0].float(),
-        sources[1].float(),
-        intensity=options.intensity,
-        gradient=options.gradient,
-        structure=options.structure,
-        structure_range=options.structure_range,
-        signed=options.signed,
-        emphasis=options.emphasis,
-        information=options.information,
-        edges=options.edges,
-        complement=options.complement,
-    )
+    """
+    Fusion loss in single precision, whatever the precision of the network.
+
+    Local variances are small differences of large numbers: under autocast their convolutions
+    would run in half precision, and the loss would soon be NaN.
+    """
+    with torch.autocast(fused.device.type, enabled=False):
+        return fusion_loss(
+            fused.float(),
+            sources[0].float(),
+            sources[1].float(),
+            intensity=options.intensity,
+            gradient=options.gradient,
+            structure=options.structure,
+            structure_range=options.structure_range,
+            signed=options.signed,
+            emphasis=options.emphasis,
+            information=options.information,
+            edges=options.edges,
+            complement=options.complement,
+        )
 
 
 def columns(*images: Tensor) -> Tensor:

@@ -113,6 +113,20 @@ def attainable_loss(sources, options):
     return min(losses)
 
 
+def test_fusion_loss_ignores_the_precision_of_the_network():
+    """A smooth image of small contrast: its local variances vanish in half precision."""
+    ramp = torch.linspace(0.7, 0.8, 64).expand(1, 1, 64, 64).contiguous()
+    sources = (ramp, ramp.transpose(2, 3).contiguous())
+    options = FusionOptions(structure_range=2 / 255, information=1, edges=1, complement=1)
+    image = ((ramp + sources[1]) / 2).requires_grad_()
+    expected, expected_terms = fusion_terms(image, sources, options)
+    with torch.autocast('cpu', torch.bfloat16):
+        loss, terms = fusion_terms(image, sources, options)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(terms, expected_terms)
+
+
 def test_overfits_four_pairs(tiny_architecture, batch):
     """
     The fusion loss falls by more than 80 %, mIoU exceeds 0.9, both with averaged statistics.
