@@ -15,6 +15,7 @@ from mafs_training.lightning_module import parameter_groups
 from mafs_training.mae import MAEStage
 from mafs_training.options import (
     DropoutOptions,
+    FusionOptions,
     JointConfig,
     MAEConfig,
     SegmenterOptions,
