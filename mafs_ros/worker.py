@@ -37,7 +37,6 @@ class Worker(Generic[T]):
         self._on_error = on_error
         self._condition = threading.Condition()
         self._item: T | None = None
-        self._busy = False
         self._stopping = False
         # A daemon: a stuck inference must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)

@@ -85,6 +85,7 @@ class Rig:
         self._publishers: dict[str, Any] = {}
         self._subscriptions: dict[str, Any] = {}
         self._last_stamp_ns = 0
+        self._closing = False
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
@@ -92,7 +93,8 @@ class Rig:
         from rclpy.executors import ExternalShutdownException, ShutdownException
 
         with contextlib.suppress(ExternalShutdownException, ShutdownException):
-            self.executor.spin()
+            while not self._closing:
+                self.executor.spin_once(timeout_sec=0.5)
 
     def close(self) -> None:
         """End everything in the order that leaves no thread behind; may be repeated."""
@@ -100,8 +102,11 @@ class Rig:
 
         if not self._thread.is_alive():
             return
-        self.executor.shutdown(timeout_sec=5.0)
+        # First the loop, then the executor: in rclpy the one may still use what the other destroys.
+        self._closing = True
+        self.executor.wake()
         self._thread.join(5.0)
+        self.executor.shutdown(timeout_sec=5.0)
         self.node.destroy_node()
         self.tester.destroy_node()
         # A node is a cycle. While one lives, another of its name in this process cannot publish
