@@ -102,7 +102,7 @@ class Rig:
 
         if not self._thread.is_alive():
             return
-        # First the loop, then the executor: in rclpy the one may still use what the other destroys.
+        # First the loop, then the executor: in rclpy the loop may still use what shutdown destroys.
         self._closing = True
         self.executor.wake()
         self._thread.join(5.0)
