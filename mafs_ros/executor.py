@@ -26,10 +26,23 @@ class QuietExecutor(SingleThreadedExecutor):
 
     def spin(self) -> None:
         """Execute callbacks in this thread until shutdown."""
+        self._own()
+        super().spin()
+
+    def spin_until(self, stopped: threading.Event) -> None:
+        """
+        Execute callbacks in this thread until another one sets `stopped` and calls `wake`.
+
+        A `shutdown` from another thread destroys what the loop of rclpy may still use.
+        """
+        self._own()
+        while not stopped.is_set():
+            self.spin_once(timeout_sec=1.0)
+
+    def _own(self) -> None:
         guard = getattr(self, '_guard', None)
         if isinstance(guard, _Guard):
             guard.own_thread = threading.get_ident()
-        super().spin()
 
 
 class _Guard:

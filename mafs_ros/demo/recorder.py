@@ -22,9 +22,10 @@ from mafs_ros.demo.topics import (
     NODE,
     STATUS_TOPIC,
 )
+from mafs_ros.executor import QuietExecutor
 from mafs_ros.msg import FusionStatus, SemanticClasses
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data, QoSDurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
@@ -159,8 +160,13 @@ def _configuration_error(data: bytes) -> str:
     return ''
 
 
-def _watch(node: Recorder, commands: Commands, executor: SingleThreadedExecutor) -> None:
-    """Tell the parent how far the node is; end the executor when told to."""
+def _watch(
+    node: Recorder,
+    commands: Commands,
+    executor: QuietExecutor,
+    stopped: threading.Event,
+) -> None:
+    """Tell the parent how far the node is; end the loop of the executor when told to."""
     connected = False
     told = -1
     while not commands.wait('stop', 0.1):
@@ -180,7 +186,9 @@ def _watch(node: Recorder, commands: Commands, executor: SingleThreadedExecutor)
                     for name in ('visible_received', 'thermal_received', 'pairs', 'processed')
                 },
             )
-    executor.shutdown()
+    # Not executor.shutdown: in rclpy the loop may still use what that destroys.
+    stopped.set()
+    executor.wake()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -192,12 +200,15 @@ def main(arguments: list[str] | None = None) -> int:
     commands = Commands()
     rclpy.init(args=[])
     node = Recorder(options.spool)
-    executor = SingleThreadedExecutor()
+    executor = QuietExecutor()
     executor.add_node(node)
-    watcher = threading.Thread(target=_watch, args=(node, commands, executor), daemon=True)
+    stopped = threading.Event()
+    watcher = threading.Thread(
+        target=_watch, args=(node, commands, executor, stopped), daemon=True
+    )
     watcher.start()
     try:
-        executor.spin()
+        executor.spin_until(stopped)
         node.save(options.index)
         emit('done', count=len(node.index))
     except (KeyboardInterrupt, ExternalShutdownException):
