@@ -7,9 +7,11 @@ time is the unit, so that results compare between machines and between moments o
     python benchmarks/network_speed.py --threads 2
     python benchmarks/network_speed.py --backends eager openvino --json out/speed.json
 
-`python -m benchmarks.bench` times what users call; this one shows what folding and memory format
-bring, and CPU time (--clock cpu) for a busy machine. Weights may be random: no kernel is faster
-or slower for it.
+`python -m benchmarks.bench` times what users call; this one times the graphs alone. `eager` is
+what the backend torch runs (normalisation folded, channels last, inference mode), `compile` the
+same compiled, `module` the network as it is trained. On a busy machine count CPU time: --clock cpu
+of all threads, --clock thread of the one that calls, which with OMP_WAIT_POLICY=PASSIVE is about
+what a free machine would take. Weights may be random: no kernel is faster or slower for it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 import json
 from pathlib import Path
 import platform
@@ -33,61 +36,56 @@ if str(REPOSITORY) not in sys.path:
 # ruff: noqa: E402 (the imports below need the path)
 from benchmarks.bench import references
 from benchmarks.bench.options import installed
-from benchmarks.bench.weights import prepare_weights, random_network
+from benchmarks.bench.weights import prepare_weights
+from mafs_model.checkpoint import load_model
 from mafs_model.config import VARIANTS
 from mafs_model.errors import MafsError
-from mafs_model.layers.folding import fold_normalisation
 from mafs_model.runtime.factory import build_engine
 from mafs_model.runtime.graph import DeploymentGraph
 import numpy as np
 import torch
 
-TORCH_BACKENDS = ('eager', 'channels-last', 'folded', 'compile')
+MODULE = 'module'
+TORCH_BACKENDS = {'eager': 'torch', 'compile': 'torch-compile'}
 GRAPHS = {
     'onnxruntime': ('onnxruntime', 'fp32'),
     'openvino': ('openvino', 'fp32'),
     'openvino-bf16': ('openvino', 'bf16'),
     'openvino-int8': ('openvino', 'int8'),
 }
-BACKENDS = (*TORCH_BACKENDS, *GRAPHS)
+BACKENDS = ('eager', MODULE, 'compile', *GRAPHS)
+CLOCKS = {'wall': time.perf_counter, 'cpu': time.process_time, 'thread': time.thread_time}
 
 Images = tuple[np.ndarray, np.ndarray]
 Runner = Callable[[], object]
-
-
-def torch_runner(graph: DeploymentGraph, images: Images, backend: str) -> Runner:
-    """Return a callable that runs the graph in torch."""
-    tensors = [torch.from_numpy(image) for image in images]
-    if backend != 'eager':
-        network = (
-            graph.network if backend == 'channels-last' else fold_normalisation(graph.network)
-        )
-        network = network.to(memory_format=torch.channels_last)
-        graph = DeploymentGraph(network, graph.mode).eval()
-    run: Any = torch.compile(graph, dynamic=False) if backend == 'compile' else graph
-    return lambda: run(*tensors)
 
 
 def build_runners(
     backends: Sequence[str], variant: str, images: Images, threads: int, stack: ExitStack
 ) -> dict[str, Runner]:
     """Return the callables to time, by backend, in the order asked for."""
-    graph = DeploymentGraph(random_network(variant)).eval()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     calibrated = [GRAPHS[b][0] for b in backends if GRAPHS.get(b, ('', ''))[1] == 'int8']
     weights = prepare_weights(variant, folder, calibrated).path
+    tensors = [torch.from_numpy(image) for image in images]
     runners: dict[str, Runner] = {}
     for backend in backends:
-        if backend in TORCH_BACKENDS:
-            runners[backend] = torch_runner(graph, images, backend)
+        if backend == MODULE:
+            graph = DeploymentGraph(load_model(weights)[0]).eval()
+            runners[backend] = partial(graph, *tensors)
             continue
-        name, precision = GRAPHS[backend]
+        in_torch = backend in TORCH_BACKENDS
+        name, precision = (TORCH_BACKENDS[backend], 'fp32') if in_torch else GRAPHS[backend]
         engine: Any = build_engine(
             weights, backend=name, precision=precision, device='cpu', threads=threads
         )
         stack.callback(engine.close)
-        run = engine.raw_runner('fusion', images[1].shape[1:])
-        runners[backend] = lambda run=run: run(list(images))  # type: ignore[misc]
+        if in_torch:
+            runners[backend] = partial(engine.raw_runner('fusion'), *tensors)
+        else:
+            runners[backend] = partial(
+                engine.raw_runner('fusion', images[1].shape[1:]), list(images)
+            )
     return runners
 
 
@@ -101,13 +99,14 @@ def measure(
         runners: what to time.
         rounds: how often the turn goes round.
         block: consecutive calls of each in one turn; the first of a block is not counted.
-        clock: ``wall`` or ``cpu`` (time of all threads; a busy machine disturbs it less).
+        clock: one of ``CLOCKS``: wall, CPU time of all threads, CPU time of the calling thread;
+            a busy machine disturbs the last two less.
 
     Returns:
         Milliseconds of every counted call, by name.
 
     """
-    now = time.process_time if clock == 'cpu' else time.perf_counter
+    now = CLOCKS[clock]
     times: dict[str, list[float]] = {name: [] for name in runners}
     for run in runners.values():
         run()
@@ -156,7 +155,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         nargs='+',
         choices=BACKENDS,
         default=None,
-        help='default: all that are installed',
+        help='default: all that are installed; eager: what the backend torch runs, module: the '
+        'network as it is trained',
     )
     parser.add_argument('--rounds', type=int, default=10, help='turns (default 10)')
     parser.add_argument(
@@ -164,9 +164,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--clock',
-        choices=('wall', 'cpu'),
+        choices=tuple(CLOCKS),
         default='wall',
-        help='cpu: CPU time of all threads, for a busy machine',
+        help='for a busy machine: cpu, time of all threads, or thread, time of the calling one',
     )
     parser.add_argument('--json', type=Path, default=None, help='file for the results')
     return parser.parse_args(arguments)
@@ -177,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     torch.set_num_threads(options.threads)
     wanted = options.backends or BACKENDS
-    backends = [b for b in wanted if b in TORCH_BACKENDS or installed(GRAPHS[b][0])]
+    backends = [b for b in wanted if b not in GRAPHS or installed(GRAPHS[b][0])]
     for backend in wanted:
         if backend not in backends:
             print(f'{backend}: not installed, left out')

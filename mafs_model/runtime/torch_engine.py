@@ -111,6 +111,10 @@ class TorchEngine:
         assert self._path is not None, 'the CPU takes registered images'
         return self._path.infer(visible, thermal, outputs)
 
+    def raw_runner(self, mode: str) -> Compute:
+        """Return what runs a mode on uint8 tensors with a batch axis, without copies of them."""
+        return self._graph(mode)
+
     def close(self) -> None:
         """Free the network and all buffers."""
         self._network = None

@@ -37,7 +37,7 @@ def test_prints_a_row_per_backend_and_writes_json(benchmark, tmp_path, capsys):
             '1',
             '--backends',
             'eager',
-            'folded',
+            'module',
             '--json',
             str(target),
         ]
@@ -45,7 +45,7 @@ def test_prints_a_row_per_backend_and_writes_json(benchmark, tmp_path, capsys):
     assert code == 0
     printed = capsys.readouterr().out
     report = json.loads(target.read_text(encoding='utf-8'))
-    assert [row['backend'] for row in report['rows']] == ['matmul', 'eager', 'folded']
+    assert [row['backend'] for row in report['rows']] == ['matmul', 'eager', 'module']
     assert report['rows'][0]['units'] == 1.0
     assert report['size'] == [64, 64]
     assert all(row['median_ms'] > 0 for row in report['rows'])
