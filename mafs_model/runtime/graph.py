@@ -76,8 +76,9 @@ def decide(logits: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
     """
     Return the most probable class and its probability.
 
-    A running maximum over the classes: arg-max over a strided axis costs several times as much
-    in every CPU backend. The first of equal classes wins, as with arg-max.
+    Maximum and sum run over one class image after the other: reducing or spreading over a strided
+    axis costs several times as much in every CPU backend. The first of equal classes wins, as
+    with arg-max.
 
     Args:
         logits: [B,C,H,W].
@@ -87,11 +88,12 @@ def decide(logits: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         labels uint8 [B,H,W] and confidence uint8 [B,H,W], 255 = probability 1.
 
     """
-    best = logits[:, 0]
-    labels = torch.zeros_like(best)
-    for index in range(1, logits.shape[1]):
-        current = logits[:, index]
-        labels = torch.where(current > best, torch.full_like(labels, float(index)), labels)
-        best = torch.maximum(best, current)
-    total = ((logits - best.unsqueeze(1)) * (1.0 / temperature)).exp().sum(1)
+    scores = [logits[:, index] for index in range(logits.shape[1])]
+    best, labels = scores[0], torch.zeros_like(scores[0])
+    for index, score in enumerate(scores[1:], 1):
+        labels = torch.where(score > best, float(index), labels)
+        best = torch.maximum(best, score)
+    total = torch.zeros_like(best)
+    for score in scores:
+        total = total + ((score - best) * (1.0 / temperature)).exp()
     return labels.to(torch.uint8), to_bytes(total.reciprocal())
