@@ -55,6 +55,7 @@ class BlendDecoder(nn.Module):
 
     """
 
+    HEADS = ('blend', 'guidance', 'detail', 'detail_gain', 'gain', 'shift')
     # The scales let one learning rate move everything at a useful pace.
     GUIDANCE_SCALE = 64.0
     SHARPNESS_SCALE = 16.0
@@ -68,7 +69,7 @@ class BlendDecoder(nn.Module):
         super().__init__()
         self.stride = stride
         self.hidden = ConvNormAct(channels, hidden)
-        for name in ('blend', 'guidance', 'detail', 'detail_gain', 'gain', 'shift'):
+        for name in self.HEADS:
             self.add_module(name, CellConv(hidden, 1, 1, std=self.FIRST_STD))
         nn.init.constant_(cast(Tensor, self.guidance.bias), self.FIRST_GUIDANCE)
         self.smooth = SmoothCells(stride, self.BASE_RADIUS_PX)
@@ -80,10 +81,20 @@ class BlendDecoder(nn.Module):
         """How sharply the stronger detail wins: k, per unit of brightness."""
         return (self.SHARPNESS_SCALE * self.log_sharpness).exp()
 
-    def split(self, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """Split cells ``[B, stride^2, h, w]`` into base and detail, whose sum they are."""
-        base = self.smooth(cells.mean(dim=1, keepdim=True))
-        return base, cells - base
+    def predict(self, features: Tensor) -> tuple[Tensor, ...]:
+        """
+        Return the maps of ``HEADS``, each ``[B, 1, h, w]``, from features ``[B, channels, h, w]``.
+
+        One convolution for all: six of a single channel each would take several times as long.
+        """
+        heads = [cast(CellConv, getattr(self, name)) for name in self.HEADS]
+        weight = torch.cat([head.weight for head in heads])
+        bias = torch.cat([cast(Tensor, head.bias) for head in heads])
+        return F.conv2d(self.hidden(features), weight, bias).split(1, dim=1)
+
+    def enlarge(self, *maps: Tensor) -> tuple[Tensor, ...]:
+        """Enlarge maps ``[B, 1, h, w]`` smoothly at once, each to ``[B, stride^2, h, w]``."""
+        return self.smooth(torch.cat(maps)).chunk(len(maps))
 
     def forward(self, features: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
         """
@@ -98,25 +109,30 @@ class BlendDecoder(nn.Module):
             Fused luminance ``[B, 1, H, W]``, not clipped.
 
         """
-        hidden = self.hidden(features)
+        blend, guidance, detail, detail_gain, gain, shift = self.predict(features)
         visible = F.pixel_unshuffle(visible, self.stride)  # [B, stride^2, h, w]
         thermal = F.pixel_unshuffle(thermal, self.stride)
-        visible_base, visible_detail = self.split(visible)
-        thermal_base, thermal_detail = self.split(thermal)
+        visible_base, thermal_base, blend, guidance, detail_gain, gain, shift = self.enlarge(
+            visible.mean(dim=1, keepdim=True),
+            thermal.mean(dim=1, keepdim=True),
+            blend,
+            self.GUIDANCE_SCALE * guidance,
+            1.0 + detail_gain.tanh(),
+            1.0 + self.TONE_RANGE * gain.tanh(),
+            self.TONE_RANGE * shift.tanh(),
+        )
+        visible_detail, thermal_detail = visible - visible_base, thermal - thermal_base
 
-        guidance = self.smooth(self.GUIDANCE_SCALE * self.guidance(hidden))
-        blend = self.smooth(self.blend(hidden)) + guidance * (visible - thermal)
-        base = thermal_base + blend.sigmoid() * (visible_base - thermal_base)
-        gain = self.smooth(1.0 + self.TONE_RANGE * self.gain(hidden).tanh())
-        shift = self.smooth(self.TONE_RANGE * self.shift(hidden).tanh())
+        blend = torch.addcmul(blend, guidance, visible - thermal)
+        base = torch.addcmul(thermal_base, blend.sigmoid(), visible_base - thermal_base)
 
         activity = (visible_detail.abs() - thermal_detail.abs()).mean(dim=1, keepdim=True)
-        stronger = self.smooth(self.detail(hidden) + self.sharpness * activity)
+        stronger = self.smooth(detail + self.sharpness * activity)
         share = (blend + stronger).sigmoid()
-        detail = thermal_detail + share * (visible_detail - thermal_detail)
-        detail = detail * self.smooth(1.0 + self.detail_gain(hidden).tanh())
+        fused = torch.addcmul(thermal_detail, share, visible_detail - thermal_detail)
 
-        return F.pixel_shuffle(base * gain + shift + detail, self.stride)
+        toned = torch.addcmul(shift, base, gain)
+        return F.pixel_shuffle(torch.addcmul(toned, fused, detail_gain), self.stride)
 
 
 class DirectDecoder(nn.Module):

@@ -105,12 +105,26 @@ class TestBlendDecoder:
         np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4)
 
     @pytest.mark.parametrize('stride', [2, 4])
-    def test_base_and_detail_sum_to_the_image(self, stride):
+    def test_base_holds_most_of_the_image(self, stride):
         decoder = BlendDecoder(4, 4, stride)
         cells = F.pixel_unshuffle(as_batch(smooth_scene(3)), stride)
-        base, detail = decoder.split(cells)
-        torch.testing.assert_close(base + detail, cells)
-        assert detail.abs().mean() < 0.3 * (cells - cells.mean()).abs().mean()
+        (base,) = decoder.enlarge(cells.mean(dim=1, keepdim=True))
+        assert (cells - base).abs().mean() < 0.3 * (cells - cells.mean()).abs().mean()
+
+    def test_one_convolution_predicts_what_each_head_does(self):
+        decoder = randomise(BlendDecoder(6, 5, 4))
+        features = torch.randn(2, 6, 6, 8, generator=torch.Generator().manual_seed(2))
+        with torch.inference_mode():
+            hidden = decoder.hidden(features)
+            maps = dict(zip(decoder.HEADS, decoder.predict(features), strict=True))
+            for name, values in maps.items():
+                torch.testing.assert_close(values, getattr(decoder, name)(hidden))
+
+    def test_maps_of_a_batch_are_enlarged_each_for_itself(self):
+        decoder = BlendDecoder(4, 4, 4)
+        maps = torch.rand(3, 2, 1, 6, 8, generator=torch.Generator().manual_seed(5))
+        for enlarged, alone in zip(decoder.enlarge(*maps), maps, strict=True):
+            torch.testing.assert_close(enlarged, decoder.smooth(alone))
 
     @pytest.mark.parametrize(('logit', 'chosen'), [(80.0, 0), (-80.0, 1)])
     def test_choosing_one_source_returns_it_unaltered(self, logit, chosen):
