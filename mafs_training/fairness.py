@@ -137,6 +137,8 @@ class FixedWeighting(TaskWeighting):
         unknown = set(given) - set(tasks)
         if unknown:
             raise ValueError(f'weights: unknown task {sorted(unknown)}, known are {self.tasks}')
+        if not all(weight >= 0 for weight in given.values()):
+            raise ValueError(f'weights: expected numbers from 0, got {given}')
         self.weights = {name: float(given.get(name, 1.0)) for name in self.tasks}
 
     def _combine(self, losses: Mapping[str, Tensor]) -> Tensor:

@@ -41,7 +41,8 @@ class DataOptions:
         crop: side of a training crop, pixels, a multiple of 32.
         batch: crops per step and process.
         scale: range of magnification of the crops.
-        labelled_fraction: share of each batch with labels, -1: as they come.
+        labelled_fraction: share of each batch with labels, 0 or 1: none or all, else at least one
+            of each kind; -1: as they come.
         focus: probability that a crop is placed on an object of a random class.
         workers: loader processes; 0 is best on a CPU, as all pairs are in memory.
         threads: files decoded at a time when the run starts.

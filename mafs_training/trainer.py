@@ -12,9 +12,18 @@ from typing import Any, TYPE_CHECKING
 import warnings
 
 from mafs_model.errors import ConfigError, DatasetError
+from mafs_training.option_checks import (
+    check_config,
+    check_labels,
+    choose_monitor,
+    option_errors,
+    PRECISIONS,
+)
 from mafs_training.options import JointConfig, MAEConfig, SSVIFConfig, StageConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import lightning.pytorch as pl
     from mafs_model.classes import ClassTable
     from mafs_model.mafs import MAFS
@@ -23,7 +32,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _log = logging.getLogger(__name__)
-_PRECISIONS = {'32': '32-true', 'bf16': 'bf16-mixed', '16': '16-mixed'}
 
 
 @dataclasses.dataclass
@@ -60,34 +68,6 @@ def apply_dry_run(config: StageConfig) -> None:
     config.optim.warmup_steps = 1
     if isinstance(config, SSVIFConfig):
         config.ssvif.stage1_steps, config.ssvif.ramp_steps = 2, 2
-
-
-def check_config(config: StageConfig) -> None:
-    """Raise ConfigError for values that do not fit together."""
-    trainer, data = config.trainer, config.data
-    for name, value, low in (
-        ('trainer.steps', trainer.steps, 1),
-        ('trainer.steps_per_epoch', trainer.steps_per_epoch, 1),
-        ('trainer.accumulate', trainer.accumulate, 1),
-        ('trainer.devices', trainer.devices, 1),
-        ('trainer.stop_epochs', trainer.stop_epochs, 0),
-        ('trainer.panels_every', trainer.panels_every, 0),
-        ('trainer.threads', trainer.threads, 0),
-        ('data.batch', data.batch, 1),
-        ('data.workers', data.workers, 0),
-    ):
-        if value < low:
-            raise ConfigError(f'{name} is {value}, expected at least {low}')
-    if trainer.precision not in _PRECISIONS:
-        raise ConfigError(
-            f'trainer.precision is {trainer.precision!r}, expected one of {", ".join(_PRECISIONS)}'
-        )
-    if data.crop < 32 or data.crop % 32:
-        raise ConfigError(f'data.crop is {data.crop}, expected a multiple of 32')
-    if not data.train:
-        raise ConfigError(
-            'data.train is empty, expected a source such as msrs:/data/MSRS (or use --dry-run)'
-        )
 
 
 def create_stage(
@@ -174,44 +154,53 @@ def run(config: StageConfig, command: str | None = None) -> RunResult:
     from mafs_model.classes import ClassTable
     from mafs_training.data_module import class_counts, PairDataModule
     from mafs_training.lightning_module import TrainingModule
+    from mafs_training.resuming import check_resume, find_resume
     from mafs_training.supervision import enet_weights
     import torch
 
     options = config.trainer
     out = Path(options.out)
     resume = find_resume(options.resume, out)
-    prepare_folder(out, config, resume)
+    prepare_folder(out, resume, options.dry_run)
     if options.threads:
         torch.set_num_threads(options.threads)
     classes = ClassTable.load(config.model.classes)
     pl.seed_everything(options.seed, workers=True, verbose=False)
     network = create_network(config, len(classes))
     train, val = load_data(config, classes)
+    check_labels(config, train, len(classes))
     weights = None
     if not isinstance(config, MAEConfig) and config.segmentation.class_weighting == 'enet':
         weights = enet_weights(class_counts(train, len(classes)))
-    stage = create_stage(config, network, classes, weights)
+    with option_errors('options of the stage'):
+        stage = create_stage(config, network, classes, weights)
+    monitor = choose_monitor(config, stage, network, classes, val)
     if options.channels_last:
         network.to(memory_format=torch.channels_last)
 
     per_epoch = min(options.steps_per_epoch, options.steps)
     epochs = -(-options.steps // per_epoch)
+    values = json.loads(json.dumps(dataclasses.asdict(config)))  # lists for tuples
     metadata = build_metadata(
         network.config.to_dict(),
         classes,
         data=train.description,
         command=command,
-        extra={'stage': stage.name, 'options': json.loads(json.dumps(dataclasses.asdict(config)))},
+        extra={'stage': stage.name, 'options': values},
     )
     module = TrainingModule(network, stage, config, classes, epochs * per_epoch, metadata)
+    if resume is not None:
+        check_resume(resume, module, metadata)
+    write_options(out, values)
     if options.compile:
         stage.compile(network)
     data = PairDataModule(
         config.data, train, val, per_epoch * options.accumulate, options.seed, classes.ignore_index
     )
-    trainer = create_trainer(
-        config, stage, epochs, val if len(val) else train, classes.ignore_index, bool(len(val))
-    )
+    with option_errors('trainer'):
+        trainer = create_trainer(
+            config, monitor, epochs, val if len(val) else train, classes.ignore_index
+        )
     trainer.fit(
         module,
         data,
@@ -221,46 +210,36 @@ def run(config: StageConfig, command: str | None = None) -> RunResult:
     return finish(trainer, module, out, epochs)
 
 
-def find_resume(text: str, out: Path) -> Path | None:
-    """Return the checkpoint to continue, None for a new run; raises ConfigError."""
-    if not text:
-        return None
-    path = out / 'checkpoints' / 'last.ckpt' if text == 'auto' else Path(text)
-    if path.is_file():
-        return path
-    if text == 'auto':
-        return None
-    raise ConfigError(f'trainer.resume: {path}: no such checkpoint')
-
-
-def prepare_folder(out: Path, config: StageConfig, resume: Path | None) -> None:
-    """Create the folder of the run and write its options; never into the run of another."""
-    import yaml
-
-    if (
-        resume is None
-        and (out / 'checkpoints' / 'last.ckpt').exists()
-        and not config.trainer.dry_run
-    ):
+def prepare_folder(out: Path, resume: Path | None, dry_run: bool) -> None:
+    """Create the folder of the run; never in that of another."""
+    if resume is None and (out / 'checkpoints' / 'last.ckpt').exists() and not dry_run:
         raise ConfigError(
             f'trainer.out: {out} holds a run already; choose another folder, or '
             '--trainer.resume auto'
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
-        values = json.loads(json.dumps(dataclasses.asdict(config)))
-        (out / 'config.yaml').write_text(yaml.safe_dump(values, sort_keys=False), encoding='utf-8')
     except OSError as error:
         raise ConfigError(f'trainer.out: {out}: {error.strerror or error}') from None
 
 
+def write_options(out: Path, values: Mapping[str, Any]) -> None:
+    """Write the options of the run to its folder."""
+    import yaml
+
+    path = out / 'config.yaml'
+    try:
+        path.write_text(yaml.safe_dump(values, sort_keys=False), encoding='utf-8')
+    except OSError as error:
+        raise ConfigError(f'trainer.out: {path}: {error.strerror or error}') from None
+
+
 def create_trainer(
     config: StageConfig,
-    stage: Stage,
+    monitor: tuple[str | None, str],
     epochs: int,
     samples: PairStore,
     ignore_index: int,
-    validates: bool,
 ) -> pl.Trainer:
     """Build the Lightning trainer with its loggers and callbacks."""
     from lightning.pytorch import Trainer
@@ -274,17 +253,15 @@ def create_trainer(
     )
 
     options, out = config.trainer, Path(config.trainer.out)
-    monitor = options.monitor or stage.monitor
-    mode = stage.monitor_mode if monitor == stage.monitor else _mode(monitor)
     callbacks: list[Callback] = [
         LearningRateMonitor('step'),
         # written when the epoch is complete: a resumed run starts with the next one
         ModelCheckpoint(
             out / 'checkpoints',
             'best',
-            monitor=monitor if validates else None,
-            mode=mode,
-            save_top_k=1 if validates else 0,
+            monitor=monitor[0],
+            mode=monitor[1],
+            save_top_k=0 if monitor[0] is None else 1,
             save_last=True,
             save_on_train_epoch_end=True,
             enable_version_counter=False,
@@ -309,7 +286,7 @@ def create_trainer(
         accelerator=options.accelerator,
         devices=options.devices,
         strategy='ddp_find_unused_parameters_true' if options.devices > 1 else 'auto',
-        precision=_PRECISIONS[options.precision],
+        precision=PRECISIONS[options.precision],
         logger=loggers,
         callbacks=callbacks,
         max_epochs=epochs,
@@ -323,11 +300,6 @@ def create_trainer(
         sync_batchnorm=options.sync_batchnorm,
         default_root_dir=out,
     )
-
-
-def _mode(metric: str) -> str:
-    """Whether more of a metric is better: scores are, losses are not."""
-    return 'max' if any(word in metric for word in ('iou', 'psnr', 'agreement')) else 'min'
 
 
 def _tensorboard(out: Path) -> list[Any]:

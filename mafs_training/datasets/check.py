@@ -15,6 +15,7 @@ from mafs_training.datasets.layouts import (
     layout_folders,
     LAYOUTS,
     PairFiles,
+    used_splits,
 )
 from mafs_training.datasets.reading import as_label, as_thermal, as_visible, read_image
 from mafs_training.datasets.spec import SourceSpec
@@ -41,7 +42,7 @@ class CheckReport:
 
     Attributes:
         source: kind and path.
-        split: split that was examined.
+        split: splits that were examined.
         pairs: complete pairs.
         labelled: pairs with a label.
         sizes: number of pairs by size, 'WIDTHxHEIGHT'.
@@ -109,7 +110,7 @@ def check_source(
         DatasetError: the folder or the layout's folders do not exist.
 
     """
-    report = CheckReport(f'{spec.kind}:{spec.path}', spec.split)
+    report = CheckReport(f'{spec.kind}:{spec.path}', used_splits(spec))
     _find_leftovers(spec, report)
     try:
         pairs = find_pairs(replace(spec, limit=0))

@@ -115,9 +115,15 @@ def _require_folder(
     return folder
 
 
-def _splits(layout: Layout, spec: SourceSpec) -> tuple[str, ...]:
+def _splits(layout: Layout, spec: SourceSpec, root: Path) -> tuple[str, ...]:
+    """Return the splits to read: for 'all' the official ones that are there."""
     if spec.split == 'all' or not layout.splits:
-        return layout.splits or ('',)
+        there = tuple(
+            split
+            for split in layout.splits
+            if _folder(root, layout.visible, split) or _folder(root, layout.thermal, split)
+        )
+        return there or layout.splits or ('',)
     if spec.split not in layout.splits:
         raise DatasetError(
             f'{spec.kind}:{spec.path}: no split {spec.split!r}, expected one of '
@@ -143,7 +149,7 @@ def _find_mfnet(root: Path, layout: Layout, spec: SourceSpec) -> list[PairFiles]
     folder = _label_folder(root, layout, spec, '')
     labels = index_images(folder) if folder else {}
     names: list[str] = []
-    for split in _splits(layout, spec):
+    for split in _splits(layout, spec, root):
         listing = root / f'{split}.txt'
         if not listing.is_file():
             raise DatasetError(f'mfnet:{root}: no list of names {listing.name}')
@@ -206,6 +212,12 @@ def _layout(spec: SourceSpec) -> tuple[Layout, Path]:
     return layout, root
 
 
+def used_splits(spec: SourceSpec) -> str:
+    """Return the splits that a source stands for, 'all' where it has none; for messages."""
+    layout, root = _layout(spec)
+    return ', '.join(_splits(layout, spec, root)) or 'all'
+
+
 def layout_folders(spec: SourceSpec) -> list[tuple[str, Path, Path, Path | None]]:
     """
     Find the folders of a source that keeps its images in separate files.
@@ -221,7 +233,7 @@ def layout_folders(spec: SourceSpec) -> list[tuple[str, Path, Path, Path | None]
 
     """
     layout, root = _layout(spec)
-    splits = _splits(layout, spec)
+    splits = _splits(layout, spec, root)
     return [
         (
             f'{split}/' if len(splits) > 1 else '',

@@ -63,7 +63,8 @@ class DrawSampler(Sampler[tuple[int, int]]):
         weights: per pair, see `DrawStream`.
         batch: batch size of one process.
         steps: batches per epoch and process.
-        labelled_fraction: share of each batch drawn from labelled pairs; None: all alike.
+        labelled_fraction: share of each batch drawn from labelled pairs, 0: from none of them,
+            1: from them alone; None: all alike.
         seed: of the run.
         rank: of this process.
         world: number of processes.
@@ -87,8 +88,10 @@ class DrawSampler(Sampler[tuple[int, int]]):
         self.epoch = 0
         if labelled_fraction is None or not labelled or not unlabelled:
             groups = [(sorted([*labelled, *unlabelled]), batch)]
+        elif labelled_fraction in (0, 1):
+            groups = [(list(labelled if labelled_fraction else unlabelled), batch)]
         else:
-            # at least one of each kind, or the group would never be drawn
+            # between 0 and 1: at least one of each kind, or the group would never be drawn
             count = min(max(1, round(labelled_fraction * batch)), max(1, batch - 1))
             groups = [(list(labelled), count), (list(unlabelled), batch - count)]
         self.groups = [

@@ -33,7 +33,7 @@ class SourceSpec:
         kind: layout on disk, see `mafs_training.datasets.layouts.LAYOUTS`, or 'synthetic'
             (rendered scenes) or 'pack' (one file made by ``mafs-data pack``).
         path: folder, file, or number of scenes for 'synthetic'.
-        split: official split, 'train', 'val', 'test' or 'all'.
+        split: official split, 'train', 'val', 'test', or 'all' of them that are there.
         labels: folder of the labels instead of the layout's; 'none' for no labels.
         weight: how often each pair is drawn relative to the others, > 0.
         limit: use only that many pairs, evenly spread; 0 for all.

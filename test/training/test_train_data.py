@@ -81,6 +81,16 @@ class TestLayouts:
         found = find_pairs(SourceSpec('msrs', str(tmp_path), 'all'))
         assert [item.name for item in found] == ['train/0', 'train/1', 'test/0', 'test/1']
 
+    def test_all_splits_that_are_there(self, tmp_path, pairs, capsys):
+        pairs.write(tmp_path / 'train', 2, folders=('vi', 'ir', 'Segmentation_labels'))
+        found = find_pairs(SourceSpec('msrs', str(tmp_path), 'all'))
+        assert [item.name for item in found] == ['0', '1']
+        assert main_data(['check', str(tmp_path)]) == 0
+        assert f'msrs:{tmp_path} train: 2 pairs, 2 labelled' in capsys.readouterr().out
+        (tmp_path / 'test' / 'vi').mkdir(parents=True)
+        with pytest.raises(DatasetError, match='no thermal images, expected the folder test/ir'):
+            find_pairs(SourceSpec('msrs', str(tmp_path), 'all'))
+
     def test_mfnet(self, tmp_path, pairs):
         (tmp_path / 'images').mkdir()
         (tmp_path / 'labels').mkdir()
@@ -279,6 +289,12 @@ class TestSampling:
         assert all(sum(i < 3 for i in draws[k : k + 4]) == 1 for k in range(0, 20, 4))
         draws = [index for index, _ in self.make(labelled_fraction=0.01)]
         assert all(sum(i < 3 for i in draws[k : k + 4]) == 1 for k in range(0, 20, 4))
+
+    @pytest.mark.parametrize('fraction', [0, 1])
+    def test_all_or_none(self, fraction):
+        draws = [index for index, _ in self.make(labelled_fraction=fraction)]
+        assert len(draws) == 20
+        assert all((index < 3) == bool(fraction) for index in draws)
 
     def test_epoch_is_a_function_of_its_number(self):
         first, second = self.make(), self.make()

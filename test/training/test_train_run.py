@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 
+import cv2
 from mafs_model.checkpoint import load_checkpoint, load_model
-from mafs_model.errors import ConfigError, DatasetError
+from mafs_model.errors import CheckpointError, ConfigError, DatasetError
 from mafs_training.cli import main_train, parse_stage
 from mafs_training.lightning_module import NonFiniteLossError
 from mafs_training.options import CONFIGS
 from mafs_training.trainer import run
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -236,6 +238,80 @@ class TestErrors:
         assert 'Traceback' not in error
         assert error.count('\n') == 1
 
+    @pytest.mark.parametrize(
+        ('stage', 'arguments', 'message'),
+        [
+            ('joint', ['--trainer.ema', '1'], 'trainer.ema is 1.0, expected at least 0 and less'),
+            ('joint', ['--trainer.seed', '-1'], 'trainer.seed is -1, expected 0 to 4294967295'),
+            ('joint', ['--trainer.panels', '0'], 'trainer.panels is 0, expected at least 1'),
+            ('joint', ['--trainer.accelerator', 'foo'], "is 'foo', expected one of auto, cpu, "),
+            ('joint', ['--optim.lr', '0'], 'optim.lr is 0.0, expected more than 0'),
+            ('joint', ['--data.labelled_fraction', '1.5'], 'is 1.5, expected 0 to 1, or -1'),
+            ('joint', ['--data.focus', '2'], 'data.focus is 2.0, expected 0 to 1'),
+            ('joint', ['--segmenter.width', '0'], 'segmenter.width is 0, expected at least 1'),
+            ('joint', ['--segmentation.ohem_min_kept', '3'], 'is 3.0, expected at most 1'),
+            (
+                'joint',
+                ['--segmentation.region', 'x'],
+                "segmentation.region: expected one of ('lov",
+            ),
+            ('joint', ['--weighting.kind', 'x'], "weighting: expected one of ('fairness', "),
+            (
+                'joint',
+                ['--weighting.kind', 'fixed', '--weighting.fixed', '{"fusion": -1}'],
+                'weights: expected numbers from 0',
+            ),
+            ('mae', ['--mask.patch_px', '[8, 64]'], 'expected less than data.crop (64)'),
+            ('mae', ['--trainer.monitor', 'val/miou'], 'one of val/loss, val/psnr_visible, val/p'),
+            ('joint', ['--trainer.monitor', 'val/nope'], "is 'val/nope', expected one of val/fus"),
+            ('joint', ['--trainer.monitor', 'x', '--data.val', '[]'], 'but data.val is empty'),
+            ('ssvif', ['--ssvif.temperature', '0'], 'ssvif.temperature is 0.0, expected more th'),
+        ],
+    )
+    def test_one_line_of_a_stage(
+        self, tiny_arguments, tmp_path, capsys, stage, arguments, message
+    ):
+        self.refuses(capsys, message, [stage, *tiny_arguments, *arguments], tmp_path)
+
+    def refuses(self, capsys, message, arguments, tmp_path):
+        """Exit code 2 and one line that contains the message."""
+        assert main_train([*arguments, '--trainer.out', str(tmp_path / 'run')]) == 2
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith('error: ')
+        assert message in last
+
+    @pytest.fixture
+    def unlabelled(self, tmp_path, pairs):
+        return (
+            f'["generic:{pairs.write(tmp_path / "bare", 3, seed=70, folders=("vi", "ir", ""))}"]'
+        )
+
+    @pytest.mark.parametrize(
+        ('stage', 'instead'),
+        [('joint', '--model.only'), ('ssvif', 'or --ssvif.mode prototypes')],
+    )
+    def test_classes_need_labels(
+        self, tiny_arguments, tmp_path, capsys, unlabelled, stage, instead
+    ):
+        arguments = [stage, *tiny_arguments, '--data.labelled_fraction', '1']
+        message = 'data.train: none of 3 pairs has a label'
+        self.refuses(capsys, message, [*arguments, '--data.train', unlabelled], tmp_path)
+        self.refuses(capsys, instead, [*arguments, '--data.train', unlabelled], tmp_path)
+        none = ['--data.labelled_fraction', '0']
+        self.refuses(capsys, 'labelled_fraction is 0: no pair', [*arguments, *none], tmp_path)
+
+    def test_labels_without_a_class_are_none(self, tiny_arguments, tmp_path, capsys, pairs):
+        folder = pairs.write(tmp_path / 'ignored', 2, seed=80)
+        for path in (folder / 'label').iterdir():
+            cv2.imwrite(str(path), np.full((96, 96), 255, np.uint8))
+        arguments = ['joint', *tiny_arguments, '--data.train', f'["generic:{folder}"]']
+        self.refuses(capsys, 'none of 2 pairs has a label', arguments, tmp_path)
+
+    def test_monitor_of_labels_needs_labels(self, tiny_arguments, tmp_path, capsys, unlabelled):
+        arguments = ['joint', *tiny_arguments, '--trainer.monitor', 'val/miou']
+        arguments += ['--data.val', unlabelled]
+        self.refuses(capsys, 'but no pair of data.val has a label', arguments, tmp_path)
+
     def test_no_data(self, tmp_path, capsys):
         assert main_train(['mae', '--trainer.out', str(tmp_path)]) == 2
         assert 'data.train is empty' in capsys.readouterr().err
@@ -245,6 +321,75 @@ class TestErrors:
         assert (
             "unknown stage 'magic', expected one of mae, joint, ssvif" in capsys.readouterr().err
         )
+
+
+@pytest.mark.parametrize('stage', ['joint', 'ssvif'])
+def test_validation_without_labels_watches_the_fusion(
+    stage, tiny_arguments, tmp_path, pairs, caplog
+):
+    val = pairs.write(tmp_path / 'bare', 2, seed=70, folders=('vi', 'ir', ''))
+    arguments = [*tiny_arguments, '--data.val', f'["generic:{val}"]', '--trainer.steps', '2']
+    result = run(parse_stage(stage, [*arguments, '--trainer.out', str(tmp_path / 'run')]))
+    assert result.best is not None
+    assert 'val/miou' not in result.metrics
+    assert 'data.val: none of 2 pairs has a label; the best checkpoint' in caplog.text
+
+
+def test_blend_alone_needs_no_labels(tiny_arguments, tmp_path, pairs):
+    bare = pairs.write(tmp_path / 'bare', 2, seed=70, folders=('vi', 'ir', ''))
+    arguments = [
+        *tiny_arguments, '--data.train', f'["generic:{bare}"]', '--trainer.steps', '2',
+        '--model.only', '["fusion_decoder"]', '--teacher.enabled', 'false',
+    ]  # fmt: skip
+    assert run(parse_stage('joint', [*arguments, '--trainer.out', str(tmp_path / 'run')])).weights
+
+
+class TestResumeErrors:
+    @pytest.fixture
+    def begun(self, tiny_arguments, tmp_path):
+        """Command line and checkpoint of a run after one of three epochs."""
+        out = str(tmp_path / 'begun')
+        config = parse_stage(
+            'joint', [*tiny_arguments, '--trainer.out', out, '--trainer.stop_epochs', '1']
+        )
+        return tiny_arguments, run(config).checkpoint
+
+    def test_of_another_run(self, begun, tmp_path, capsys):
+        arguments, checkpoint = begun
+        for stage, changed, message in (
+            ('mae', [], "made with stage 'joint', now 'mae'; expected the same"),
+            (
+                'joint',
+                ['--model.variant', 'mafs_s', '--model.overrides', '{}'],
+                "made with model.variant 'mafs_t', now 'mafs_s'",
+            ),
+            ('joint', ['--model.overrides', '{}'], 'another network, teacher or class table: '),
+            ('joint', ['--model.classes', 'fmb'], "made with classes 'unlabelled, car, person"),
+            ('joint', ['--teacher.enabled', 'false'], 'another network, teacher or class table'),
+            ('joint', ['--trainer.steps_per_epoch', '3'], 'steps_per_epoch 2, now 3; expected'),
+            ('joint', ['--model.only', '["encoder"]'], "model.only [], now ['encoder']"),
+        ):
+            command = [stage, *arguments, *changed, '--trainer.resume', str(checkpoint)]
+            assert main_train([*command, '--trainer.out', str(tmp_path / 'next')]) == 2
+            last = capsys.readouterr().err.splitlines()[-1]
+            assert last.startswith(f'error: trainer.resume: {checkpoint}: ')
+            assert message in last
+
+    def test_damaged(self, begun, tmp_path):
+        arguments, checkpoint = begun
+        half = tmp_path / 'half.ckpt'
+        half.write_bytes(checkpoint.read_bytes()[: checkpoint.stat().st_size // 2])
+        other = tmp_path / 'other.ckpt'
+        torch.save({'state_dict': {}}, other)
+        text = tmp_path / 'text.ckpt'
+        text.write_text('hello')
+        for path in (half, other, text):
+            config = parse_stage(
+                'joint',
+                [*arguments, '--trainer.out', str(tmp_path / 'x'), '--trainer.resume', str(path)],
+            )
+            with pytest.raises(CheckpointError, match='no complete checkpoint of mafs-train'):
+                run(config)
 
 
 def test_file_and_command_line(tmp_path):

@@ -1,0 +1,291 @@
+"""What is checked of a run before its first step: option values, labels, the metric to watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+import logging
+from typing import Any, TYPE_CHECKING
+
+from mafs_model.errors import ConfigError, DatasetError
+from mafs_training.options import MAEConfig, SSVIFConfig, StageConfig
+
+if TYPE_CHECKING:
+    from mafs_model.classes import ClassTable
+    from mafs_model.mafs import MAFS
+    from mafs_training.datasets.store import PairStore
+    from mafs_training.stage import Stage
+
+_log = logging.getLogger(__name__)
+
+PRECISIONS = {'32': '32-true', 'bf16': 'bf16-mixed', '16': '16-mixed'}
+ACCELERATORS = ('auto', 'cpu', 'gpu', 'cuda', 'mps')
+
+# Options of a stage that are not among those of another are skipped there.
+_AT_LEAST: dict[str, int] = {
+    'trainer.steps': 1,
+    'trainer.steps_per_epoch': 1,
+    'trainer.accumulate': 1,
+    'trainer.devices': 1,
+    'trainer.log_every': 1,
+    'trainer.panels': 1,
+    'trainer.stop_epochs': 0,
+    'trainer.panels_every': 0,
+    'data.batch': 1,
+    'data.workers': 0,
+    'optim.weight_decay': 0,
+    'optim.warmup_steps': 0,
+    'optim.clip_norm': 0,
+    'optim.fusion_decoder_lr': 0,
+    'mae.decoder_width': 1,
+    'mae.intensity': 0,
+    'mae.gradient': 0,
+    'mae.visible_weight': 0,
+    'fusion.intensity': 0,
+    'fusion.gradient': 0,
+    'fusion.structure': 0,
+    'fusion.information': 0,
+    'fusion.edges': 0,
+    'fusion.complement': 0,
+    'segmentation.region_weight': 0,
+    'segmentation.stage': 0,
+    'segmentation.binary': 0,
+    'segmentation.boundary': 0,
+    'segmenter.width': 1,
+    'teacher.consistency': 0,
+    'teacher.ramp_steps': 0,
+    'weighting.start_steps': 1,
+    'ssvif.stage1_steps': 0,
+    'ssvif.ramp_steps': 0,
+    'ssvif.ratio': 0,
+    'ssvif.maximum': 0,
+    'ssvif.representation': 0,
+    'ssvif.prototypes': 2,
+    'ssvif.embedding': 1,
+    'ssvif.distil': 0,
+}
+_ABOVE_ZERO = (
+    'optim.lr',
+    'fusion.structure_range',
+    'fusion.emphasis',
+    'segmentation.ohem_threshold',
+    'segmentation.ohem_min_kept',
+    'teacher.temperature',
+    'weighting.rate',
+    'ssvif.temperature',
+    'ssvif.epsilon',
+)
+_AT_MOST_ONE = ('segmentation.ohem_threshold', 'segmentation.ohem_min_kept')
+_SHARES = (
+    'data.focus',
+    'optim.min_lr',
+    'teacher.shape_fusion',
+    'weighting.floor',
+    'ssvif.confidence',
+    'augment.flip',
+    'augment.affine',
+    'augment.night',
+    'augment.thermal_invert',
+)
+_LABELS_WANTED = (
+    'expected a source with labels (a folder of them in the layout of the source, or '
+    '?labels=FOLDER)'
+)
+
+
+def check_config(config: StageConfig) -> None:
+    """Raise ConfigError for an option whose value cannot be used."""
+    for name, low in _AT_LEAST.items():
+        _require(config, name, lambda value, low=low: value >= low, f'at least {low}')
+    for name in _ABOVE_ZERO:
+        _require(config, name, lambda value: value > 0, 'more than 0')
+    for name in _AT_MOST_ONE:
+        _require(config, name, lambda value: value <= 1, 'at most 1')
+    for name in _SHARES:
+        _require(config, name, lambda value: 0 <= value <= 1, '0 to 1')
+    for name in ('trainer.ema', 'weighting.smoothing'):
+        _require(config, name, lambda value: 0 <= value < 1, 'at least 0 and less than 1')
+    _require(config, 'trainer.threads', lambda value: 0 <= value <= 1024, '0 to 1024')
+    _require(config, 'data.threads', lambda value: 1 <= value <= 1024, '1 to 1024')
+    _require(config, 'trainer.seed', lambda value: 0 <= value < 2**32, '0 to 4294967295')
+    _require(
+        config,
+        'data.labelled_fraction',
+        lambda value: value == -1 or 0 <= value <= 1,
+        '0 to 1, or -1 for pairs as they come',
+    )
+    for name, choices in (
+        ('trainer.precision', tuple(PRECISIONS)),
+        ('trainer.accelerator', ACCELERATORS),
+    ):
+        _require(
+            config, name, lambda value, of=choices: value in of, 'one of ' + ', '.join(choices)
+        )
+    crop = config.data.crop
+    if crop < 32 or crop % 32:
+        raise ConfigError(f'data.crop is {crop}, expected a multiple of 32')
+    if isinstance(config, MAEConfig) and config.mask.patch_px[1] >= crop:
+        raise ConfigError(
+            f'mask.patch_px is {config.mask.patch_px}, expected less than data.crop ({crop})'
+        )
+    if not config.data.train:
+        raise ConfigError(
+            'data.train is empty, expected a source such as msrs:/data/MSRS (or use --dry-run)'
+        )
+
+
+def _require(config: StageConfig, name: str, fits: Any, expected: str) -> None:
+    section, _, field = name.partition('.')
+    if not hasattr(config, section):
+        return
+    value = getattr(getattr(config, section), field)
+    if not fits(value):
+        raise ConfigError(f'{name} is {value!r}, expected {expected}')
+
+
+@contextmanager
+def option_errors(what: str) -> Iterator[None]:
+    """
+    Turn the refusal of something that is built from options into one line for the user.
+
+    Args:
+        what: which options, for the message.
+
+    Raises:
+        ConfigError: instead of ValueError and of Lightning's own error for a configuration.
+
+    """
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        yield
+    except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:
+        raise ConfigError(f'{what}: ' + ' '.join(str(error).split())[:300]) from None
+
+
+def has_labels(store: PairStore, num_classes: int) -> bool:
+    """Return whether any pair has a pixel with a class."""
+    return any(
+        pair.label is not None and bool((pair.label < num_classes).any()) for pair in store.pairs
+    )
+
+
+def check_labels(config: StageConfig, train: PairStore, num_classes: int) -> None:
+    """
+    Refuse a run whose stage learns classes, with nothing to learn them from.
+
+    Args:
+        config: all options.
+        train: pairs to train on.
+        num_classes: ids from this one on are no classes.
+
+    Raises:
+        DatasetError: no pair has a label, and no loaded segmenter takes its place.
+
+    """
+    drawn = config.data.labelled_fraction != 0
+    if isinstance(config, MAEConfig) or (drawn and has_labels(train, num_classes)):
+        return
+    loaded = config.segmenter.kind != 'fresh'
+    if isinstance(config, SSVIFConfig):
+        if config.ssvif.mode == 'prototypes' or loaded:
+            return
+        instead = '--ssvif.mode prototypes'
+    else:
+        kept = bool(config.model.only) and 'segmentation_decoder' not in config.model.only
+        if (config.teacher.enabled and loaded) or (kept and not config.teacher.enabled):
+            return
+        instead = '--model.only \'["fusion_decoder"]\' --teacher.enabled false'
+    raise DatasetError(
+        f'data.train: none of {len(train)} pairs has a label to learn the classes from, '
+        f'{_LABELS_WANTED}, a loaded segmenter (--segmenter.kind), or {instead}'
+        if drawn
+        else 'data.labelled_fraction is 0: no pair to learn the classes from, expected more than '
+        f'0, a loaded segmenter (--segmenter.kind), or {instead}'
+    )
+
+
+def choose_monitor(
+    config: StageConfig, stage: Stage, network: MAFS, classes: ClassTable, val: PairStore
+) -> tuple[str | None, str]:
+    """
+    Decide which metric picks the best checkpoint.
+
+    Args:
+        config: all options.
+        stage: what is trained, with the metric it would choose.
+        network: what is trained; restored to training mode.
+        classes: class table of the labels.
+        val: pairs of the validation.
+
+    Returns:
+        Name of the metric, None without validation; 'min' or 'max'.
+
+    Raises:
+        ConfigError: the metric that was asked for does not come out of the validation.
+
+    """
+    wanted = config.trainer.monitor
+    if not len(val):
+        if wanted:
+            raise ConfigError(
+                f'trainer.monitor is {wanted!r}, but data.val is empty: expected a source of '
+                'pairs to validate on'
+            )
+        return None, 'min'
+    if wanted:
+        _check_monitor(wanted, stage, network, classes, has_labels(val, len(classes)))
+        return wanted, _mode(wanted)
+    if stage.monitor == 'val/miou' and not has_labels(val, len(classes)):
+        _log.warning(
+            'data.val: none of %d pairs has a label; the best checkpoint is the one with the '
+            'least val/fusion, not with the largest val/miou',
+            len(val),
+        )
+        return 'val/fusion', 'min'
+    return stage.monitor, stage.monitor_mode
+
+
+def _mode(metric: str) -> str:
+    """Whether more of a metric is better: scores are, losses are not."""
+    return 'max' if any(word in metric for word in ('iou', 'psnr', 'agreement')) else 'min'
+
+
+def _check_monitor(
+    wanted: str, stage: Stage, network: MAFS, classes: ClassTable, labelled: bool
+) -> None:
+    """Raise ConfigError for a metric that will not be there."""
+    names, scores = _logged(stage, network, classes)
+    if wanted in scores and not labelled:
+        raise ConfigError(
+            f'trainer.monitor is {wanted!r}, but no pair of data.val has a label, {_LABELS_WANTED}'
+        )
+    if wanted not in (*names, *scores):
+        raise ConfigError(
+            f'trainer.monitor is {wanted!r}, expected one of {", ".join((*names, *scores))}'
+        )
+
+
+def _logged(stage: Stage, network: MAFS, classes: ClassTable) -> tuple[list[str], list[str]]:
+    """Return names of what a run logs: always, and only with labels."""
+    import torch
+
+    side = 64
+    batch = {
+        'visible': torch.zeros(1, 3, side, side),
+        'thermal': torch.zeros(1, 1, side, side),
+        'label': torch.zeros(1, side, side, dtype=torch.int64),
+        'labelled': torch.ones(1, dtype=torch.bool),
+    }
+    modes = {module: module.training for root in (stage, network) for module in root.modules()}
+    try:
+        stage.eval()
+        network.eval()
+        with torch.no_grad():
+            names = ['train/loss', *(f'val/{name}' for name in stage.validate(network, batch, 0))]
+            has_classes = stage.logits(network, batch) is not None
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    scores = ['val/miou', *(f'val/iou_{item.name}' for item in classes.classes)]
+    return names, scores if has_classes else []
