@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.bag import BagReader, open_bag
+from mafs_model.bag_topics import choose_topics
 from mafs_model.errors import BagError, ConfigError, ImageError
 from mafs_ros.demo.schedule import default_cameras, Event, Schedule, simulate, STREAMS
 from mafs_ros.demo.store import FrameStore, FrameWriter
@@ -20,10 +21,6 @@ from numpy.typing import NDArray
 Progress = Callable[[str, int, int], None]
 BAG_LIMIT_S = 60.0
 _RENDER_BLOCK = 10  # frames a worker renders at a time
-_TOPIC_HINTS = {
-    'thermal': ('thermal', 'infrared', 'lwir', 'flir', 'boson', 'lepton', '/ir', 'ir/'),
-    'visible': ('rgb', 'color', 'colour', 'visible', '/vi', 'image'),
-}
 
 
 @dataclass(frozen=True)
@@ -205,38 +202,6 @@ def images(folder: Path, options: SequenceOptions, work: Path, progress: Progres
 # -- bag -----------------------------------------------------------------------------------------
 
 
-def choose_topics(bag: BagReader, wanted: dict[str, str | None]) -> dict[str, str]:
-    """
-    Return the topic of each stream: the one asked for, or one whose name speaks for itself.
-
-    Raises:
-        BagError: no such topic, or none that can be told.
-
-    """
-    available = bag.image_topics()
-    chosen: dict[str, str] = {}
-    for stream in ('thermal', 'visible'):
-        topic = wanted[stream]
-        if topic is None:
-            free = [
-                name
-                for name in available
-                if name not in chosen.values() and 'mafs_fusion' not in name
-            ]
-            topic = next(
-                (name for hint in _TOPIC_HINTS[stream] for name in free if hint in name.lower()),
-                None,
-            )
-        if topic is None:
-            option = '--thermal-topic' if stream == 'thermal' else '--rgb-topic'
-            raise BagError(
-                f'cannot tell the {stream} topic of bag {bag.path}, name it by '
-                f'{option}; image topics there: {", ".join(available) or "none"}'
-            )
-        chosen[stream] = topic
-    return chosen
-
-
 def from_bag(
     path: Path,
     topics: dict[str, str | None],
@@ -253,7 +218,7 @@ def from_bag(
     """
     limit_s = options.duration_s or BAG_LIMIT_S
     with open_bag(path) as bag:
-        chosen = choose_topics(bag, topics)
+        chosen = choose_topics(bag, topics['visible'], topics['thermal'])
         writer = FrameWriter(work / 'frames')
         try:
             events, notes = _copy_bag(bag, chosen, limit_s, writer, progress)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mafs_model.bag import BagReader, open_bag
+from mafs_model.bag_topics import choose_topics
 from mafs_model.errors import DatasetError, ImageError
 from mafs_model.image_files import write_png
 from mafs_model.pairing import NearestPairer, Pair
+
+_MOST_MS = 1e9
 
 
 @dataclass
@@ -33,32 +36,6 @@ class ExtractResult:
     written: int = 0
     unusable: int = 0
     unpaired: int = 0
-
-
-def choose_topics(bag: BagReader, visible: str, thermal: str) -> tuple[str, str]:
-    """
-    Complete the names of the topics.
-
-    Args:
-        bag: open bag.
-        visible: topic, or empty to guess.
-        thermal: topic, or empty to guess.
-
-    Raises:
-        DatasetError: the guess is not unique; the message lists the image topics.
-
-    """
-    topics = bag.image_topics()
-    words = ('thermal', 'infrared', '/ir', 'lwir', 'flir', 'boson', 'lepton')
-    hot = [t for t in topics if any(word in t.lower() for word in words)]
-    cold = [t for t in topics if t not in hot and 'depth' not in t.lower()]
-    for name, given, found in (('--thermal', thermal, hot), ('--visible', visible, cold)):
-        if not given and len(found) != 1:
-            raise DatasetError(
-                f'{bag.path}: {name} cannot be guessed, image topics are '
-                f'{", ".join(topics) or "none"}'
-            )
-    return visible or cold[0], thermal or hot[0]
 
 
 def _pairs(
@@ -101,21 +78,25 @@ def extract_pairs(
         Counts.
 
     Raises:
-        DatasetError: the folder holds images, or topics cannot be guessed.
-        BagError: the bag cannot be read.
+        DatasetError: the folder holds images.
+        BagError: the bag cannot be read, or its topics cannot be guessed.
 
     """
-    if every < 1 or slop_ms < 0:
-        raise DatasetError(f'expected --every >= 1 and --slop-ms >= 0, got {every}, {slop_ms}')
+    if every < 1 or not (0 <= slop_ms < _MOST_MS and abs(thermal_offset_ms) < _MOST_MS):
+        raise DatasetError(
+            f'expected --every >= 1, --slop-ms from 0 and --thermal-offset-ms below {_MOST_MS:g}, '
+            f'got {every}, {slop_ms:g} and {thermal_offset_ms:g}'
+        )
     folders = {'visible': out / 'vi', 'thermal': out / 'ir'}
     for folder in folders.values():
         if folder.is_dir() and any(folder.iterdir()):
             raise DatasetError(f'{folder}: not empty, choose another --out')
     pairer = NearestPairer(round(slop_ms * 1e6))
     with open_bag(path) as bag:
-        result = ExtractResult(*choose_topics(bag, visible, thermal))
-        for folder in folders.values():
-            folder.mkdir(parents=True, exist_ok=True)
+        topics = choose_topics(
+            bag, visible or None, thermal or None, options=('--visible', '--thermal')
+        )
+        result = ExtractResult(topics['visible'], topics['thermal'])
         for pair in _pairs(bag, pairer, result, round(thermal_offset_ms * 1e6)):
             if result.pairs % every == 0:
                 name = f'{pair.visible.stamp_ns:019d}.png'

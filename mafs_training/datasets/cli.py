@@ -103,8 +103,6 @@ def _synthetic(arguments: argparse.Namespace) -> int:
 
     spec = parse_source(f'synthetic:{arguments.count}?size={arguments.size}&seed={arguments.seed}')
     folders = [arguments.out / name for name in ('vi', 'ir', 'label')]
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
     for pair in tqdm(render_pairs(spec), disable=not sys.stderr.isatty(), unit='pair'):
         for folder, image in zip(folders, (pair.visible, pair.thermal, pair.label), strict=True):
             write_png(folder / f'{pair.name}.png', image)

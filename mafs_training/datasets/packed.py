@@ -23,14 +23,21 @@ def write_pack(path: Path, pairs: Sequence[RawPair]) -> None:
         path: file to write.
         pairs: what to store.
 
+    Raises:
+        DatasetError: the file cannot be written.
+
     """
     arrays: dict[str, np.ndarray] = {'names': np.array([pair.name for pair in pairs])}
     for index, pair in enumerate(pairs):
         for key, image in (('v', pair.visible), ('t', pair.thermal), ('l', pair.label)):
             if image is not None:
                 arrays[f'{key}{index}'] = _difference(image)
-    with path.open('wb') as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open('wb') as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    except OSError as error:
+        raise DatasetError(f'{path}: cannot be written: {error.strerror or error}') from None
 
 
 def _difference(image: np.ndarray) -> np.ndarray:

@@ -8,16 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mafs_model.bag import BagImage, BagReader
-from mafs_model.errors import BagError, ImageError
+from mafs_model.errors import ImageError
 from mafs_model.pairing import NearestPairer, OffsetEstimator, Pair
 
 NS_PER_S = 1_000_000_000
 # As the node's parameter stamps.jump_back.
 JUMP_BACK_NS = NS_PER_S
-_HINTS = {
-    'thermal': ('thermal', 'infrared', 'lwir', 'flir', 'boson', 'lepton', '/ir', 'ir/'),
-    'visible': ('rgb', 'color', 'colour', 'visible', '/vi'),
-}
 
 
 @dataclass(frozen=True)
@@ -165,35 +161,3 @@ class BagPairing:
             'time_offset_ms': self.time_offset_ns / 1e6,
             'duration_s': self.counts.duration_s,
         }
-
-
-def choose_topics(reader: BagReader, visible: str | None, thermal: str | None) -> dict[str, str]:
-    """
-    Return the topics of both streams, those not named guessed from their names.
-
-    Raises:
-        BagError: a stream cannot be told, or both are the same topic; topics there are listed.
-
-    """
-    chosen = {
-        stream: topic
-        for stream, topic in (('visible', visible), ('thermal', thermal))
-        if topic is not None
-    }
-    for stream in ('thermal', 'visible'):
-        if stream in chosen:
-            continue
-        left = [t for t in reader.image_topics() if t not in chosen.values()]
-        found = [t for t in left if any(hint in t.lower() for hint in _HINTS[stream])]
-        found = found or (left if len(left) == 1 else [])
-        if len(found) != 1:
-            option = '--rgb-topic' if stream == 'visible' else '--thermal-topic'
-            listed = ', '.join(f'{n} ({t.type})' for n, t in sorted(reader.topics.items()))
-            raise BagError(
-                f'cannot tell the {stream} topic of bag {reader.path}, name it with '
-                f'{option}; topics there: {listed or "none"}'
-            )
-        chosen[stream] = found[0]
-    if chosen['visible'] == chosen['thermal']:
-        raise BagError(f'--rgb-topic and --thermal-topic are both {chosen["visible"]}')
-    return chosen

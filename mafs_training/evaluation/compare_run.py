@@ -41,8 +41,13 @@ def compare_documents(
     """
     document = new_document('compare', {})
     document['level'] = level
-    document['fusion'] = _compare_fusion(first, second, methods, level)
-    document['labels'] = _compare_labels(_labels_of(first), _labels_of(second), level)
+    try:
+        document['fusion'] = _compare_fusion(first, second, methods, level)
+        document['labels'] = _compare_labels(_labels_of(first), _labels_of(second), level)
+    except (AttributeError, KeyError, TypeError) as error:  # whatever a file from outside lacks
+        raise DatasetError(
+            f'the results are not as mafs-eval writes them ({type(error).__name__}: {error})'
+        ) from None
     if not document['fusion'] and not document['labels']:
         raise DatasetError(
             f'nothing to compare: the first document ({first["kind"]}) has the methods '

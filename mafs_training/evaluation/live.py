@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 import json
 from pathlib import Path
+import shutil
 import struct
 import subprocess
 import sys
@@ -183,8 +184,17 @@ def play_to_node(
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         reason = lines[-1] if lines else f'exit code {done.returncode}'
         kind = ConfigError if 'No module named' in done.stderr else BagError
-        raise kind(f'--live: {reason}')
+        raise kind(f'--live: {_with_kept_logs(reason, out / "logs")}')
     return duration_s
+
+
+def _with_kept_logs(reason: str, logs: Path) -> str:
+    """Copy logs that a message names out of the folder that is about to be removed."""
+    if str(logs) not in reason or not logs.is_dir():
+        return reason
+    kept = tempfile.mkdtemp(prefix='mafs-eval-live-logs-')
+    shutil.copytree(logs, kept, dirs_exist_ok=True)
+    return reason.replace(str(logs), kept)
 
 
 def compare_recording(

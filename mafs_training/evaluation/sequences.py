@@ -120,7 +120,8 @@ def _folders(visible: Path, thermal: Path) -> Sequence:
 def _bag(path: Path, stack: ExitStack, rgb: str | None, thermal: str | None) -> Sequence:
     """Return the pairs of a recording, formed as the node forms them."""
     from mafs_model.bag import open_bag
-    from mafs_training.evaluation.bag_pairs import BagPairing, choose_topics, PairingSettings
+    from mafs_model.bag_topics import choose_topics
+    from mafs_training.evaluation.bag_pairs import BagPairing, PairingSettings
 
     reader = stack.enter_context(open_bag(path))
     topics = choose_topics(reader, rgb, thermal)

@@ -8,10 +8,11 @@ import shutil
 
 import cv2
 from mafs_model.bag import BagWriter, open_bag
+from mafs_model.bag_topics import choose_topics
 from mafs_model.predictor import Predictor
 from mafs_model.registration import Registration
 from mafs_model.thermal import ThermalScaler
-from mafs_training.evaluation.bag_pairs import BagPairing, choose_topics, PairingSettings
+from mafs_training.evaluation.bag_pairs import BagPairing, PairingSettings
 from mafs_training.evaluation.bag_run import KeepingScaler, registered, Samples
 from mafs_training.evaluation.cli import main
 import numpy as np

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 from mafs_model._cdr import serialize_image
 from mafs_model.bag import BagWriter, open_bag
+from mafs_model.bag_topics import choose_topics
 from mafs_model.classes import ClassTable
 from mafs_model.encodings import ImageBuffer
 from mafs_model.errors import BagError, ConfigError
@@ -235,18 +236,20 @@ def test_bag_topics_are_chosen_by_name_or_asked_for(tmp_path):
         {
             '/a/thermal/image_raw': 'mono16',
             '/a/rgb/image_raw': 'rgb8',
+            '/a/rgb/image_raw/compressed': 'rgb8',
             '/b/image': 'rgb8',
             '/mafs_fusion/fused/image': 'rgb8',
+            '/thermal/depth/image': 'mono16',
         },
     )
     with open_bag(path) as bag:
-        assert sources.choose_topics(bag, UNNAMED) == {
+        assert choose_topics(bag) == {
             'visible': '/a/rgb/image_raw',
             'thermal': '/a/thermal/image_raw',
         }
-        assert sources.choose_topics(bag, {**UNNAMED, 'visible': '/b/image'})['visible'] == (
-            '/b/image'
-        )
+        assert choose_topics(bag, '/b/image')['visible'] == '/b/image'
+        with pytest.raises(BagError, match='--rgb-topic and --thermal-topic are both /b/image'):
+            choose_topics(bag, '/b/image', '/b/image')
 
 
 def test_bag_without_a_thermal_topic_lists_what_is_there(tmp_path):

@@ -67,6 +67,9 @@ def test_every_and_slop(bag, tmp_path, capsys):
     [
         (['--visible', '/nothing'], '/nothing'),
         (['--every', '0'], 'expected --every >= 1'),
+        (['--slop-ms', 'nan'], '--slop-ms from 0'),
+        (['--slop-ms', 'inf'], '--slop-ms from 0'),
+        (['--thermal-offset-ms', '1e300'], '--thermal-offset-ms below 1e+09'),
     ],
 )
 def test_errors_are_one_line(bag, tmp_path, capsys, extra, message):
@@ -75,6 +78,24 @@ def test_errors_are_one_line(bag, tmp_path, capsys, extra, message):
     assert message in error
     assert error.startswith('error: ')
     assert error.count('\n') == 1
+
+
+def test_nowhere_to_write_is_one_line(bag, tmp_path, capsys):
+    file = tmp_path / 'file'
+    file.write_text('not a folder')
+    pairs = tmp_path / 'pairs'
+    assert main_data(['from-bag', str(bag), '--out', str(pairs)]) == 0
+    for command in (
+        ['from-bag', str(bag), '--out', str(file)],
+        ['synthetic', '--count', '1', '--size', '64x64', '--out', str(file)],
+        ['pack', str(pairs), '--out', str(file / 'pairs.npz')],
+        ['pack', str(pairs), '--out', str(tmp_path)],
+    ):
+        capsys.readouterr()
+        assert main_data(command) == 2
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith('error: ')
+        assert 'cannot be written' in last
 
 
 def test_folder_with_images_is_left_alone(bag, tmp_path, capsys):

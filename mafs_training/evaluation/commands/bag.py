@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from typing import Any
 
 from mafs_model.bag import BagReader, open_bag
+from mafs_model.bag_topics import choose_topics
 from mafs_model.predictor import Predictor
 from mafs_model.registration import Registration
-from mafs_training.evaluation.bag_pairs import BagPairing, choose_topics, NS_PER_S, PairingSettings
+from mafs_training.evaluation.bag_pairs import BagPairing, NS_PER_S, PairingSettings
 from mafs_training.evaluation.bag_run import bag_document, BagOutcome, KeepingScaler, process_bag
 from mafs_training.evaluation.commands import seg
 from mafs_training.evaluation.console import say, warn
