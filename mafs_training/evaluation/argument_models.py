@@ -9,7 +9,11 @@ from mafs_training.evaluation.argument_parts import (
     add_command,
     add_device,
     add_groups,
+    add_limit,
     add_runtime,
+    add_split,
+    add_topics,
+    add_weights,
     Commands,
     offset,
     positive,
@@ -24,18 +28,13 @@ def add_model(commands: Commands) -> None:
     parser = add_command(
         commands, 'model', 'Measure weights on a data set: fusion, labels, speed and robustness.'
     )
-    parser.add_argument(
-        '--weights',
-        default='default',
-        metavar='FILE',
-        help="weights file, 'default' (shipped) or 'classical' (default: %(default)s)",
-    )
+    add_weights(parser)
     add_data(parser)
-    parser.add_argument('--split', default='val', help='folder below ROOT (default: %(default)s)')
+    add_split(parser)
     parser.add_argument(
         '--labelled', action='store_true', help='leave out pairs without label image'
     )
-    parser.add_argument('--limit', type=positive, metavar='N', help='use N pairs, evenly spread')
+    add_limit(parser)
     parser.add_argument(
         '--robustness',
         choices=('full', 'quick', 'missing', 'off'),
@@ -59,14 +58,7 @@ def add_bag(commands: Commands) -> None:
         commands, 'bag', 'Fuse a rosbag2 recording offline and measure the result.'
     )
     parser.add_argument('bag', type=Path, metavar='BAG', help='folder, .mcap or .db3 file')
-    parser.add_argument(
-        '--rgb-topic', metavar='TOPIC', help='visible images (default: the only topic that fits)'
-    )
-    parser.add_argument(
-        '--thermal-topic',
-        metavar='TOPIC',
-        help='thermal images (default: the only topic that fits)',
-    )
+    add_topics(parser)
     parser.add_argument(
         '--labels',
         type=Path,
@@ -76,12 +68,7 @@ def add_bag(commands: Commands) -> None:
     parser.add_argument(
         '--out-bag', type=Path, metavar='OUT.mcap', help='write fused, label and overlay images'
     )
-    parser.add_argument(
-        '--weights',
-        default='default',
-        metavar='FILE',
-        help="weights file, 'default' or 'classical' (default: %(default)s)",
-    )
+    add_weights(parser)
     parser.add_argument(
         '--slop',
         type=seconds,
@@ -152,12 +139,7 @@ def add_flicker(commands: Commands) -> None:
         metavar='SEQUENCE',
         help='folder with vi/ and ir/ in the order of names, bag, or synthetic[:SECONDS]',
     )
-    parser.add_argument(
-        '--weights',
-        default='default',
-        metavar='FILE',
-        help="weights file, 'default' or 'classical' (default: %(default)s)",
-    )
+    add_weights(parser)
     parser.add_argument(
         '--fused',
         nargs='+',
@@ -166,8 +148,7 @@ def add_flicker(commands: Commands) -> None:
         metavar='[NAME=]DIR',
         help='fused images of further methods, named as the frames',
     )
-    parser.add_argument('--rgb-topic', metavar='TOPIC', help='visible images of a bag')
-    parser.add_argument('--thermal-topic', metavar='TOPIC', help='thermal images of a bag')
+    add_topics(parser)
     parser.add_argument(
         '--rate',
         type=rate,
@@ -188,12 +169,7 @@ def add_calibrate(commands: Commands) -> None:
         jobs=False,
         html=False,
     )
-    parser.add_argument(
-        '--weights',
-        default='default',
-        metavar='FILE',
-        help="weights file or 'default' (default: %(default)s)",
-    )
+    add_weights(parser, classical=False)
     add_data(parser)
     parser.add_argument(
         '--split', default='train', help='folder below ROOT to fit on (default: %(default)s)'
@@ -221,14 +197,9 @@ def add_panels(commands: Commands) -> None:
         html=False,
         json=False,
     )
-    parser.add_argument(
-        '--weights',
-        default='default',
-        metavar='FILE',
-        help="weights file, 'default' or 'classical' (default: %(default)s)",
-    )
+    add_weights(parser)
     add_data(parser, several=True)
-    parser.add_argument('--split', default='val', help='folder below ROOT (default: %(default)s)')
+    add_split(parser)
     parser.add_argument(
         '--count',
         type=positive,
@@ -262,15 +233,10 @@ def add_agree(commands: Commands) -> None:
         jobs=False,
         html=False,
     )
-    parser.add_argument(
-        '--weights',
-        default='default',
-        metavar='FILE',
-        help="weights file or 'default' (default: %(default)s)",
-    )
+    add_weights(parser, classical=False)
     add_data(parser)
-    parser.add_argument('--split', default='val', help='folder below ROOT (default: %(default)s)')
-    parser.add_argument('--limit', type=positive, metavar='N', help='use N pairs, evenly spread')
+    add_split(parser)
+    add_limit(parser)
     for which, default in (('first', 'torch:fp32'), ('second', 'openvino:int8')):
         parser.add_argument(
             f'--{which}',
@@ -294,12 +260,7 @@ def add_card(commands: Commands) -> None:
     parser.add_argument(
         'card', type=Path, metavar='CARD.md', help='the card; made if it is not there'
     )
-    parser.add_argument(
-        '--weights',
-        default='default',
-        metavar='FILE',
-        help="weights file or 'default' (default: %(default)s)",
-    )
+    add_weights(parser, classical=False)
     parser.add_argument(
         '--results',
         type=Path,

@@ -49,6 +49,38 @@ def add_groups(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_weights(parser: argparse.ArgumentParser, *, classical: bool = True) -> None:
+    """Add --weights; `classical`: the fusion without a network will do as well."""
+    names = (
+        "weights file, 'default' (shipped) or 'classical'"
+        if classical
+        else ("weights file or 'default' (shipped)")
+    )
+    parser.add_argument(
+        '--weights', default='default', metavar='FILE', help=f'{names} (default: %(default)s)'
+    )
+
+
+def add_split(parser: argparse.ArgumentParser) -> None:
+    """Add --split."""
+    parser.add_argument('--split', default='val', help='folder below ROOT (default: %(default)s)')
+
+
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Add --limit of a data set."""
+    parser.add_argument('--limit', type=positive, metavar='N', help='use N pairs, evenly spread')
+
+
+def add_topics(parser: argparse.ArgumentParser) -> None:
+    """Add the topics of a bag."""
+    for option, what in (('--rgb-topic', 'visible'), ('--thermal-topic', 'thermal')):
+        parser.add_argument(
+            option,
+            metavar='TOPIC',
+            help=f'{what} images of a bag (default: the only topic that fits)',
+        )
+
+
 def add_runtime(parser: argparse.ArgumentParser) -> None:
     """Add what chooses device, backend and threads."""
     add_device(parser)
