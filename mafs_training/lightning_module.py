@@ -86,6 +86,19 @@ def kept_parts(network: nn.Module, only: Sequence[str]) -> list[nn.Module]:
     return [part for name, part in parts.items() if only and name not in only]
 
 
+def prepare_batch(batch: Batch, config: StageConfig, ignore_index: int) -> Batch:
+    """Augment a batch, and bring its images into the memory format of the network."""
+    batch = augment(batch, config.augment, ignore_index)
+    if not config.trainer.channels_last:
+        return batch
+    return {
+        key: value.contiguous(memory_format=torch.channels_last)
+        if isinstance(value, Tensor) and value.ndim == 4
+        else value
+        for key, value in batch.items()
+    }
+
+
 class TrainingModule(pl.LightningModule):
     """
     One stage of training.
@@ -140,14 +153,7 @@ class TrainingModule(pl.LightningModule):
         number = self.step_number(batch_index)
         # all randomness of a step follows from its number: resuming needs no other state
         torch.manual_seed((trainer.seed * 1_000_003 + number) * 4096 + self.global_rank)
-        batch = augment(batch, self.config.augment, self.classes.ignore_index)
-        if trainer.channels_last:
-            batch = {
-                key: value.contiguous(memory_format=torch.channels_last)
-                if isinstance(value, Tensor) and value.ndim == 4
-                else value
-                for key, value in batch.items()
-            }
+        batch = prepare_batch(batch, self.config, self.classes.ignore_index)
         result = self.stage.training_step(self.network, batch, number // trainer.accumulate)
         if not bool(torch.isfinite(result.loss)):
             self._stop_on_non_finite(batch, result.logs, number)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mafs_model.classes import ClassTable
-from mafs_training.augment import augment
 from mafs_training.data_module import PairDataModule
 from mafs_training.datasets.store import load_sources, PairStore
-from mafs_training.lightning_module import TrainingModule
+from mafs_training.lightning_module import prepare_batch, TrainingModule
 from mafs_training.options import CONFIGS, SSVIFConfig
 from mafs_training.stage import Batch
 from mafs_training.trainer import create_network, create_stage
@@ -63,14 +62,7 @@ class TrainingStep:
 
     def __call__(self) -> None:
         """Do one step, loading of the crops included."""
-        batch = augment(next(self._batches), self._config.augment, self._classes.ignore_index)
-        if self._config.trainer.channels_last:
-            batch = {
-                key: value.contiguous(memory_format=torch.channels_last)
-                if isinstance(value, Tensor) and value.ndim == 4
-                else value
-                for key, value in batch.items()
-            }
+        batch = prepare_batch(next(self._batches), self._config, self._classes.ignore_index)
         result = self._stage.training_step(self._network, batch, self._number)
         self._number += 1
         self._stage.after_step(result.tasks)
