@@ -7,6 +7,7 @@ from pathlib import Path
 import sys
 
 from mafs_model.version import __version__
+from mafs_training.datasets.spec import SPLITS
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -19,7 +20,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser('check', help='report what is wrong with a data set')
     check.add_argument('root', help='folder, or KIND:PATH?labels=...&split=...')
-    check.add_argument('--split', default='all', help='split to examine (default: all)')
+    check.add_argument(
+        '--split', default='all', choices=SPLITS, help='split to examine (default: all)'
+    )
     check.add_argument('--classes', default='', help="class table (default: the layout's)")
     check.add_argument('--json', action='store_true', help='print the report as JSON')
     check.set_defaults(run=_check)
@@ -59,6 +62,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from mafs_model.classes import ClassTable
+    from mafs_model.errors import DatasetError
     from mafs_training.datasets.check import check_source, guess_kind
     from mafs_training.datasets.layouts import LAYOUTS
     from mafs_training.datasets.spec import parse_source
@@ -69,6 +73,11 @@ def _check(arguments: argparse.Namespace) -> int:
     spec = parse_source(text)
     if 'split=' not in text:
         spec = replace(spec, split=arguments.split)
+    if spec.kind in ('synthetic', 'pack'):
+        raise DatasetError(
+            f'{spec.kind}:{spec.path}: expected a folder or KIND:FOLDER; {spec.kind} pairs are '
+            'checked when they are read'
+        )
     layout = LAYOUTS.get(spec.kind, LAYOUTS['generic'])
     table = ClassTable.load(arguments.classes or layout.classes)
     report = check_source(spec, tuple(table.names), table.ignore_index)

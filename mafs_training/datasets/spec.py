@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from mafs_model.errors import DatasetError
 import numpy as np
 
+SPLITS = ('train', 'val', 'test', 'all')
 _KEYS = ('split', 'labels', 'weight', 'limit', 'seed', 'size', 'step', 'only', 'skip')
 
 
@@ -114,6 +115,8 @@ def parse_source(text: str) -> SourceSpec:
 
 def _convert(text: str, key: str, value: str) -> object:
     try:
+        if key == 'split' and value not in SPLITS:
+            raise ValueError
         if key in ('limit', 'seed'):
             number = int(value)
             if number < 0:
@@ -131,6 +134,7 @@ def _convert(text: str, key: str, value: str) -> object:
             return height, width
     except ValueError:
         expected = {
+            'split': f'one of {", ".join(SPLITS)}',
             'limit': 'an integer >= 0',
             'seed': 'an integer >= 0',
             'weight': 'a number > 0',

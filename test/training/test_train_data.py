@@ -38,6 +38,7 @@ class TestSpec:
         [
             ('msrs:', 'expected KIND:PATH'),
             ('msrs:/x?colour=1', "unknown key 'colour'"),
+            ('msrs:/x?split=dev', "split='dev', expected one of train, val, test, all"),
             ('msrs:/x?weight=0', "weight='0', expected a number > 0"),
             ('msrs:/x?limit=-3', "limit='-3', expected an integer >= 0"),
             ('synthetic:4?size=10x10', 'expected WIDTHxHEIGHT'),
@@ -222,6 +223,10 @@ class TestCheck:
         text = capsys.readouterr().out
         assert '1 images with the same pixels as another one: 7 = 6' in text
         assert text.endswith('problems found\n')
+
+    def test_nothing_on_disk_to_check(self, capsys):
+        assert main_data(['check', 'synthetic:3']) == 2
+        assert 'synthetic:3: expected a folder or KIND:FOLDER' in capsys.readouterr().err
 
     def test_missing_folder_is_one_line(self, tmp_path, capsys):
         assert main_data(['check', str(tmp_path / 'nothing')]) == 2

@@ -8,19 +8,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.fusion_run import beaten_by_baselines, evaluate_fusion
 from mafs_training.evaluation.groups import parse_groups
+from mafs_training.evaluation.images import list_images
 from mafs_training.evaluation.parallel import default_jobs
 from mafs_training.evaluation.results import write_json, write_text
 from mafs_training.evaluation.tables import means_of, metric_table
 from mafs_training.evaluation.verdicts import verdict_table
-from mafs_training.metrics.fusion import FUSION_METRICS, LOWER_IS_BETTER
+from mafs_training.metrics.fusion import FUSION_METRICS, LOWER_IS_BETTER, VARIANTS
 
 
 def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
+    _check(options)
     methods = parse_methods(options.fused)
     references = _references(options)
     with ExitStack() as stack:
@@ -40,14 +43,22 @@ def run(options: Namespace) -> int:
             jobs=options.jobs or default_jobs(),
             quiet=options.quiet,
         )
-        if options.rank not in document['metrics']:
-            raise ConfigError(
-                f'--rank {options.rank!r}: expected one of {", ".join(document["metrics"])}'
-            )
         document['model'] = model
         document['problems'] += problems
         _finish(options, document)
     return len(document['problems'])
+
+
+def _check(options: Namespace) -> None:
+    """Raise MafsError for what would otherwise show, or be missed, only after measuring."""
+    metrics = FUSION_METRICS + (VARIANTS if options.variants else ())
+    if options.rank not in metrics:
+        raise ConfigError(f'--rank {options.rank!r}: expected one of {", ".join(metrics)}')
+    if options.save is not None and options.weights is None:
+        raise ConfigError('--save keeps the images of --weights: expected both, or neither')
+    if options.labels is not None:
+        ClassTable.load(options.classes)
+        list_images(options.labels, 'label')
 
 
 def _finish(options: Namespace, document: dict[str, Any]) -> None:
