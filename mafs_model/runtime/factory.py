@@ -91,9 +91,12 @@ def find_weights(weights: str | Path | None) -> Path:
     """
     path = _weights_path(weights)
     if path is None:
-        raise CheckpointError(
-            f"weights '{weights}': no network weights are shipped, expected a .safetensors file"
+        reason = (
+            'that is the fusion without a network'
+            if str(weights) == 'classical'
+            else 'no network weights are shipped'
         )
+        raise CheckpointError(f"weights '{weights}': {reason}, expected a .safetensors file")
     return path
 
 

@@ -235,6 +235,8 @@ def test_find_weights_without_shipped_ones(monkeypatch, tmp_path):
     monkeypatch.setattr(factory, 'DEFAULT_WEIGHTS', tmp_path / 'none.safetensors')
     with pytest.raises(CheckpointError, match='no network weights are shipped'):
         factory.find_weights('default')
+    with pytest.raises(CheckpointError, match='that is the fusion without a network'):
+        factory.find_weights('classical')
 
 
 IMAGES = np.zeros((96, 128, 3), np.uint8), np.zeros((96, 128), np.uint8)
