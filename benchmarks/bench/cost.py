@@ -10,7 +10,7 @@ from mafs_model.info import count_macs, count_parameters, FLOPS_PER_MAC
 from mafs_model.mafs import MAFS
 from mafs_model.types import Size
 import torch
-from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 # uint8: visible 3 and thermal 1 in, fused 3 out, labels and confidence 1 each.
 _BYTES_UP, _BYTES_DOWN = 4, 5
@@ -58,6 +58,22 @@ class Rates:
     download: float = float('inf')
 
 
+class _MapNumbers(TorchDispatchMode):
+    """Counts the numbers that convolutions read and write, their weights left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket in (torch.ops.aten.conv2d, torch.ops.aten.convolution):
+            self.total += args[0].numel() + result.numel()
+        return result
+
+
 def network_cost(variant: str, size: Size, num_classes: int = 9) -> Cost:
     """Return the cost of a variant at (height, width); nothing is computed."""
     config = create_config(variant, num_classes)
@@ -65,21 +81,12 @@ def network_cost(variant: str, size: Size, num_classes: int = 9) -> Cost:
     with torch.device('meta'):
         network = MAFS(config).eval()
         visible, thermal = torch.empty(1, 3, *size), torch.empty(1, 1, *size)
-    numbers = 0
-
-    def count(module: nn.Module, given: tuple[Any, ...], result: Any) -> None:
-        nonlocal numbers
-        numbers += given[0].numel() + result.numel()
-
-    for module in network.modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            module.register_forward_hook(count)
-    with torch.inference_mode():
+    with torch.inference_mode(), _MapNumbers() as numbers:
         network(visible, thermal, full_logits=False)
     return Cost(
         float(FLOPS_PER_MAC * count_macs(config, size)),
         count_parameters(network),
-        numbers,
+        numbers.total,
         _BYTES_UP * pixels,
         _BYTES_DOWN * pixels,
     )
