@@ -71,7 +71,7 @@ class AdaptiveFusionModule(nn.Module):
     def forward(self, visible: Tensor, thermal: Tensor) -> Tensor:
         """Blend two streams, ``2 x [B, C, H, W] -> [B, C, H, W]``."""
         visible, thermal = self.recalibrate(visible, thermal)
-        return thermal + self.weight(visible, thermal) * (visible - thermal)
+        return torch.addcmul(thermal, self.weight(visible, thermal), visible - thermal)
 
 
 class HeterogeneousFusionModule(nn.Module):
@@ -113,7 +113,7 @@ class HeterogeneousFusionModule(nn.Module):
     def modulate(self, features: Tensor, guide: Tensor) -> Tensor:
         """Normalise, scale and shift, without the refinement."""
         code = upsample(self.shared(guide), 2)  # [B, hidden, H, W]
-        return self.normalise(features) * self.scale(code) + self.shift(code)
+        return torch.addcmul(self.shift(code), self.normalise(features), self.scale(code))
 
     def forward(self, features: Tensor, guide: Tensor) -> Tensor:
         """``[B, C, H, W], [B, G, H / 2, W / 2] -> [B, C, H, W]``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 LUMA_RED, LUMA_GREEN, LUMA_BLUE = 0.299, 0.587, 0.114
@@ -10,7 +11,8 @@ LUMA_RED, LUMA_GREEN, LUMA_BLUE = 0.299, 0.587, 0.114
 def luminance(rgb: Tensor) -> Tensor:
     """Return Y of YCbCr (ITU-R BT.601, full range): ``[B, 3, H, W] -> [B, 1, H, W]``."""
     red, green, blue = rgb[:, 0:1], rgb[:, 1:2], rgb[:, 2:3]
-    return LUMA_RED * red + LUMA_GREEN * green + LUMA_BLUE * blue
+    partial = torch.add(LUMA_RED * red, green, alpha=LUMA_GREEN)
+    return torch.add(partial, blue, alpha=LUMA_BLUE)
 
 
 def replace_luminance(rgb: Tensor, old: Tensor, new: Tensor) -> Tensor:

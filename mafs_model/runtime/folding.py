@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mafs_model.layers.folding import fold_normalisation
+import torch
 from torch import nn, Tensor
 
 
@@ -32,7 +33,7 @@ class FrozenNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x * scale + shift``."""
-        return x * self.scale + self.shift
+        return torch.addcmul(self.shift, x, self.scale)
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
