@@ -30,7 +30,7 @@ class Stem(nn.Module):
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
-        self.unshuffle = nn.PixelUnshuffle(stride)
+        self.unshuffle: nn.Module = nn.PixelUnshuffle(stride)
         self.embed = ConvNormAct(channels * stride**2, width)
         self.mix = ConvNormAct(width, width)
 

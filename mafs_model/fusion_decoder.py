@@ -72,6 +72,7 @@ class BlendDecoder(nn.Module):
         for name in self.HEADS:
             self.add_module(name, CellConv(hidden, 1, 1, std=self.FIRST_STD))
         nn.init.constant_(cast(Tensor, self.guidance.bias), self.FIRST_GUIDANCE)
+        self.unshuffle: nn.Module = nn.PixelUnshuffle(stride)
         self.smooth = SmoothCells(stride, self.BASE_RADIUS_PX)
         first = math.log(self.FIRST_DETAIL_SHARPNESS) / self.SHARPNESS_SCALE
         self.log_sharpness = nn.Parameter(torch.tensor(first))
@@ -110,8 +111,8 @@ class BlendDecoder(nn.Module):
 
         """
         blend, guidance, detail, detail_gain, gain, shift = self.predict(features)
-        visible = F.pixel_unshuffle(visible, self.stride)  # [B, stride^2, h, w]
-        thermal = F.pixel_unshuffle(thermal, self.stride)
+        visible = self.unshuffle(visible)  # [B, stride^2, h, w]
+        thermal = self.unshuffle(thermal)
         visible_base, thermal_base, blend, guidance, detail_gain, gain, shift = self.enlarge(
             visible.mean(dim=1, keepdim=True),
             thermal.mean(dim=1, keepdim=True),

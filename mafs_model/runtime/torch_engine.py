@@ -9,6 +9,7 @@ from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError
 from mafs_model.registration import Unregistered
 from mafs_model.runtime.device_path import Compute, device_errors, DevicePath
+from mafs_model.runtime.eager import prepare_eager
 from mafs_model.runtime.engine import collect_outputs, EngineOutput, mode_of
 from mafs_model.runtime.folding import fold_batch_norm
 from mafs_model.runtime.graph import DeploymentGraph
@@ -69,6 +70,8 @@ class TorchEngine:
             torch.set_num_threads(threads)
         self._temperature = float(checkpoint.metadata.get('temperature', 1.0))
         network = fold_batch_norm(build_model(checkpoint))
+        if not self._cuda:
+            network = prepare_eager(network)
         with device_errors(device):
             self._network: torch.nn.Module | None = network.to(
                 device, _DTYPES[self.precision], memory_format=torch.channels_last
