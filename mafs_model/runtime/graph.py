@@ -69,7 +69,7 @@ class DeploymentGraph(nn.Module):
 def to_bytes(image: Tensor) -> Tensor:
     """Return values of 0..1 as uint8, rounded to the nearest."""
     # Adding a half and truncating is rounding, and cheaper than round() in every backend.
-    return (image * 255.0 + 0.5).clamp(0.0, 255.0).to(torch.uint8)
+    return (image * 255.0).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)
 
 
 def decide(logits: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -88,6 +88,7 @@ def decide(logits: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         labels uint8 [B,H,W] and confidence uint8 [B,H,W], 255 = probability 1.
 
     """
+    logits = logits.contiguous()  # Planes of channels-last maps are slow to read nine times.
     scores = [logits[:, index] for index in range(logits.shape[1])]
     best, labels = scores[0], torch.zeros_like(scores[0])
     for index, score in enumerate(scores[1:], 1):
