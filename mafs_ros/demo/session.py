@@ -27,6 +27,8 @@ _SHOWN_CHARACTERS = 60
 # After the last frame the run goes on until nothing more arrives for this long; once a second
 # the node also emits pairs that would wait for frames which never come.
 _SILENCE_S = 1.5
+# Everything has been recorded by then: a busy machine may take its time.
+_FINISH_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -253,9 +255,9 @@ class Session:
             self._children[name].tell('stop')
         codes = {}
         for name in ('cameras', 'recorder'):
-            codes[name] = self._children[name].end()
+            codes[name] = self._children[name].end(_FINISH_TIMEOUT_S)
         self._children['fusion_node'].interrupt()
-        codes['fusion_node'] = self._children['fusion_node'].end()
+        codes['fusion_node'] = self._children['fusion_node'].end(_FINISH_TIMEOUT_S)
         for name, code in codes.items():
             if code != 0:
                 raise self._children[name].failure(f'ended with exit code {code}')

@@ -181,11 +181,17 @@ def play_to_node(
     except subprocess.TimeoutExpired as error:
         raise BagError(f'--live: no end after {error.timeout:.0f} s') from None
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        reason = lines[-1] if lines else f'exit code {done.returncode}'
+        reason = _reason(done.stderr) or f'exit code {done.returncode}'
         kind = ConfigError if 'No module named' in done.stderr else BagError
         raise kind(f'--live: {_with_kept_logs(reason, out / "logs")}')
     return duration_s
+
+
+def _reason(printed: str) -> str:
+    """Return the demo's own message with what follows it, else the last line."""
+    lines = [line for line in printed.splitlines() if line.strip()]
+    start = next((i for i, line in enumerate(lines) if line.startswith('demo: ')), -1)
+    return '\n'.join(lines[start:]).removeprefix('demo: ')
 
 
 def _with_kept_logs(reason: str, logs: Path) -> str:

@@ -15,6 +15,7 @@ from mafs_model.thermal import ThermalScaler
 from mafs_training.evaluation.bag_pairs import BagPairing, PairingSettings
 from mafs_training.evaluation.bag_run import KeepingScaler, registered, Samples
 from mafs_training.evaluation.cli import main
+from mafs_training.evaluation.live import _reason
 import numpy as np
 import pytest
 
@@ -360,3 +361,15 @@ def test_damaged_folder_without_files(tmp_path, capsys):
     assert run(path) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     shutil.rmtree(path)
+
+
+@pytest.mark.parametrize(
+    ('printed', 'expected'),
+    [
+        ('', ''),
+        ('Traceback\nValueError: 3\n', 'ValueError: 3'),
+        ('50 %\ndemo: node ended; its log:\n    [WARN] x\n', 'node ended; its log:\n    [WARN] x'),
+    ],
+)
+def test_the_demo_is_quoted_with_its_own_message(printed, expected):
+    assert _reason(printed) == expected

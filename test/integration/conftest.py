@@ -90,11 +90,15 @@ class Rig:
         self._thread.start()
 
     def _spin(self) -> None:
+        from rclpy.exceptions import InvalidHandle
         from rclpy.executors import ExternalShutdownException, ShutdownException
 
         with contextlib.suppress(ExternalShutdownException, ShutdownException):
             while not self._closing:
-                self.executor.spin_once(timeout_sec=0.5)
+                # Tests destroy clients and subscriptions of the tester from their own thread,
+                # which the executor of rclpy may meet while it collects what to wait for.
+                with contextlib.suppress(InvalidHandle):
+                    self.executor.spin_once(timeout_sec=0.5)
 
     def close(self) -> None:
         """End everything in the order that leaves no thread behind; may be repeated."""
@@ -102,7 +106,7 @@ class Rig:
 
         if not self._thread.is_alive():
             return
-        # First the loop, then the executor: in rclpy the loop may still use what shutdown destroys.
+        # First the loop, then the executor: in rclpy it may use what shutdown destroys.
         self._closing = True
         self.executor.wake()
         self._thread.join(5.0)

@@ -84,6 +84,7 @@ def rss_mib() -> float:
     raise RuntimeError('no VmRSS')
 
 
+@pytest.mark.timeout(900)
 def test_fifty_lives_leak_nothing(make_node: MakeNode) -> None:
     node = make_node(device='cpu')
 
