@@ -40,16 +40,23 @@ preservation=(--fusion.intensity 8 --fusion.gradient 10 --fusion.emphasis 1.1
     --fusion.information 3 --fusion.complement 0.5)
 
 # I: both images from half of each
-stage mae mae
-# II a: classes from labelled crops alone, four times as many of them per hour as with a teacher
-stage labels joint --model.init "$out/mae/final.safetensors" --teacher.enabled false \
-    --data.labelled_fraction 1 --fusion.structure 0 --weighting.floor 0.3
-# II b: all tasks, the teacher on the fused image and its consistency on the unlabelled pairs
-stage joint joint --model.init "$out/labels/final.safetensors" "${preservation[@]}" \
-    --weighting.floor 0.3 --trainer.steps 2000
-# II c: the blend alone, for what the fused image keeps of both sources, on pixels as they are:
+stage mae mae --trainer.steps 1600
+# II a: all tasks, the teacher on the fused image and its consistency on the unlabelled pairs
+stage joint joint --model.init "$out/mae/final.safetensors" "${preservation[@]}" \
+    --weighting.floor 0.3 --trainer.steps 900
+# II b: classes from labelled crops alone, four times as many of them per hour as with a teacher
+labels=(--fusion.structure 0 --teacher.enabled false --data.labelled_fraction 1
+    --trainer.precision bf16)
+stage labels joint --model.init "$out/joint/final.safetensors" "${labels[@]}" \
+    --weighting.floor 0.3 --trainer.steps 3500
+# II c: weights for rare classes find them, and paint everything too thick: the end is without
+stage outlines joint --model.init "$out/labels/final.safetensors" "${labels[@]}" \
+    --weighting.kind fixed --weighting.fixed '{"fusion": 0.3, "segmentation": 1}' \
+    --segmentation.class_weighting none --segmentation.ohem_min_kept 0.25 \
+    --optim.warmup_steps 50 --trainer.steps 1600
+# II d: the blend alone, for what the fused image keeps of both sources, on pixels as they are:
 # enlarged or recoloured crops teach it another sharpness
-stage blend joint --model.init "$out/joint/final.safetensors" "${preservation[@]}" \
+stage blend joint --model.init "$out/outlines/final.safetensors" "${preservation[@]}" \
     --model.only '["fusion_decoder"]' --optim.fusion_decoder_lr 1 --optim.weight_decay 0 \
     --teacher.enabled false --data.labelled_fraction -1 --data.focus 0 \
     --augment.enabled false --data.scale '[1,1]' --dropout.visible 0.05 \
