@@ -35,9 +35,9 @@ stage() { # NAME STAGE OPTION...
         --trainer.out "$out/$name" "${resume[@]}" "$@"
 }
 
-preservation=(--fusion.intensity 8 --fusion.gradient 10 --fusion.emphasis 1.1
-    --fusion.structure 16 --fusion.structure_range 0.0078 --fusion.edges 16
-    --fusion.information 3 --fusion.complement 0.5)
+preservation=(--fusion.intensity 3 --fusion.gradient 10 --fusion.emphasis 1.1
+    --fusion.structure 20 --fusion.structure_range 0.0078 --fusion.edges 20
+    --fusion.information 4 --fusion.complement 2)
 
 # I: both images from half of each
 stage mae mae --trainer.steps 1600
