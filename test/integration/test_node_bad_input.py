@@ -349,9 +349,6 @@ def test_flood_keeps_latency_bounded(rig: Any, monkeypatch: pytest.MonkeyPatch) 
     )
     assert len(published()) <= 1, 'nothing is published past the network'
     gate.set()
-    rig.wait(lambda: len(published()) >= 2, 'the pair that was in the network and the newest')
-    assert published() == sorted(published()), 'published in order'
-    assert max(published()[:2]) >= 50, 'of all that wait the newest goes first'
     rig.wait(
         lambda: (
             count().processed - before.processed + rig.drops('overtaken') - overtaken
@@ -359,6 +356,11 @@ def test_flood_keeps_latency_bounded(rig: Any, monkeypatch: pytest.MonkeyPatch) 
         ),
         'every pair processed or counted as overtaken',
     )
+    rig.wait(lambda: max(published(), default=0) >= 40, 'the newest pair')
+    assert published() == sorted(published()), 'published in order'
+    # The one that was in the network may be of this flood or, like some that it overtook, of the
+    # images of an earlier test.
+    assert len([index for index in published() if index < 40]) <= 1, 'the newest goes first'
     monkeypatch.undo()
     rig.good_pair()
 

@@ -54,12 +54,14 @@ def test_counted_operations_agree_with_a_count_by_hooks():
     model = MAFS(config).eval()
     by_hand = macs_by_hooks(model, torch.rand(1, 3, 96, 128), torch.rand(1, 1, 96, 128))
     # Not convolution layers, so unseen by the hooks: per stage Q K^T and A V, each C * C / heads
-    # per pixel; per call of the smooth enlargement 16 pixels x 9 taps per cell, eight calls.
+    # per pixel; per map enlarged smoothly 16 pixels x 9 taps per cell, eight maps; the six heads
+    # of the blend, which one convolution without a layer computes.
     pixels = [3 * 4, 6 * 8, 12 * 16]
     width, heads = config.segmentation_width, config.attention_heads
     attention = sum(2 * n * width * width // heads for n in pixels)
     smooth = 8 * 16 * 9 * (24 * 32)
-    assert count_macs(config, (96, 128)) == by_hand + attention + smooth
+    blend = 6 * config.fusion_width * (24 * 32)
+    assert count_macs(config, (96, 128)) == by_hand + attention + smooth + blend
 
 
 def test_parameters_are_counted_once():
