@@ -262,8 +262,16 @@ class TestErrors:
                 'weights: expected numbers from 0',
             ),
             ('mae', ['--mask.patch_px', '[8, 64]'], 'expected less than data.crop (64)'),
-            ('mae', ['--trainer.monitor', 'val/miou'], 'one of train/loss, val/loss, val/psnr_visible, val/p'),
-            ('joint', ['--trainer.monitor', 'val/nope'], "is 'val/nope', expected one of train/loss, val/fus"),
+            (
+                'mae',
+                ['--trainer.monitor', 'val/miou'],
+                'one of train/loss, val/loss, val/psnr_visible, val/p',
+            ),
+            (
+                'joint',
+                ['--trainer.monitor', 'val/nope'],
+                "is 'val/nope', expected one of train/loss, val/fus",
+            ),
             ('joint', ['--trainer.monitor', 'x', '--data.val', '[]'], 'but data.val is empty'),
             ('ssvif', ['--ssvif.temperature', '0'], 'ssvif.temperature is 0.0, expected more th'),
         ],
