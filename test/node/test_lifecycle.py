@@ -100,7 +100,9 @@ def test_fifty_lives_leak_nothing(make_node: MakeNode) -> None:
     for _ in range(50):
         live()
     assert resources(node) == start
-    assert rss_mib() - memory < 10.0
+    # One network left behind would be 9 MiB a life; the heap of OpenVINO's many sizes scatters by
+    # some 20 MiB in all.
+    assert rss_mib() - memory < 50.0
 
 
 def test_fifty_activations_leak_nothing(make_node: MakeNode) -> None:
