@@ -94,15 +94,15 @@ def test_fifty_lives_leak_nothing(make_node: MakeNode) -> None:
         assert node.trigger_deactivate() == SUCCESS
         assert node.trigger_cleanup() == SUCCESS
 
-    for _ in range(5):  # caches of the allocator and of DDS fill up
+    # Caches of the allocator and of DDS fill up: of 125 lives the first 35 took 11 MiB, the
+    # other 90 took 2.
+    for _ in range(25):
         live()
     start, memory = resources(node), rss_mib()
     for _ in range(50):
         live()
     assert resources(node) == start
-    # One network left behind would be 9 MiB a life; the heap of OpenVINO's many sizes scatters by
-    # some 20 MiB in all.
-    assert rss_mib() - memory < 50.0
+    assert rss_mib() - memory < 10.0
 
 
 def test_fifty_activations_leak_nothing(make_node: MakeNode) -> None:
