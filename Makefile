@@ -17,7 +17,7 @@ setup:  ## set up Python, ROS and the package inside the clone
 	@scripts/bootstrap.sh
 
 demo: setup  ## run the demo over DDS; the result is in out/demo (ARGS='--help' for options)
-	@$(ENV) && exec python -m mafs_ros.demo $(ARGS)
+	@$(ENV) && exec python -m mafs_demo $(ARGS)
 
 test: setup  ## run all tests, linters and type checks (ARGS: options of pytest)
 	@$(ENV) && exec python -m pytest $(ARGS)

@@ -1,4 +1,4 @@
-"""Installation with pip: the three Python packages, their data and their console scripts."""
+"""Installation with pip: the Python packages, their data and their console scripts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
-PACKAGES = ('mafs_ros', 'mafs_model', 'mafs_training')
+PACKAGES = ('mafs_ros', 'mafs_model', 'mafs_training', 'mafs_demo', 'mafs_synthetic')
 DATA = ['py.typed', '**/*.yaml', '**/*.json', 'data/weights/*']
 
 

@@ -38,8 +38,8 @@ from benchmarks.bench import references
 from benchmarks.bench.options import installed
 from benchmarks.bench.weights import prepare_weights
 from mafs_model.checkpoint import load_model
-from mafs_model.config import VARIANTS
 from mafs_model.errors import MafsError
+from mafs_model.network.config import VARIANTS
 from mafs_model.runtime.factory import build_engine
 from mafs_model.runtime.graph import DeploymentGraph
 import numpy as np

@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from camera_streams import Message, simulate
-from mafs_model.pairing import NearestPairer
+from mafs_model.pairing.nearest import NearestPairer
 
 QUEUE_SIZE = 10
 SLOPS_S = (0.02, 0.05, 0.1)

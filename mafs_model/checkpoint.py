@@ -27,7 +27,7 @@ from mafs_model.metadata import (
 )
 
 if TYPE_CHECKING:
-    from mafs_model.mafs import MAFS
+    from mafs_model.network.mafs import MAFS
     import torch
 
 __all__ = [
@@ -230,8 +230,8 @@ def check_fits(checkpoint: Checkpoint) -> None:
 
 def _untrained(checkpoint: Checkpoint) -> MAFS:
     """Return a new network of the architecture that a checkpoint describes."""
-    from mafs_model.config import MAFSConfig
-    from mafs_model.mafs import MAFS
+    from mafs_model.network.config import MAFSConfig
+    from mafs_model.network.mafs import MAFS
 
     try:
         config = MAFSConfig.from_dict(checkpoint.architecture)

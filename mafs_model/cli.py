@@ -110,7 +110,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_fuse(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     """Add ``mafs fuse``."""
-    from mafs_model.thermal import METHODS, UNITS
+    from mafs_model.images.thermal import METHODS, UNITS
 
     parser = commands.add_parser(
         'fuse',
@@ -323,7 +323,7 @@ def _run_classes(arguments: argparse.Namespace) -> int:
 def _run_export(arguments: argparse.Namespace) -> int:
     """Export graphs and report how they compare with torch."""
     from mafs_model.checkpoint import load_checkpoint
-    from mafs_model.preprocessing import parse_size
+    from mafs_model.images.preprocessing import parse_size
     from mafs_model.runtime.export import check_format
     from mafs_model.runtime.export_files import export_files, load_calibration
     from mafs_model.runtime.factory import find_weights

@@ -8,12 +8,18 @@ from pathlib import Path
 import sys
 
 from mafs_model.errors import ConfigError, ImageError
-from mafs_model.image_files import match_pairs, PairFiles, read_thermal, read_visible, write_png
+from mafs_model.images.image_files import (
+    match_pairs,
+    PairFiles,
+    read_thermal,
+    read_visible,
+    write_png,
+)
+from mafs_model.images.preprocessing import parse_size
+from mafs_model.images.registration import Registration
+from mafs_model.images.thermal import ThermalScaler
+from mafs_model.images.visualization import overlay, put_notice
 from mafs_model.predictor import Predictor
-from mafs_model.preprocessing import parse_size
-from mafs_model.registration import Registration
-from mafs_model.thermal import ThermalScaler
-from mafs_model.visualization import overlay, put_notice
 from tqdm import tqdm
 
 

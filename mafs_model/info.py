@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
-from mafs_model.config import create_config, MAFSConfig, VARIANTS
-from mafs_model.mafs import MAFS
+from mafs_model.network.config import create_config, MAFSConfig, VARIANTS
+from mafs_model.network.mafs import MAFS
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -67,7 +67,7 @@ def model_info(
     Return the figures of each variant.
 
     Args:
-        variants: names, see :data:`mafs_model.config.VARIANTS`.
+        variants: names, see :data:`mafs_model.network.config.VARIANTS`.
         num_classes: number of semantic classes.
         size: (height, width) of both images in pixels.
 

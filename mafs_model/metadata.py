@@ -9,7 +9,7 @@ from typing import Any
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError
-from mafs_model.preprocessing import LUMA_WEIGHTS, PIXEL_SCALE
+from mafs_model.images.preprocessing import LUMA_WEIGHTS, PIXEL_SCALE
 
 METADATA_KEY = 'mafs'
 FORMAT_VERSION = 1

@@ -13,9 +13,9 @@ from typing import Any
 
 import cv2
 from mafs_model.classes import ClassTable
-from mafs_model.enlargement import enlarge
 from mafs_model.errors import ConfigError, ImageError
-from mafs_model.preprocessing import (
+from mafs_model.images.enlargement import enlarge
+from mafs_model.images.preprocessing import (
     check_size,
     check_thermal,
     check_visible,
@@ -23,10 +23,10 @@ from mafs_model.preprocessing import (
     MIN_SIDE_PX,
     resize,
 )
-from mafs_model.registration import Registration, Unregistered
+from mafs_model.images.registration import Registration, Unregistered
+from mafs_model.images.thermal import ThermalScaler
 from mafs_model.runtime import create_engine, Engine
 from mafs_model.runtime.engine import registers
-from mafs_model.thermal import ThermalScaler
 from mafs_model.types import Mode, Outputs, Prediction, Size, ThermalImage, UInt8Image
 import numpy as np
 

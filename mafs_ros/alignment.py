@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mafs_model.pairing import OffsetEstimator, Pair
+from mafs_model.pairing.nearest import OffsetEstimator, Pair
 from mafs_ros.conversions import Frame
 from mafs_ros.parameters import AUTO, Settings
 from mafs_ros.sync import create_synchronizer, NS_PER_S, Synchronizer

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import importlib
 from typing import Any
 
-from mafs_model import encodings
 from mafs_model.errors import ImageError
+from mafs_model.images import encodings
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from mafs_model.pairing import DROP_REASONS
+from mafs_model.pairing.nearest import DROP_REASONS
 from mafs_ros.alignment import Alignment, Job
 from mafs_ros.conversions import Frame
-from mafs_ros.inputs import CameraInputs
+from mafs_ros.inference import Pipeline
+from mafs_ros.mailbox import Worker
 from mafs_ros.parameter_handler import ParameterHandler
 from mafs_ros.parameters import Settings
-from mafs_ros.pipeline import Pipeline
 from mafs_ros.processor import PairProcessor
 from mafs_ros.reporting import Reporter
 from mafs_ros.statistics import Statistics
+from mafs_ros.subscriptions import CameraInputs
 from mafs_ros.sync import load_message_filters
-from mafs_ros.worker import Worker
 from rclpy.lifecycle import LifecycleNode
 
 # Without a partner is normal for cameras of different rates; these are not.

@@ -9,14 +9,14 @@ import traceback
 import cv2
 from mafs_model.errors import MafsError
 from mafs_ros import diagnostics, ros_logging
+from mafs_ros.executable import run
 from mafs_ros.health import assess, Context, Level
+from mafs_ros.inference import Pipeline
 from mafs_ros.intake import Intake
-from mafs_ros.outputs import OutputPublishers
 from mafs_ros.parameter_handler import ParameterHandler
 from mafs_ros.parameters import Settings
-from mafs_ros.pipeline import Pipeline
-from mafs_ros.process import run
 from mafs_ros.processor import PairProcessor
+from mafs_ros.publishers import OutputPublishers
 from mafs_ros.reporting import Reporter
 from mafs_ros.statistics import Statistics
 from mafs_ros.sync import load_message_filters

@@ -9,9 +9,9 @@ import traceback
 from mafs_model.errors import DeviceError, ImageError, MafsError
 from mafs_ros.alignment import Job
 from mafs_ros.conversions import Frame, NS_PER_S, thermal_array, visible_array
-from mafs_ros.outputs import OutputPublishers
+from mafs_ros.inference import Pipeline, Results
 from mafs_ros.parameters import Settings
-from mafs_ros.pipeline import Pipeline, Results
+from mafs_ros.publishers import OutputPublishers
 from mafs_ros.reporting import Reporter
 from mafs_ros.statistics import Statistics
 from mafs_ros.status import idle_results, make_status

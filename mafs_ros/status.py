@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mafs_ros.alignment import Job
+from mafs_ros.inference import Results
 from mafs_ros.msg import FusionStatus
-from mafs_ros.pipeline import Results
 from mafs_ros.statistics import Counters
 from std_msgs.msg import Header
 

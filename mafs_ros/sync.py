@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from builtin_interfaces.msg import Time
 from mafs_model.errors import ConfigError
-from mafs_model.pairing import NearestPairer, Pair, Stamped
+from mafs_model.pairing.nearest import NearestPairer, Pair, Stamped
 
 NS_PER_S = 1_000_000_000
 STREAMS = ('visible', 'thermal')

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mafs_model.config import MAFSConfig
-from mafs_model.mafs import MAFS
+from mafs_model.network.config import MAFSConfig
+from mafs_model.network.mafs import MAFS
 from mafs_training.fairness import create_weighting, TaskWeighting
 from mafs_training.losses import consistency_loss
 from mafs_training.options import JointConfig, WeightingOptions

@@ -11,8 +11,8 @@ from typing import Any
 import lightning.pytorch as pl
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError, MafsError
-from mafs_model.fusion_decoder import BlendDecoder
-from mafs_model.mafs import MAFS
+from mafs_model.network.fusion_decoder import BlendDecoder
+from mafs_model.network.mafs import MAFS
 from mafs_training.augment import augment
 from mafs_training.confusion import ConfusionMeter
 from mafs_training.ema import AveragedNetwork

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mafs_model.config import MAFSConfig
-from mafs_model.layers.convolution import ConvNormAct
-from mafs_model.layers.padding import pad_to_multiple
-from mafs_model.layers.resampling import CellConv, upsample
-from mafs_model.mafs import MAFS
+from mafs_model.network.config import MAFSConfig
+from mafs_model.network.layers.convolution import ConvNormAct
+from mafs_model.network.layers.padding import pad_to_multiple
+from mafs_model.network.layers.resampling import CellConv, upsample
+from mafs_model.network.mafs import MAFS
 from mafs_training.losses import psnr, reconstruction_loss
 from mafs_training.masking import apply_mask, complementary_masks
 from mafs_training.options import MAEConfig

@@ -12,7 +12,7 @@ from mafs_training.options import MAEConfig, SSVIFConfig, StageConfig
 
 if TYPE_CHECKING:
     from mafs_model.classes import ClassTable
-    from mafs_model.mafs import MAFS
+    from mafs_model.network.mafs import MAFS
     from mafs_training.datasets.store import PairStore
     from mafs_training.stage import Stage
 

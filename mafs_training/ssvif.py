@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mafs_model.config import MAFSConfig
 from mafs_model.errors import ConfigError
-from mafs_model.mafs import MAFS, MAFSOutput
+from mafs_model.network.config import MAFSConfig
+from mafs_model.network.mafs import MAFS, MAFSOutput
 from mafs_training.assignment import (
     balanced_targets,
     prototype_usage,

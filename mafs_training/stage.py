@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mafs_model.layers.colour import luminance
-from mafs_model.mafs import MAFS
+from mafs_model.network.layers.colour import luminance
+from mafs_model.network.mafs import MAFS
 from mafs_training.losses import fusion_loss
 from mafs_training.options import DropoutOptions, FusionOptions
 import torch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mafs_model.mafs import AuxOutputs
+from mafs_model.network.mafs import AuxOutputs
 from mafs_training.losses import (
     deep_supervision_loss,
     dice_loss,

@@ -7,13 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from mafs_model.encoder import Stem
 from mafs_model.errors import CheckpointError, ConfigError
-from mafs_model.layers.convolution import ConvNormAct, ResidualBlock
-from mafs_model.layers.padding import pad_to_multiple
-from mafs_model.layers.resampling import CellConv
-from mafs_model.mafs import MAFS
-from mafs_model.segmentation_decoder import PixelDecoder
+from mafs_model.network.encoder import Stem
+from mafs_model.network.layers.convolution import ConvNormAct, ResidualBlock
+from mafs_model.network.layers.padding import pad_to_multiple
+from mafs_model.network.layers.resampling import CellConv
+from mafs_model.network.mafs import MAFS
+from mafs_model.network.segmentation_decoder import PixelDecoder
 from mafs_training.options import SegmenterOptions
 import torch
 from torch import nn, Tensor

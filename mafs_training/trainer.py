@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import lightning.pytorch as pl
     from mafs_model.classes import ClassTable
-    from mafs_model.mafs import MAFS
+    from mafs_model.network.mafs import MAFS
     from mafs_training.datasets.store import PairStore
     from mafs_training.stage import Stage
     from torch import Tensor
@@ -89,8 +89,8 @@ def create_stage(
 
 def create_network(config: StageConfig, num_classes: int) -> MAFS:
     """Build the network, with the weights to start from if there are any."""
-    from mafs_model.config import create_config
-    from mafs_model.mafs import MAFS
+    from mafs_model.network.config import create_config
+    from mafs_model.network.mafs import MAFS
     from mafs_training.initial import load_initial
 
     network = MAFS(create_config(config.model.variant, num_classes, **config.model.overrides))

@@ -256,7 +256,8 @@ install_project() {
     # What scripts/env.sh puts before the install space, so that a new module is seen at once. The
     # root itself would show folders such as launch/ as packages.
     mkdir -p "$VENV/src"
-    ln -sfn ../../mafs_ros ../../mafs_model ../../mafs_training "$VENV/src/"
+    find "$VENV/src" -type l -delete
+    ln -sfn ../../mafs_* "$VENV/src/"
 }
 
 record_ros() {

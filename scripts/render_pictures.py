@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mafs_model.images.thermal import ThermalScaler
+from mafs_model.images.visualization import draw_legend, overlay
 from mafs_model.predictor import Predictor
-from mafs_model.synthetic import NightDrive, random_scene, SceneConfig
-from mafs_model.thermal import ThermalScaler
-from mafs_model.visualization import draw_legend, overlay
+from mafs_synthetic import NightDrive, random_scene, SceneConfig
 
 MOMENTS = ((0, 4.0), (8, 4.0), (11, 4.2))
 SCENES = (3, 5, 8, 10, 13, 16)

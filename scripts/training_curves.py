@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mafs_training.evaluation.report.charts import line_chart, text
+from mafs_training.evaluation.html.charts import line_chart, text
 
 COLORS = ('#2563a8', '#d9822b', '#2f8f5b', '#b03a5b', '#7a5ab5', '#6b7280')
 COLUMNS = 3

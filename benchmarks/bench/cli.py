@@ -20,9 +20,9 @@ from benchmarks.bench.machine import (
 from benchmarks.bench.options import CLASSICAL, CONFIGURATIONS, Options, SECTIONS, STAGES
 from benchmarks.bench.results import empty_results, merge, read_results, write_results
 from benchmarks.bench.table import render
-from mafs_model.config import VARIANTS
 from mafs_model.errors import ConfigError, MafsError
-from mafs_model.preprocessing import parse_size
+from mafs_model.images.preprocessing import parse_size
+from mafs_model.network.config import VARIANTS
 from mafs_model.runtime import PRECISIONS
 
 _BACKENDS = sorted({name for known in CONFIGURATIONS.values() for name in known} | {'auto'})

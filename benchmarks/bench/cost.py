@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mafs_model.config import create_config
 from mafs_model.info import count_macs, count_parameters, FLOPS_PER_MAC
-from mafs_model.mafs import MAFS
+from mafs_model.network.config import create_config
+from mafs_model.network.mafs import MAFS
 from mafs_model.types import Size
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

@@ -106,7 +106,7 @@ def _run_demo(
 ) -> dict[str, Any]:
     """Return the summary of one run of the demo."""
     out = _DEMO_FOLDER
-    command = [sys.executable, '-m', 'mafs_ros.demo', '--no-movie', '--out', str(out)]
+    command = [sys.executable, '-m', 'mafs_demo', '--no-movie', '--out', str(out)]
     command += ['--duration', f'{options.node_seconds:g}', '--rate', f'{options.node_rate_hz:g}']
     command += ['--size', f'{size[1]}x{size[0]}', '--weights', weights]
     for name, value in {**parameters, 'threads': str(options.threads)}.items():

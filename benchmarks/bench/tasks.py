@@ -164,7 +164,7 @@ class PredictorTask:
 
     def _camera_stages(self) -> dict[str, float]:
         """Return the stages for thermal images of 16 bits and half the size, registered."""
-        from mafs_model.registration import Registration
+        from mafs_model.images.registration import Registration
 
         visible, thermal = self._pairs[0]
         counts = thermal[::2, ::2].astype(np.uint16) * _COUNTS_PER_GREY + _COUNTS_OFFSET

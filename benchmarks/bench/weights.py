@@ -12,7 +12,7 @@ from mafs_model.types import Size, UInt8Image
 import numpy as np
 
 if TYPE_CHECKING:
-    from mafs_model.mafs import MAFS
+    from mafs_model.network.mafs import MAFS
 
 _CALIBRATION_SIZE: Size = (240, 320)
 _CALIBRATION_PAIRS = 8
@@ -39,8 +39,8 @@ class PreparedWeights:
 
 def random_network(variant: str, num_classes: int = 9) -> MAFS:
     """Return an untrained network with every bias and statistic away from its first value."""
-    from mafs_model.config import create_config
-    from mafs_model.mafs import MAFS
+    from mafs_model.network.config import create_config
+    from mafs_model.network.mafs import MAFS
     import torch
 
     torch.manual_seed(0)
@@ -109,8 +109,8 @@ def _calibrate(weights: Path, file_format: str) -> None:
 
 def rendered_pairs(size: Size, count: int) -> Pairs:
     """Return pairs of a rendered drive at night, uint8."""
-    from mafs_model.synthetic import NightDrive, SceneConfig
-    from mafs_model.thermal import ThermalScaler
+    from mafs_model.images.thermal import ThermalScaler
+    from mafs_synthetic import NightDrive, SceneConfig
 
     drive = NightDrive(SceneConfig(width=size[1], height=size[0], seed=1))
     frames = [drive.frame(index * _SECONDS_APART) for index in range(count)]
@@ -120,7 +120,7 @@ def rendered_pairs(size: Size, count: int) -> Pairs:
 
 def save_pairs(path: Path, base: Pairs, size: Size) -> None:
     """Write pairs at a size for a worker."""
-    from mafs_model.preprocessing import resize
+    from mafs_model.images.preprocessing import resize
 
     np.savez(
         path,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import cv2
 from mafs_model.classes import ClassTable
-from mafs_model.preprocessing import gray_to_rgb, luminance, replace_luminance
+from mafs_model.images.preprocessing import gray_to_rgb, luminance, replace_luminance
 from mafs_model.runtime.engine import EngineOutput
 from mafs_model.types import Outputs, Size, UInt8Image
 import numpy as np

@@ -8,10 +8,10 @@ one grey level of rounding, and work on tensors of any device.
 from __future__ import annotations
 
 from mafs_model.classes import ClassTable
-from mafs_model.preprocessing import LUMA_WEIGHTS
-from mafs_model.registration import Maps
+from mafs_model.images.preprocessing import LUMA_WEIGHTS
+from mafs_model.images.registration import Maps
+from mafs_model.images.visualization import visible_ids
 from mafs_model.types import Size
-from mafs_model.visualization import visible_ids
 import torch
 from torch import Tensor
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 class Warp:
     """
-    Registration of the thermal image: :meth:`mafs_model.registration.Unregistered.registered`.
+    Registration of the thermal image, as ``Unregistered.registered`` of `images.registration`.
 
     Args:
         maps: look-up coordinates.
@@ -66,7 +66,7 @@ class Warp:
 
 class Painter:
     """
-    Class colours over the fused image: :func:`mafs_model.visualization.overlay`.
+    Class colours over the fused image: :func:`mafs_model.images.visualization.overlay`.
 
     Args:
         classes: class table.

@@ -10,7 +10,7 @@ from typing import Any
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import DeviceError, OutOfMemoryError
-from mafs_model.registration import Maps, Unregistered
+from mafs_model.images.registration import Maps, Unregistered
 from mafs_model.runtime.device_images import Painter, repeat_to, Warp
 from mafs_model.runtime.engine import EngineOutput, input_names, mode_of
 from mafs_model.types import Outputs, Size, UInt8Image

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 
-from mafs_model.encoder import Stem
-from mafs_model.fusion import HeterogeneousFusionModule
-from mafs_model.fusion_decoder import BlendDecoder
-from mafs_model.layers.resampling import SmoothCells
+from mafs_model.network.encoder import Stem
+from mafs_model.network.fusion import HeterogeneousFusionModule
+from mafs_model.network.fusion_decoder import BlendDecoder
+from mafs_model.network.layers.resampling import SmoothCells
 from mafs_model.runtime.folding import FrozenNorm
 import torch
 from torch import nn, Tensor

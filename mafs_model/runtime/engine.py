@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeGuard
 
 from mafs_model.classes import ClassTable
-from mafs_model.preprocessing import resize_labels
-from mafs_model.registration import Unregistered
+from mafs_model.images.preprocessing import resize_labels
+from mafs_model.images.registration import Unregistered
 from mafs_model.types import Outputs, Size, UInt8Image
 import numpy as np
 

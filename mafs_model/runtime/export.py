@@ -12,8 +12,8 @@ from typing import Any
 import warnings
 
 from mafs_model.checkpoint import build_model, Checkpoint, METADATA_KEY
-from mafs_model.config import MAFSConfig
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError
+from mafs_model.network.config import MAFSConfig
 from mafs_model.runtime.engine import LABEL_STRIDE, OUTPUT_NAMES
 from mafs_model.runtime.folding import fold_batch_norm
 from mafs_model.runtime.graph import DeploymentGraph

@@ -9,14 +9,14 @@ from typing import Any
 
 from mafs_model.checkpoint import Checkpoint
 from mafs_model.errors import ConfigError, ImageError
-from mafs_model.image_files import match_pairs, read_thermal, read_visible
-from mafs_model.preprocessing import check_visible, resize
+from mafs_model.images.image_files import match_pairs, read_thermal, read_visible
+from mafs_model.images.preprocessing import check_visible, resize
+from mafs_model.images.thermal import ThermalScaler
 from mafs_model.runtime.agreement import Agreement, compare, TOLERANCES
 from mafs_model.runtime.engine import MODES
 from mafs_model.runtime.export import deployment_graph, export_graph, sample_pairs
 from mafs_model.runtime.graph_engine import GraphEngine
 from mafs_model.runtime.graph_files import graph_path, GraphStore
-from mafs_model.thermal import ThermalScaler
 from mafs_model.types import Size, UInt8Image
 import numpy as np
 

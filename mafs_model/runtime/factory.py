@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError
+from mafs_model.runtime.checksums import check_shipped
 from mafs_model.runtime.classical import ClassicalEngine
 from mafs_model.runtime.device import check_device_name, resolve_device
 from mafs_model.runtime.engine import Engine
-from mafs_model.runtime.shipped import check_shipped
 from mafs_model.runtime.waiting import wait_passively
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import logging
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import OutOfMemoryError
-from mafs_model.preprocessing import MIN_SIDE_PX, resize, resize_labels
-from mafs_model.registration import Unregistered
+from mafs_model.images.preprocessing import MIN_SIDE_PX, resize, resize_labels
+from mafs_model.images.registration import Unregistered
 from mafs_model.runtime.engine import Engine, EngineOutput, registers
 from mafs_model.types import Outputs, Size, UInt8Image
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mafs_model.layers.folding import fold_normalisation
+from mafs_model.network.layers.folding import fold_normalisation
 import torch
 from torch import nn, Tensor
 

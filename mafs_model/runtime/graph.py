@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mafs_model.preprocessing import PIXEL_SCALE
+from mafs_model.images.preprocessing import PIXEL_SCALE
 from mafs_model.runtime.engine import input_names, MODES
 import torch
 from torch import nn, Tensor

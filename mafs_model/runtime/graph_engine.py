@@ -9,7 +9,7 @@ import logging
 import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ImageError
-from mafs_model.preprocessing import format_size
+from mafs_model.images.preprocessing import format_size
 from mafs_model.runtime.engine import collect_outputs, EngineOutput, mode_of
 from mafs_model.runtime.graph_files import GraphFile, GraphStore
 from mafs_model.types import Outputs, Size, UInt8Image

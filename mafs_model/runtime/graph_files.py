@@ -20,7 +20,7 @@ from mafs_model.checkpoint import (
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError
 from mafs_model.runtime.engine import MODES
-from mafs_model.runtime.revision import network_revision
+from mafs_model.runtime.source_hash import network_source_hash
 from mafs_model.version import __version__
 
 _LOGGER = logging.getLogger('mafs_model.runtime')
@@ -218,7 +218,7 @@ class GraphStore:
 
     def _cache_name(self, file_format: str, precision: str, mode: str) -> str:
         """Return a file name that changes with everything the graph depends on."""
-        key = f'{self.metadata["sha256"][:16]}-{__version__}-{network_revision()}'
+        key = f'{self.metadata["sha256"][:16]}-{__version__}-{network_source_hash()}'
         return graph_path(Path(f'{key}.safetensors'), file_format, precision, mode).name
 
     def _make(self, file_format: str, precision: str, mode: str) -> GraphFile:

@@ -13,7 +13,7 @@ import time
 from mafs_model.checkpoint import check_fits, load_checkpoint
 from mafs_model.errors import DeviceError, MafsError
 from mafs_model.runtime.engine import Engine
-from mafs_model.runtime.revision import network_revision
+from mafs_model.runtime.source_hash import network_source_hash
 from mafs_model.types import Outputs, Size
 from mafs_model.version import __version__
 import numpy as np
@@ -125,7 +125,7 @@ def _key(checksum: str, candidates: list[Candidate], device: str, threads: int |
         [
             checksum,
             __version__,
-            network_revision(),
+            network_source_hash(),
             candidates,
             device,
             threads,

@@ -6,7 +6,7 @@ from typing import Any
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError
-from mafs_model.registration import Unregistered
+from mafs_model.images.registration import Unregistered
 from mafs_model.runtime.device_images import pad_to
 from mafs_model.runtime.device_path import Compute, device_errors, DevicePath
 from mafs_model.runtime.engine import EngineOutput, input_names, OUTPUT_NAMES

@@ -7,7 +7,7 @@ from typing import Any
 from mafs_model.checkpoint import build_model, Checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError
-from mafs_model.registration import Unregistered
+from mafs_model.images.registration import Unregistered
 from mafs_model.runtime.device_path import Compute, device_errors, DevicePath
 from mafs_model.runtime.eager import prepare_eager
 from mafs_model.runtime.engine import collect_outputs, EngineOutput, mode_of

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mafs_model.bag import BagReader, open_bag
-from mafs_model.bag_topics import choose_topics
+from mafs_model.bags.reader import BagReader, open_bag
+from mafs_model.bags.topics import choose_topics
 from mafs_model.errors import DatasetError, ImageError
-from mafs_model.image_files import write_png
-from mafs_model.pairing import NearestPairer, Pair
+from mafs_model.images.image_files import write_png
+from mafs_model.pairing.nearest import NearestPairer, Pair
 
 _MOST_MS = 1e9
 

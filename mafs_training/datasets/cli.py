@@ -105,7 +105,7 @@ def _from_bag(arguments: argparse.Namespace) -> int:
 
 
 def _synthetic(arguments: argparse.Namespace) -> int:
-    from mafs_model.image_files import write_png
+    from mafs_model.images.image_files import write_png
     from mafs_training.datasets.spec import parse_source
     from mafs_training.datasets.synthetic import render_pairs
     from tqdm import tqdm

@@ -79,7 +79,7 @@ def as_thermal(image: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
         image = image[..., 0] if image.shape[2] < 4 else image[..., 3]
     if image.dtype == np.uint8:
         return np.ascontiguousarray(image)  # type: ignore[return-value]
-    from mafs_model.thermal import ThermalScaler
+    from mafs_model.images.thermal import ThermalScaler
 
     try:
         return ThermalScaler(smoothing=0.0)(np.ascontiguousarray(image))

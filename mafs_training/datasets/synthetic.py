@@ -24,8 +24,8 @@ def render_pairs(spec: SourceSpec) -> list[RawPair]:
         DatasetError: the number of pairs is no positive integer.
 
     """
-    from mafs_model.synthetic import NightDrive, SceneConfig
-    from mafs_model.thermal import ThermalScaler
+    from mafs_model.images.thermal import ThermalScaler
+    from mafs_synthetic import NightDrive, SceneConfig
 
     if not spec.path.isdecimal() or int(spec.path) < 1:
         raise DatasetError(f'synthetic:{spec.path}: expected a number of pairs, e.g. synthetic:64')

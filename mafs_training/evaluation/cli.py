@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ['mafs-eval', *(sys.argv[1:] if arguments is None else arguments)]
     )
     try:
-        command = import_module(f'mafs_training.evaluation.commands.{options.command}')
+        command = import_module(f'mafs_training.evaluation.{options.command}.command')
         problems = command.run(options)
     except MafsError as error:
         print(f'mafs-eval: {error}', file=sys.stderr)

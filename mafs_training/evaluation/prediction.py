@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mafs_model.errors import DatasetError, ImageError, MafsError
-from mafs_model.image_files import write_png
+from mafs_model.images.image_files import write_png
 from mafs_model.predictor import Outputs, Prediction, Predictor
 from mafs_training.evaluation.images import match_folders, read_eight_bit
 import numpy as np

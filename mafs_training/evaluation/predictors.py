@@ -8,8 +8,8 @@ from typing import Any
 
 from mafs_model.classes import available, ClassTable
 from mafs_model.errors import DatasetError
+from mafs_model.images.thermal import ThermalScaler
 from mafs_model.predictor import Predictor
-from mafs_model.thermal import ThermalScaler
 from mafs_training.datasets.layouts import LAYOUTS
 
 

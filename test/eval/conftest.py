@@ -37,8 +37,8 @@ def weights(tmp_path_factory) -> Path:
     """Write a network of random weights for MFNet's nine classes."""
     from mafs_model.checkpoint import build_metadata, save_checkpoint
     from mafs_model.classes import ClassTable
-    from mafs_model.config import create_config
-    from mafs_model.mafs import MAFS
+    from mafs_model.network.config import create_config
+    from mafs_model.network.mafs import MAFS
     import torch
 
     torch.manual_seed(5)

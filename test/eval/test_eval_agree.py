@@ -8,7 +8,7 @@ import json
 import cv2
 from mafs_model.predictor import Predictor
 from mafs_model.runtime.agreement import Tolerance
-from mafs_training.evaluation.agree_run import agree_document, AgreeOutcome
+from mafs_training.evaluation.agree.run import agree_document, AgreeOutcome
 from mafs_training.evaluation.cli import main
 from mafs_training.metrics.fusion import FUSION_METRICS
 import numpy as np

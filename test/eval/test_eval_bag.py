@@ -7,15 +7,15 @@ from pathlib import Path
 import shutil
 
 import cv2
-from mafs_model.bag import BagWriter, open_bag
-from mafs_model.bag_topics import choose_topics
+from mafs_model.bags.reader import BagWriter, open_bag
+from mafs_model.bags.topics import choose_topics
+from mafs_model.images.registration import Registration
+from mafs_model.images.thermal import ThermalScaler
 from mafs_model.predictor import Predictor
-from mafs_model.registration import Registration
-from mafs_model.thermal import ThermalScaler
-from mafs_training.evaluation.bag_pairs import BagPairing, PairingSettings
-from mafs_training.evaluation.bag_run import KeepingScaler, registered, Samples
+from mafs_training.evaluation.bag.live import _reason
+from mafs_training.evaluation.bag.pairs import BagPairing, PairingSettings
+from mafs_training.evaluation.bag.run import KeepingScaler, registered, Samples
 from mafs_training.evaluation.cli import main
-from mafs_training.evaluation.live import _reason
 import numpy as np
 import pytest
 
@@ -271,7 +271,7 @@ def test_defaults_are_those_of_the_node():
     assert settings.queue_size == table['sync.queue_size']
     assert settings.time_offset_ns == table['thermal.time_offset']
     from mafs_training.evaluation.arguments import build_parser
-    from mafs_training.evaluation.bag_pairs import JUMP_BACK_NS
+    from mafs_training.evaluation.bag.pairs import JUMP_BACK_NS
 
     assert round(1e9 * table['stamps.jump_back']) == JUMP_BACK_NS
     options = build_parser().parse_args(['bag', 'x'])

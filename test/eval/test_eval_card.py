@@ -7,8 +7,8 @@ import json
 import cv2
 from mafs_model.checkpoint import load_checkpoint, save_checkpoint
 from mafs_model.errors import DatasetError
-from mafs_training.evaluation.card import BLOCKS, fill, TEMPLATE, unwritten
-from mafs_training.evaluation.card_tables import data_name, markdown_table, value_cell
+from mafs_training.evaluation.card.card import BLOCKS, fill, TEMPLATE, unwritten
+from mafs_training.evaluation.card.tables import data_name, markdown_table, value_cell
 from mafs_training.evaluation.cli import main
 import numpy as np
 import pytest

@@ -6,9 +6,9 @@ import json
 
 import cv2
 from mafs_model.errors import ConfigError, DatasetError
-from mafs_training.evaluation.baselines import fuse_baseline
 from mafs_training.evaluation.cli import main
-from mafs_training.evaluation.sequences import open_sequence
+from mafs_training.evaluation.flicker.sequences import open_sequence
+from mafs_training.evaluation.fusion.baselines import fuse_baseline
 import numpy as np
 import pytest
 

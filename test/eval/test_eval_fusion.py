@@ -7,8 +7,8 @@ from pathlib import Path
 import re
 
 import cv2
-from mafs_training.evaluation.baselines import BASELINES, fuse_baseline
 from mafs_training.evaluation.cli import main
+from mafs_training.evaluation.fusion.baselines import BASELINES, fuse_baseline
 from mafs_training.metrics.fusion import FUSION_METRICS
 from mafs_training.metrics.intensity import average_gradient, entropy
 from mafs_training.metrics.plane import luminance

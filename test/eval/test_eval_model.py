@@ -9,7 +9,7 @@ from mafs_model.errors import DatasetError
 from mafs_model.predictor import Predictor
 from mafs_training.datasets.reading import RawPair
 from mafs_training.evaluation.cli import main
-from mafs_training.evaluation.disturbances import (
+from mafs_training.evaluation.model.disturbances import (
     add_noise,
     blur,
     darken,
@@ -17,8 +17,8 @@ from mafs_training.evaluation.disturbances import (
     lose_part,
     shift,
 )
+from mafs_training.evaluation.model.robustness import MISSING, robustness
 from mafs_training.evaluation.pairs import evaluation_pairs
-from mafs_training.evaluation.robustness import MISSING, robustness
 from mafs_training.metrics.fusion import fusion_metrics
 import numpy as np
 import pytest

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 from mafs_training.datasets.layouts import PairFiles
 from mafs_training.evaluation.cli import main
-from mafs_training.evaluation.panels import CELL_WIDTH, choose, Ranking, Scored
+from mafs_training.evaluation.panels.run import CELL_WIDTH, choose, Ranking, Scored
 import numpy as np
 import pytest
 

@@ -8,9 +8,9 @@ import cv2
 from mafs_model.errors import ConfigError, DatasetError
 from mafs_model.predictor import Predictor
 from mafs_training.evaluation.cli import main
-from mafs_training.evaluation.references import read_references
+from mafs_training.evaluation.fusion.references import read_references
+from mafs_training.evaluation.fusion.verdicts import headline, verdict_table, verdicts
 from mafs_training.evaluation.results import summarize
-from mafs_training.evaluation.verdicts import headline, verdict_table, verdicts
 from mafs_training.metrics.fusion import fusion_metrics
 import numpy as np
 import pytest

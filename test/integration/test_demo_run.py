@@ -11,8 +11,8 @@ import sys
 import time
 
 import cv2
-from mafs_model.bag import open_bag
-from mafs_ros.demo.topics import IMAGE_TOPICS, STATUS_TOPIC
+from mafs_demo.topics import IMAGE_TOPICS, STATUS_TOPIC
+from mafs_model.bags.reader import open_bag
 import numpy as np
 import pytest
 
@@ -43,7 +43,7 @@ def folder(tmp_path_factory) -> Path:
 
 def start(environment, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, '-m', 'mafs_ros.demo', *arguments],
+        [sys.executable, '-m', 'mafs_demo', *arguments],
         env=environment,
         text=True,
         stdout=subprocess.PIPE,

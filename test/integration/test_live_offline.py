@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import cv2
-from mafs_model.bag import BagWriter
+from mafs_model.bags.reader import BagWriter
 import numpy as np
 import pytest
 
@@ -45,8 +45,8 @@ def weights(tmp_path):
     """Write a network of random weights, so that labels and confidence are not empty."""
     from mafs_model.checkpoint import build_metadata, save_checkpoint
     from mafs_model.classes import ClassTable
-    from mafs_model.config import create_config
-    from mafs_model.mafs import MAFS
+    from mafs_model.network.config import create_config
+    from mafs_model.network.mafs import MAFS
     import torch
 
     torch.manual_seed(5)
@@ -111,7 +111,7 @@ def test_live_and_offline_agree(ros_domain, monkeypatch, tmp_path, weights, caps
 
 def test_a_failing_node_is_one_line(ros_domain, monkeypatch, tmp_path, capsys):
     pytest.importorskip('torchmetrics', reason='needs the extra train')
-    from mafs_training.evaluation import live
+    from mafs_training.evaluation.bag import live
     from mafs_training.evaluation.cli import main
 
     monkeypatch.setattr(live, '_COMMAND', 'mafs_ros.no_such_module')

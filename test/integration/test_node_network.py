@@ -20,8 +20,8 @@ pytest.importorskip('mafs_ros.msg')
 
 from mafs_model.checkpoint import build_metadata, save_checkpoint
 from mafs_model.classes import ClassTable
-from mafs_model.config import create_config
-from mafs_model.mafs import MAFS
+from mafs_model.network.config import create_config
+from mafs_model.network.mafs import MAFS
 from mafs_model.predictor import Predictor
 from mafs_ros.msg import FusionStatus
 import torch
@@ -71,7 +71,7 @@ def array_of(message: Any) -> np.ndarray:
 def test_published_is_exactly_what_the_predictor_computes(
     rig: Any, weights: Path, samples: Any
 ) -> None:
-    from mafs_model.thermal import ThermalScaler
+    from mafs_model.images.thermal import ThermalScaler
 
     stamp = rig.good_pair().header.stamp
     with Predictor.create(

@@ -147,7 +147,7 @@ def test_what_needs_a_reload_is_refused(rig: Any) -> None:
 
 
 def test_nobody_listens_nothing_is_computed(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mafs_ros.pipeline import Wanted
+    from mafs_ros.inference import Wanted
 
     asked = []
     predict = rig.node._pipeline.predictor.predict

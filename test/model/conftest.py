@@ -10,8 +10,8 @@ def small_weights(tmp_path_factory):
     """Return a weights file of a network with few channels, decisive logits and 5 classes."""
     from mafs_model.checkpoint import build_metadata, save_checkpoint
     from mafs_model.classes import ClassTable
-    from mafs_model.config import MAFSConfig
-    from mafs_model.mafs import MAFS
+    from mafs_model.network.config import MAFSConfig
+    from mafs_model.network.mafs import MAFS
     import torch
 
     torch.manual_seed(3)

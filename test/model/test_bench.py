@@ -166,7 +166,7 @@ def test_floor_by_hand():
 
 
 def test_cost_of_a_network():
-    from mafs_model.config import create_config
+    from mafs_model.network.config import create_config
 
     cost = network_cost('mafs_t', (96, 128))
     assert cost.flops == 2 * count_macs(create_config('mafs_t', 9), (96, 128))

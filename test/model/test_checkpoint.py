@@ -15,9 +15,9 @@ from mafs_model.checkpoint import (
     save_checkpoint,
 )
 from mafs_model.classes import ClassTable
-from mafs_model.config import create_config
 from mafs_model.errors import CheckpointError
-from mafs_model.mafs import MAFS
+from mafs_model.network.config import create_config
+from mafs_model.network.mafs import MAFS
 import pytest
 from safetensors.torch import load_file, save_file
 import torch

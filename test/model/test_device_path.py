@@ -6,12 +6,12 @@ import cv2
 from mafs_model.checkpoint import load_checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import DeviceError, OutOfMemoryError
+from mafs_model.images.registration import Registration
+from mafs_model.images.visualization import overlay
 from mafs_model.predictor import Outputs, Predictor
-from mafs_model.registration import Registration
 from mafs_model.runtime.device_images import pad_to, Painter, repeat_to, Warp
 from mafs_model.runtime.device_path import device_errors, DevicePath
 from mafs_model.runtime.torch_engine import TorchEngine
-from mafs_model.visualization import overlay
 import numpy as np
 import pytest
 import torch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 from mafs_model.errors import ConfigError, ImageError, MafsError
-from mafs_model.image_files import (
+from mafs_model.images.image_files import (
     list_images,
     match_pairs,
     natural_key,

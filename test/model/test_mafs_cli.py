@@ -8,9 +8,9 @@ import sys
 
 import cv2
 from mafs_model.cli import main
-from mafs_model.image_files import read_thermal, read_visible, write_png
+from mafs_model.images.image_files import read_thermal, read_visible, write_png
+from mafs_model.images.thermal import ThermalScaler
 from mafs_model.predictor import Predictor
-from mafs_model.thermal import ThermalScaler
 from mafs_model.version import __version__
 import numpy as np
 import pytest

@@ -7,7 +7,7 @@ import shutil
 import cv2
 from mafs_model.cli import main
 from mafs_model.errors import ConfigError, DeviceError
-from mafs_model.image_files import write_png
+from mafs_model.images.image_files import write_png
 from mafs_model.predictor import Predictor
 from mafs_model.runtime import agreement, export_files
 from mafs_model.runtime.export_files import load_calibration

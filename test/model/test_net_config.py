@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from mafs_model.config import create_config, MAFSConfig, VARIANTS
 from mafs_model.errors import ConfigError
 from mafs_model.info import count_macs, count_parameters, model_info
-from mafs_model.mafs import MAFS
+from mafs_model.network.config import create_config, MAFSConfig, VARIANTS
+from mafs_model.network.mafs import MAFS
 import pytest
 import torch
 from torch import nn

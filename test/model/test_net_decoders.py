@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 
 import cv2
-from mafs_model.config import create_config
-from mafs_model.fusion_decoder import BlendDecoder, create_fusion_decoder, DirectDecoder
-from mafs_model.mafs import MAFS
-from mafs_model.segmentation_decoder import MultiStageDecoder, PixelDecoder, SegmentationDecoder
+from mafs_model.network.config import create_config
+from mafs_model.network.fusion_decoder import BlendDecoder, create_fusion_decoder, DirectDecoder
+from mafs_model.network.mafs import MAFS
+from mafs_model.network.segmentation_decoder import (
+    MultiStageDecoder,
+    PixelDecoder,
+    SegmentationDecoder,
+)
 import numpy as np
 import pytest
 import torch

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mafs_model.config import create_config, VARIANTS
-from mafs_model.mafs import MAFS
+from mafs_model.network.config import create_config, VARIANTS
+from mafs_model.network.mafs import MAFS
 from mafs_model.runtime.eager import prepare_eager, stride_convolution, StridedCells
 from mafs_model.runtime.folding import fold_batch_norm
 import pytest

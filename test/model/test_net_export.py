@@ -6,8 +6,8 @@ import functools
 from pathlib import Path
 import warnings
 
-from mafs_model.config import create_config
-from mafs_model.mafs import MAFS
+from mafs_model.network.config import create_config
+from mafs_model.network.mafs import MAFS
 import numpy as np
 import pytest
 import torch

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 
-from mafs_model.config import create_config, VARIANTS
-from mafs_model.mafs import MAFS
+from mafs_model.network.config import create_config, VARIANTS
+from mafs_model.network.mafs import MAFS
 import pytest
 import torch
 

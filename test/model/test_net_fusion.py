@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 
-from mafs_model.config import create_config
-from mafs_model.encoder import CrossModalExchange, JointDescription
-from mafs_model.fusion import AdaptiveFusionModule, HeterogeneousFusionModule, ProgressiveFusion
+from mafs_model.network.config import create_config
+from mafs_model.network.encoder import CrossModalExchange, JointDescription
+from mafs_model.network.fusion import (
+    AdaptiveFusionModule,
+    HeterogeneousFusionModule,
+    ProgressiveFusion,
+)
 import numpy as np
 import pytest
 import torch

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mafs_model.config import create_config, VARIANTS
-from mafs_model.layers.saturation import saturate
-from mafs_model.mafs import MAFS
+from mafs_model.network.config import create_config, VARIANTS
+from mafs_model.network.layers.saturation import saturate
+from mafs_model.network.mafs import MAFS
 import pytest
 import torch
 

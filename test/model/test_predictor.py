@@ -7,10 +7,10 @@ import logging
 import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError, ImageError
+from mafs_model.images.registration import Registration
+from mafs_model.images.thermal import ThermalScaler
 from mafs_model.predictor import Outputs, Prediction, Predictor
-from mafs_model.registration import Registration
 from mafs_model.runtime.engine import EngineOutput
-from mafs_model.thermal import ThermalScaler
 import numpy as np
 import pytest
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mafs_model.errors import ConfigError
-from mafs_model.registration import Registration
+from mafs_model.images.registration import Registration
 import numpy as np
 import pytest
 

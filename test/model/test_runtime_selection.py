@@ -8,8 +8,8 @@ import logging
 from mafs_model.checkpoint import load_checkpoint, save_checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError, OutOfMemoryError
-from mafs_model.registration import Registration
-from mafs_model.runtime import factory, revision, selection
+from mafs_model.images.registration import Registration
+from mafs_model.runtime import factory, selection
 from mafs_model.runtime.engine import EngineOutput
 from mafs_model.runtime.fallback import FallbackEngine
 from mafs_model.runtime.graph_files import CACHE_VARIABLE
@@ -340,20 +340,20 @@ def test_openmp_threads_wait_asleep_unless_told_otherwise(
 
 def test_changed_network_code_changes_the_revision(monkeypatch, tmp_path):
     package = tmp_path / 'mafs_model'
-    (package / 'layers').mkdir(parents=True)
-    (package / 'mafs.py').write_text('x = 1\n')
-    monkeypatch.setattr(revision, '_PACKAGE', package)
+    (package / 'network' / 'layers').mkdir(parents=True)
+    (package / 'network' / 'mafs.py').write_text('x = 1\n')
+    monkeypatch.setattr(source_hash, '_PACKAGE', package)
 
     def current():
-        revision.network_revision.cache_clear()
-        return revision.network_revision()
+        source_hash.network_source_hash.cache_clear()
+        return source_hash.network_source_hash()
 
     first = current()
     assert first == current()
     (package / 'unrelated.py').write_text('y = 2\n')
     assert current() == first
-    (package / 'layers' / 'attention.py').write_text('z = 3\n')
+    (package / 'network' / 'layers' / 'attention.py').write_text('z = 3\n')
     second = current()
-    (package / 'mafs.py').write_text('x = 2\n')
+    (package / 'network' / 'mafs.py').write_text('x = 2\n')
     assert len({first, second, current()}) == 3
-    revision.network_revision.cache_clear()
+    source_hash.network_source_hash.cache_clear()

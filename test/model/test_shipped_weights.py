@@ -8,7 +8,7 @@ import shutil
 from mafs_model.errors import CheckpointError
 from mafs_model.predictor import Predictor
 from mafs_model.runtime import factory
-from mafs_model.runtime.shipped import check_shipped, CHECKSUM_FILE
+from mafs_model.runtime.checksums import check_shipped, CHECKSUM_FILE
 import pytest
 
 

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 import cv2
 from mafs_model.cli import main
 from mafs_model.errors import CheckpointError, ConfigError, ImageError, OutOfMemoryError
+from mafs_model.images.registration import Registration
 from mafs_model.predictor import Outputs, Predictor
-from mafs_model.registration import Registration
 from mafs_model.runtime import tensorrt_engine, tensorrt_plan
 from mafs_model.runtime.agreement import TOLERANCES
 from mafs_model.runtime.export import check_format

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mafs_model.errors import ConfigError, ImageError
-from mafs_model.thermal import ThermalScaler
+from mafs_model.images.thermal import ThermalScaler
 import numpy as np
 import pytest
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from mafs_model.checkpoint import build_metadata, load_checkpoint, load_model, save_checkpoint
 from mafs_model.classes import ClassTable
-from mafs_model.config import create_config
 from mafs_model.errors import ConfigError, DeviceError
-from mafs_model.mafs import MAFS
+from mafs_model.images.visualization import overlay
+from mafs_model.network.config import create_config
+from mafs_model.network.mafs import MAFS
 from mafs_model.predictor import Outputs, Predictor
 from mafs_model.runtime.graph import decide, DeploymentGraph, to_bytes
 from mafs_model.runtime.torch_engine import TorchEngine
-from mafs_model.visualization import overlay
 import numpy as np
 import pytest
 import torch

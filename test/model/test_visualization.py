@@ -5,7 +5,13 @@ from __future__ import annotations
 import cv2
 from mafs_model.classes import ClassTable, SemanticClass
 from mafs_model.errors import ConfigError
-from mafs_model.visualization import colorize, colormap_thermal, draw_legend, overlay, put_notice
+from mafs_model.images.visualization import (
+    colorize,
+    colormap_thermal,
+    draw_legend,
+    overlay,
+    put_notice,
+)
 import numpy as np
 import pytest
 

@@ -188,7 +188,7 @@ def test_files_of_the_package_exist(doubles: None, path: Path) -> None:
 
 
 def test_remapped_topics_are_those_of_the_node(doubles: None) -> None:
-    from mafs_ros.inputs import CAMERA_INFO_TOPIC, TOPICS
+    from mafs_ros.subscriptions import CAMERA_INFO_TOPIC, TOPICS
 
     description = describe(ROOT / 'launch/fusion.launch.py')
     (node,) = description.find('LifecycleNode')

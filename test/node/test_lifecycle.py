@@ -134,8 +134,8 @@ def weights_of_another_architecture(folder: Path) -> Path:
     torch = pytest.importorskip('torch')
     from mafs_model.checkpoint import build_metadata, save_checkpoint
     from mafs_model.classes import ClassTable
-    from mafs_model.config import create_config
-    from mafs_model.mafs import MAFS
+    from mafs_model.network.config import create_config
+    from mafs_model.network.mafs import MAFS
 
     model = MAFS(create_config('mafs_t', num_classes=9))
     state = dict(model.state_dict())

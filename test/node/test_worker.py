@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import threading
 
-from mafs_ros.worker import Worker
+from mafs_ros.mailbox import Worker
 import pytest
 
 DEADLINE_S = 5.0

@@ -81,8 +81,8 @@ def parse_imports():
 
 @pytest.fixture(scope='session')
 def package_imports() -> dict[str, list[Import]]:
-    """Return the imports of every file of each of the three packages."""
+    """Return the imports of every file of each package."""
     return {
         name: _imports_below(ROOT / name, ROOT)
-        for name in ('mafs_ros', 'mafs_model', 'mafs_training')
+        for name in ('mafs_ros', 'mafs_model', 'mafs_training', 'mafs_demo', 'mafs_synthetic')
     }

@@ -29,7 +29,7 @@ ROSDEP = {
     'tqdm': 'python3-tqdm',
     'yaml': 'python3-yaml',
 }
-PROJECT = {'mafs_ros', 'mafs_model', 'mafs_training'}
+PROJECT = {'mafs_ros', 'mafs_model', 'mafs_training', 'mafs_demo', 'mafs_synthetic'}
 
 
 @pytest.fixture(scope='module')
@@ -82,7 +82,12 @@ def test_manifest_is_one_that_colcon_accepts(root):
 
 def test_every_ros_import_is_declared(package_imports, manifest):
     declared = depends(manifest, 'depend', 'exec_depend')
-    used = {n for n in third_party(package_imports, 'mafs_ros') if is_ros(n)}
+    used = {
+        name
+        for package in ('mafs_ros', 'mafs_demo')
+        for name in third_party(package_imports, package)
+        if is_ros(name)
+    }
     assert used <= declared, f'missing in package.xml: {sorted(used - declared)}'
     # The converse, but for the packages whose programs or types are used without an import.
     without_import = {
@@ -93,8 +98,12 @@ def test_every_ros_import_is_declared(package_imports, manifest):
 
 
 def test_every_python_import_of_node_and_model_is_declared(package_imports, manifest, setup_lists):
-    used = third_party(package_imports, 'mafs_ros') | third_party(package_imports, 'mafs_model')
-    used = {name for name in used if not is_ros(name)}
+    used = {
+        name
+        for package in sorted(PROJECT - {'mafs_training'})
+        for name in third_party(package_imports, package)
+        if not is_ros(name)
+    }
     optional = setup_lists['ONNX'] | setup_lists['OPENVINO'] | setup_lists['TENSORRT']
     distributions = {DISTRIBUTION.get(name, name) for name in used}
     undeclared = distributions - setup_lists['CORE'] - optional

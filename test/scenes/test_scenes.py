@@ -7,14 +7,14 @@ import subprocess
 import sys
 
 from mafs_model.errors import ConfigError
-from mafs_model.synthetic import CLASS_IDS, NightDrive, random_scene, SceneConfig
-from mafs_model.synthetic.canvas import Canvas
-from mafs_model.synthetic.car_models import CarModel
-from mafs_model.synthetic.figures import Figure
-from mafs_model.synthetic.geometry import Camera, Road
-from mafs_model.synthetic.lighting import Lighting
-from mafs_model.synthetic.sprite import Shade
-from mafs_model.synthetic.vehicles import paint_car
+from mafs_synthetic import CLASS_IDS, NightDrive, random_scene, SceneConfig
+from mafs_synthetic.canvas import Canvas
+from mafs_synthetic.car_models import CarModel
+from mafs_synthetic.figures import Figure
+from mafs_synthetic.geometry import Camera, Road
+from mafs_synthetic.lighting import Lighting
+from mafs_synthetic.sprite import Shade
+from mafs_synthetic.vehicles import paint_car
 import numpy as np
 import pytest
 
@@ -38,7 +38,7 @@ class TestDeterminism:
     def test_another_process_renders_the_same(self):
         """Hash seeds and caches of the process do not matter."""
         code = (
-            'import hashlib; from mafs_model.synthetic import *; '
+            'import hashlib; from mafs_synthetic import *; '
             'f = NightDrive(SceneConfig(seed=3, width=160, height=120)).frame(1.3); '
             'print(hashlib.sha256(f.visible.tobytes() + f.thermal.tobytes() '
             '+ f.labels.tobytes()).hexdigest())'

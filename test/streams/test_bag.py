@@ -9,10 +9,10 @@ import sqlite3
 import struct
 
 import cv2
-from mafs_model._cdr import parse_image, serialize_image
-from mafs_model.bag import BagWriter, COMPRESSED_TYPE, IMAGE_TYPE, open_bag
-from mafs_model.encodings import ImageBuffer
+from mafs_model.bags.cdr import parse_image, serialize_image
+from mafs_model.bags.reader import BagWriter, COMPRESSED_TYPE, IMAGE_TYPE, open_bag
 from mafs_model.errors import BagError, ImageError
+from mafs_model.images.encodings import ImageBuffer
 import numpy as np
 import pytest
 import yaml

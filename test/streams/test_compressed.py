@@ -8,8 +8,8 @@ import zlib
 import cv2
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mafs_model.encodings import decode_compressed, probe_compressed
 from mafs_model.errors import ImageError
+from mafs_model.images.encodings import decode_compressed, probe_compressed
 import numpy as np
 import pytest
 

@@ -6,23 +6,24 @@ import json
 from pathlib import Path
 
 import cv2
-from mafs_model._cdr import serialize_image
-from mafs_model.bag import BagWriter, open_bag
-from mafs_model.bag_topics import choose_topics
+from mafs_demo.cli import build_parser
+from mafs_demo.pictures import contact_sheet, movie
+from mafs_demo.pictures.summary import expected_pairs, summarize, table
+from mafs_demo.replay import export, sources
+from mafs_demo.replay.playback import PanelMaker, Playback
+from mafs_demo.replay.protocol import parse
+from mafs_demo.replay.schedule import Camera, Event, Schedule, simulate
+from mafs_demo.replay.session import Recording
+from mafs_demo.replay.sources import SequenceOptions
+from mafs_demo.replay.store import FrameStore, FrameWriter
+from mafs_demo.topics import CLASSES_TOPIC, IMAGE_TOPICS, INPUT_TOPICS, STATUS_TOPIC
+from mafs_demo.workspace import Workspace
+from mafs_model.bags.cdr import serialize_image
+from mafs_model.bags.reader import BagWriter, open_bag
+from mafs_model.bags.topics import choose_topics
 from mafs_model.classes import ClassTable
-from mafs_model.encodings import ImageBuffer
 from mafs_model.errors import BagError, ConfigError
-from mafs_ros.demo import contact_sheet, export, movie, sources
-from mafs_ros.demo.cli import build_parser
-from mafs_ros.demo.playback import PanelMaker, Playback
-from mafs_ros.demo.protocol import parse
-from mafs_ros.demo.schedule import Camera, Event, Schedule, simulate
-from mafs_ros.demo.session import Recording
-from mafs_ros.demo.sources import SequenceOptions
-from mafs_ros.demo.store import FrameStore, FrameWriter
-from mafs_ros.demo.summary import expected_pairs, summarize, table
-from mafs_ros.demo.topics import CLASSES_TOPIC, IMAGE_TOPICS, INPUT_TOPICS, STATUS_TOPIC
-from mafs_ros.demo.workspace import Workspace
+from mafs_model.images.encodings import ImageBuffer
 import numpy as np
 import pytest
 
@@ -421,7 +422,7 @@ def test_contact_sheet_shows_the_panels(tmp_path):
 
 
 def test_contact_sheet_with_the_bitmap_font_of_old_pillow(tmp_path, monkeypatch):
-    from mafs_ros.demo import drawing
+    from mafs_demo.pictures import drawing
     from PIL import ImageFont
 
     if hasattr(ImageFont, 'load_default_imagefont'):  # a Pillow that has both
@@ -541,8 +542,8 @@ def test_child_events_are_told_from_other_output():
 
 
 def test_topics_of_the_node_are_those_of_the_recorder():
-    outputs = pytest.importorskip('mafs_ros.outputs')
-    from mafs_ros.demo.topics import NODE
+    outputs = pytest.importorskip('mafs_ros.publishers')
+    from mafs_demo.topics import NODE
 
     for name, topic in outputs.IMAGE_TOPICS.items():
         assert IMAGE_TOPICS[name] == topic.replace('~', NODE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import array
 
 import cv2
-from mafs_model.encodings import (
+from mafs_model.errors import ImageError
+from mafs_model.images.encodings import (
     ImageBuffer,
     is_colour,
     SUPPORTED_ENCODINGS,
@@ -13,7 +14,6 @@ from mafs_model.encodings import (
     to_visible,
     view,
 )
-from mafs_model.errors import ImageError
 import numpy as np
 import pytest
 

@@ -6,7 +6,7 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mafs_model.pairing import DROP_REASONS, NearestPairer, Pair
+from mafs_model.pairing.nearest import DROP_REASONS, NearestPairer, Pair
 import pytest
 
 MS = 1_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from mafs_model.time_offset import OffsetEstimator
+from mafs_model.pairing.time_offset import OffsetEstimator
 import pytest
 
 MS = 1_000_000

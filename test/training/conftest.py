@@ -73,7 +73,7 @@ def needs_scenes():
 @pytest.fixture
 def tiny_architecture():
     """Smallest sensible network: four classes, a fraction of mafs_t."""
-    from mafs_model.config import create_config
+    from mafs_model.network.config import create_config
 
     return create_config(
         'mafs_t',

@@ -18,7 +18,7 @@ START = 1_700_000_000 * 1000 * MS
 @pytest.fixture
 def bag(tmp_path):
     """Ten visible frames at 10 Hz; thermal 16-bit ones 4 ms later, the fifth is missing."""
-    from mafs_model.bag import BagWriter
+    from mafs_model.bags.reader import BagWriter
 
     path = tmp_path / 'bag'
     with BagWriter(path) as writer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mafs_model.checkpoint import build_metadata, save_checkpoint
 from mafs_model.classes import ClassTable, SemanticClass
 from mafs_model.errors import CheckpointError, ConfigError
-from mafs_model.mafs import MAFS
+from mafs_model.network.mafs import MAFS
 from mafs_training.augment import augment, AugmentOptions
 from mafs_training.confusion import ConfusionMeter
 from mafs_training.ema import AveragedNetwork

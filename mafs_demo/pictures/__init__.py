@@ -1,0 +1,1 @@
+"""What a run of the demo looks like: contact sheet, film, figures."""

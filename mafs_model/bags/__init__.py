@@ -1,0 +1,1 @@
+"""Bag files without a ROS installation: reading, writing, salvage, choice of topics."""

@@ -1,0 +1,1 @@
+"""Images as values: reading, encodings, preparation, thermal scaling, registration, drawing."""

@@ -1,0 +1,224 @@
+"""Image files: reading visible and thermal images, writing PNG, matching pairs by name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+import re
+from typing import Any, Literal
+
+import cv2
+from mafs_model.errors import ConfigError, ImageError, MafsError
+from mafs_model.images.encodings import decode_compressed
+from mafs_model.images.preprocessing import luminance
+from mafs_model.types import ThermalImage, UInt8Image
+import numpy as np
+from numpy.typing import NDArray
+
+SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp', '.pgm', '.ppm')
+_CHECKED_MAGIC = (b'\x89PNG', b'\xff\xd8')  # formats whose completeness encodings checks
+_MAX_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """
+    Files of one pair.
+
+    Attributes:
+        name: common name without suffix.
+        visible: file of the visible image, None if there is none.
+        thermal: file of the thermal image, None if there is none.
+
+    """
+
+    name: str
+    visible: Path | None
+    thermal: Path | None
+
+
+def read_visible(path: str | Path) -> UInt8Image:
+    """
+    Read a visible image as uint8 [H,W,3] RGB; grey becomes colour, alpha is dropped.
+
+    Raises:
+        ImageError: missing, unreadable, truncated or 16-bit grey; the message names the file.
+
+    """
+    data = _read_bytes(path)
+    if data.startswith(_CHECKED_MAGIC):
+        return _decode_checked(path, data, 'visible')
+    image = _decode(path, data, cv2.IMREAD_COLOR)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def read_thermal(path: str | Path) -> ThermalImage:
+    """
+    Read a thermal image as [H,W] uint8, uint16 or float32; colour becomes luminance.
+
+    Raises:
+        ImageError: missing, unreadable, truncated or of another number format; the message
+            names the file.
+
+    """
+    data = _read_bytes(path)
+    if data.startswith(_CHECKED_MAGIC):
+        return _decode_checked(path, data, 'thermal')
+    image = _decode(path, data, cv2.IMREAD_UNCHANGED)
+    if image.dtype == np.float64:
+        image = image.astype(np.float32)
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[..., 0]
+    if image.ndim == 3 and image.dtype == np.uint8 and image.shape[2] in {3, 4}:
+        return luminance(cv2.cvtColor(image[..., :3].copy(), cv2.COLOR_BGR2RGB))
+    if image.ndim != 2 or image.dtype not in {np.dtype(t) for t in ('u1', 'u2', 'f4')}:
+        raise ImageError(
+            'encoding',
+            f"image '{path}': {image.dtype} {image.shape}, expected one "
+            'channel of uint8, uint16 or float32, or 8-bit colour',
+        )
+    return image
+
+
+def write_png(path: str | Path, image: NDArray[Any]) -> None:
+    """
+    Write uint8 or uint16 [H,W] or uint8 [H,W,3] RGB as PNG; folders are made.
+
+    Raises:
+        MafsError: the file cannot be written.
+
+    """
+    path = Path(path)
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    encoded, data = cv2.imencode('.png', image)
+    assert encoded, 'PNG holds every image that the project makes'
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise MafsError(f"image '{path}': cannot be written: {error}") from None
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """
+    Return the image files of a folder (not of its subfolders), numbers in numeric order.
+
+    Raises:
+        ConfigError: the folder is missing or unreadable.
+
+    """
+    folder = Path(folder)
+    try:
+        files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
+    except OSError as error:
+        raise ConfigError(f"folder '{folder}': cannot be read: {error.strerror}") from None
+    return sorted(files, key=lambda p: natural_key(p.name))
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Return a sort key that puts ``frame9`` before ``frame10``."""
+    return [
+        (0, int(part), '') if part.isascii() and part.isdigit() else (1, 0, part.lower())
+        for part in re.split(r'(\d+)', name)
+    ]
+
+
+def match_pairs(
+    visible: str | Path | None, thermal: str | Path | None
+) -> tuple[list[PairFiles], list[str]]:
+    """
+    Match two files, or the files of two folders by their names without suffix.
+
+    Args:
+        visible: file or folder, None if this camera is missing.
+        thermal: file or folder, None if this camera is missing.
+
+    Returns:
+        The pairs in natural order, and one line for each file left over.
+
+    Raises:
+        ConfigError: nothing given, a path is missing, or a file is given with a folder.
+
+    """
+    paths = {'visible': visible, 'thermal': thermal}
+    given = {kind: Path(p).expanduser() for kind, p in paths.items() if p is not None}
+    if not given:
+        raise ConfigError('no input: expected a visible or a thermal file or folder')
+    for kind, path in given.items():
+        if not path.exists():
+            raise ConfigError(f"{kind} '{path}': no such file or folder")
+    if len({path.is_dir() for path in given.values()}) > 1:
+        raise ConfigError(
+            'one input is a file and the other a folder, expected two files or two folders'
+        )
+    if all(path.is_file() for path in given.values()):
+        name = next(iter(given.values())).stem
+        return [PairFiles(name, given.get('visible'), given.get('thermal'))], []
+    return _match_folders(given)
+
+
+def _match_folders(folders: dict[str, Path]) -> tuple[list[PairFiles], list[str]]:
+    """Match the files of one or two folders."""
+    problems: list[str] = []
+    found: dict[str, dict[str, Path]] = {}
+    for kind, folder in folders.items():
+        by_name = defaultdict(list)
+        for path in list_images(folder):
+            by_name[path.stem].append(path)
+        for name, files in by_name.items():
+            if len(files) > 1:
+                problems.append(
+                    f"{kind} '{name}': several files "
+                    f'({", ".join(p.name for p in files)}), expected one'
+                )
+        found[kind] = {name: files[0] for name, files in by_name.items() if len(files) == 1}
+    names = set.intersection(*(set(files) for files in found.values()))
+    for kind, usable in found.items():
+        other = 'thermal' if kind == 'visible' else 'visible'
+        problems += [
+            f"{kind} '{path}': no {other} file of the same name"
+            for name, path in usable.items()
+            if name not in names
+        ]
+    pairs = [
+        PairFiles(n, found.get('visible', {}).get(n), found.get('thermal', {}).get(n))
+        for n in sorted(names, key=natural_key)
+    ]
+    return pairs, problems
+
+
+def _read_bytes(path: str | Path) -> bytes:
+    """Return the content of a file; raises ImageError."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ImageError('size', f"image '{path}': larger than {_MAX_BYTES >> 20} MiB")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError('decode', f"image '{path}': cannot be read: {error.strerror}") from None
+    if not data:
+        raise ImageError('decode', f"image '{path}': empty file")
+    return data
+
+
+def _decode_checked(
+    path: str | Path, data: bytes, kind: Literal['visible', 'thermal']
+) -> NDArray[Any]:
+    """Decode PNG or JPEG with the checks of topics; the message names the file."""
+    try:
+        return decode_compressed('', data, kind)
+    except ImageError as error:
+        raise ImageError(error.reason, f"image '{path}': {error}") from None
+
+
+def _decode(path: str | Path, data: bytes, flags: int) -> NDArray[Any]:
+    """Decode any other format; raises ImageError."""
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise ImageError('decode', f"image '{path}': {str(error).splitlines()[0]}") from None
+    if image is None:
+        raise ImageError('decode', f"image '{path}': not an image, or damaged")
+    return image

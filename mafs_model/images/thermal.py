@@ -1,0 +1,267 @@
+"""Scaling of raw thermal images to 8 bit, steady over time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, get_args, Literal
+
+import cv2
+from mafs_model.errors import ConfigError, ImageError
+from mafs_model.images.preprocessing import check_thermal
+from mafs_model.types import ThermalImage, UInt8Image
+import numpy as np
+from numpy.typing import NDArray
+
+Method = Literal['percentile', 'range', 'minmax', 'clahe']
+Unit = Literal['raw', 'celsius']
+METHODS: tuple[str, ...] = get_args(Method)
+UNITS: tuple[str, ...] = get_args(Unit)
+
+# Radiometric cameras send centikelvin: degrees C = 0.01 * raw - 273.15.
+CENTIKELVIN = (0.01, -273.15)
+_MIDDLE = 128  # A constant image has no contrast to show: it becomes mid-grey.
+# Spans of limits from here on are scaled without a table: one count is less than half a step.
+_DIRECT_SPAN = 510.0
+_STATISTICS_PIXELS = 80_000  # Percentiles of more pixels than this differ by less than noise.
+
+
+class ThermalScaler:
+    """
+    Maps thermal images to uint8 by a linear ramp between two limits.
+
+    The limits come from the image (``percentile``, ``minmax``, ``clahe``) or are fixed
+    (``range``). Those from the image follow it slowly, so that the picture does not flicker; a
+    range that no longer overlaps the old one (shutter, scene cut) is taken over at once.
+    uint8 images pass unchanged unless ``scale_uint8`` is set.
+
+    Args:
+        method: ``percentile``: limits at the given percentiles; ``minmax``: smallest and largest
+            value after a 3x3 median, which removes dead pixels; ``range``: ``low`` and ``high``;
+            ``clahe``: percentile, then contrast-limited adaptive equalisation.
+        low: for ``range`` the value shown black; for ``percentile`` and ``clahe`` the lower
+            percentile (default 1).
+        high: the value shown white, or the upper percentile (default 99).
+        smoothing: share of the old limits kept per frame, 0 (none) to below 1.
+        unit: unit of ``low`` and ``high`` of ``range``: ``raw`` or ``celsius``.
+        scale: degrees C per raw unit; default 0.01 for integers, 1 for float images.
+        offset: degrees C at raw 0; default -273.15 for integers, 0 for float images.
+        min_span: smallest distance of the limits in raw units, so that the noise of an even
+            scene is not blown up.
+        clip_limit: contrast limit of ``clahe``.
+        tiles: number of ``clahe`` tiles per side.
+        scale_uint8: apply the method to uint8 images, too.
+
+    Raises:
+        ConfigError: an argument is out of range.
+
+    """
+
+    def __init__(  # noqa: PLR0913 - one keyword per setting of the camera
+        self,
+        method: str = 'percentile',
+        low: float | None = None,
+        high: float | None = None,
+        smoothing: float = 0.9,
+        *,
+        unit: str = 'raw',
+        scale: float | None = None,
+        offset: float | None = None,
+        min_span: float = 0.0,
+        clip_limit: float = 2.0,
+        tiles: int = 8,
+        scale_uint8: bool = False,
+    ) -> None:
+        if method not in METHODS:
+            raise ConfigError(f"thermal scaling '{method}': expected one of {', '.join(METHODS)}")
+        if unit not in UNITS:
+            raise ConfigError(f"thermal unit '{unit}': expected one of {', '.join(UNITS)}")
+        self.method = method
+        self.unit = unit
+        self.low, self.high = _check_limits(method, unit, low, high)
+        self.smoothing = _check_number('thermal smoothing', smoothing, 0.0, 0.9999)
+        self.min_span = _check_number('thermal min_span', min_span, 0.0, 1e9)
+        self.scale = None if scale is None else _check_number('thermal scale', scale, 1e-9, 1e6)
+        self.offset = (
+            None if offset is None else _check_number('thermal offset', offset, -1e9, 1e9)
+        )
+        self.scale_uint8 = bool(scale_uint8)
+        if not isinstance(tiles, int) or not 1 <= tiles <= 64:
+            raise ConfigError(f'thermal clahe tiles {tiles!r}: expected 1 to 64')
+        clip_limit = _check_number('thermal clahe clip_limit', clip_limit, 0.01, 100.0)
+        self._clahe = cv2.createCLAHE(clip_limit, (tiles, tiles)) if method == 'clahe' else None
+        self._limits: tuple[float, float] | None = None
+        self._dtype: np.dtype[Any] | None = None
+        self._lut: NDArray[np.uint8] | None = None
+        self._lut_limits: tuple[float, float] | None = None
+        self.nonfinite_px = 0
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Return the raw values shown black and white, None before the first image."""
+        return self._limits
+
+    def reset(self) -> None:
+        """Forget the limits of earlier images."""
+        self._limits = None
+        self._dtype = None
+        self.nonfinite_px = 0
+
+    def __call__(self, image: ThermalImage) -> UInt8Image:
+        """
+        Scale one image.
+
+        Args:
+            image: [H,W] uint8, uint16 or float32; NaN is shown black, infinities black or white.
+
+        Returns:
+            uint8 [H,W]; the image itself if it is uint8 and not to be scaled.
+
+        Raises:
+            ImageError: wrong type or shape ('encoding', 'size'); no finite value ('nonfinite').
+
+        """
+        check_thermal(image)
+        self.nonfinite_px = 0
+        if image.dtype == np.uint8 and not self.scale_uint8:
+            return image
+        if image.dtype != self._dtype:  # Limits of another encoding mean nothing here.
+            self._limits, self._dtype = None, image.dtype
+        filled = self._fill_nonfinite(image) if image.dtype == np.float32 else image
+        self._limits = self._follow(self._measure(filled))
+        scaled = self._apply(filled)
+        return scaled if self._clahe is None else self._clahe.apply(scaled)
+
+    def _fill_nonfinite(self, image: ThermalImage) -> ThermalImage:
+        """Return image with NaN and infinities replaced by the extremes of the finite values."""
+        finite = np.isfinite(image)
+        count = int(image.size - np.count_nonzero(finite))
+        self.nonfinite_px = count
+        if count == 0:
+            return image
+        if count == image.size:
+            raise ImageError('nonfinite', 'thermal image has no finite value (all NaN or Inf)')
+        values = image[finite]
+        low, high = float(values.min()), float(values.max())
+        return np.nan_to_num(image, nan=low, posinf=high, neginf=low)
+
+    def _measure(self, image: ThermalImage) -> tuple[float, float]:
+        """Return the limits that this image alone asks for, in raw units."""
+        if self.method == 'range':
+            return self._fixed_limits(image.dtype)
+        if self.method == 'minmax':
+            low, high, _, _ = cv2.minMaxLoc(cv2.medianBlur(image, 3))
+        else:
+            low, high = _percentiles(image, self.low, self.high)
+        if high - low < self.min_span:
+            middle = 0.5 * (low + high)
+            low, high = middle - 0.5 * self.min_span, middle + 0.5 * self.min_span
+        return float(low), float(high)
+
+    def _fixed_limits(self, dtype: np.dtype[Any]) -> tuple[float, float]:
+        """Return the limits of ``range`` in raw units of this encoding."""
+        if self.unit == 'raw':
+            return self.low, self.high
+        scale, offset = CENTIKELVIN if dtype.kind == 'u' else (1.0, 0.0)
+        scale = scale if self.scale is None else self.scale
+        offset = offset if self.offset is None else self.offset
+        return (self.low - offset) / scale, (self.high - offset) / scale
+
+    def _follow(self, new: tuple[float, float]) -> tuple[float, float]:
+        """Return limits between the old ones and the new ones."""
+        old = self._limits
+        if old is None or self.method == 'range' or new[0] > old[1] or new[1] < old[0]:
+            return new
+        keep = self.smoothing
+        return (keep * old[0] + (1 - keep) * new[0], keep * old[1] + (1 - keep) * new[1])
+
+    def _apply(self, image: ThermalImage) -> UInt8Image:
+        """Return image mapped by the current limits to uint8."""
+        assert self._limits is not None
+        low, high = self._limits
+        span = high - low
+        if not span > 0:
+            return np.full(image.shape, _MIDDLE, np.uint8)
+        if image.dtype == np.float32:
+            # Shift before scaling: float32 keeps few digits of large raw values.
+            ramp = np.subtract(image, np.float32(low))
+            with np.errstate(over='ignore'):
+                np.multiply(ramp, np.float32(255.0 / span), out=ramp)
+            np.clip(ramp, 0.0, 255.0, out=ramp)
+            return np.rint(ramp, out=ramp).astype(np.uint8)
+        if image.dtype == np.uint16 and span >= _DIRECT_SPAN:
+            return _scale_counts(image, low, high)
+        return np.take(self._table(image.dtype), image, mode='clip')
+
+    def _table(self, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
+        """Return the look-up table of an integer encoding for the current limits."""
+        count = 1 << (8 * dtype.itemsize)
+        if self._lut is None or len(self._lut) != count or self._lut_limits != self._limits:
+            assert self._limits is not None
+            low, high = self._limits
+            ramp = np.arange(count, dtype=np.float32)
+            ramp -= np.float32(low)
+            ramp *= np.float32(255.0 / (high - low))
+            np.clip(ramp, 0.0, 255.0, out=ramp)
+            self._lut = np.rint(ramp, out=ramp).astype(np.uint8)
+            self._lut_limits = self._limits
+        return self._lut
+
+
+def _check_number(name: str, value: Any, low: float, high: float) -> float:
+    """Return value as float; raises ConfigError unless it is a number in low..high."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float, np.number))
+        or not low <= float(value) <= high
+    ):
+        raise ConfigError(f'{name} {value!r}: expected a number from {low:g} to {high:g}')
+    return float(value)
+
+
+def _check_limits(
+    method: str, unit: str, low: float | None, high: float | None
+) -> tuple[float, float]:
+    """Return the limits a method uses; raises ConfigError where they make no sense."""
+    if method == 'minmax':
+        return 0.0, 100.0
+    if method == 'range':
+        if low is None or high is None:
+            raise ConfigError(
+                f"thermal scaling 'range': low {low} and high {high}, expected two numbers "
+                f'in unit {unit}'
+            )
+        low = _check_number('thermal low', low, -1e9, 1e9)
+        high = _check_number('thermal high', high, -1e9, 1e9)
+    else:
+        low = _check_number('thermal low percentile', 1.0 if low is None else low, 0, 100)
+        high = _check_number('thermal high percentile', 99.0 if high is None else high, 0, 100)
+    if not low < high:
+        raise ConfigError(f'thermal low {low:g} and high {high:g}: expected low below high')
+    return low, high
+
+
+def _scale_counts(image: NDArray[np.uint16], low: float, high: float) -> UInt8Image:
+    """Return counts mapped to uint8 in one pass, five times as fast as a new look-up table."""
+    gain = 255.0 / (high - low)
+    base = max(0, math.floor(low))
+    # What is below low becomes 0 here and stays 0: what is left of low is less than half a step.
+    above = cv2.subtract(np.ascontiguousarray(image), float(base))
+    return cv2.convertScaleAbs(above, alpha=gain, beta=(base - low) * gain)
+
+
+def _percentiles(image: ThermalImage, low: float, high: float) -> tuple[float, float]:
+    """Return two percentiles of a regular sample of the image."""
+    step = max(1, round(float(np.sqrt(image.size / _STATISTICS_PIXELS))))
+    sample = image[::step, ::step].ravel()
+    if image.dtype == np.float32:
+        # The nearest ranks by one partition: cheaper than two interpolated percentiles.
+        ranks = [round((sample.size - 1) * p / 100.0) for p in (low, high)]
+        ordered = np.partition(sample, ranks)
+        return float(ordered[ranks[0]]), float(ordered[ranks[1]])
+    first, last, _, _ = cv2.minMaxLoc(sample)
+    bins = [int(last - first) + 1]
+    counts = cv2.calcHist([sample], [0], None, bins, [first, last + 1]).ravel().cumsum(dtype=float)
+    # The smallest value with at least this many pixels at or below it.
+    ranks = [1 + round((sample.size - 1) * p / 100.0) for p in (low, high)]
+    lowest, highest = (first + float(np.searchsorted(counts, rank)) for rank in ranks)
+    return lowest, highest

@@ -1,0 +1,1 @@
+"""The network: architecture, encoder, fusion, decoders and the layers they share."""

@@ -1,0 +1,160 @@
+"""The publishers of the node: created, filled and destroyed together."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from builtin_interfaces.msg import Time
+from mafs_model.classes import ClassTable
+from mafs_ros import qos
+from mafs_ros.conversions import OutgoingImage, scale_camera_info
+from mafs_ros.inference import Results, Wanted
+from mafs_ros.msg import FusionStatus, SemanticClass, SemanticClasses
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import ColorRGBA, Header
+
+IMAGE_TOPICS = {
+    'fused': '~/fused/image',
+    'labels': '~/semantic/labels',
+    'confidence': '~/semantic/confidence',
+    'overlay': '~/semantic/overlay',
+}
+CAMERA_INFO_TOPIC = '~/fused/camera_info'
+STATUS_TOPIC = '~/status'
+CLASSES_TOPIC = '~/semantic/classes'
+LABEL_INFO_TOPIC = '~/semantic/label_info'
+
+
+def load_vision_msgs() -> Any | None:
+    """Return the module vision_msgs.msg, None where it is not installed or too old."""
+    try:
+        module = importlib.import_module('vision_msgs.msg')
+    except ImportError:
+        return None
+    return module if hasattr(module, 'LabelInfo') else None
+
+
+class OutputPublishers:
+    """
+    All publishers of the node.
+
+    Threads: created and destroyed by lifecycle transitions while no worker runs; between
+    activation and deactivation only the worker publishes.
+
+    Args:
+        node: the node that owns them.
+
+    """
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._node = node
+        self._publishers: dict[str, Any] = {}
+        self._messages = {name: OutgoingImage() for name in IMAGE_TOPICS}
+        try:
+            for name, topic in IMAGE_TOPICS.items():
+                self._create(name, Image, topic, qos.image_output())
+            self._create('camera_info', CameraInfo, CAMERA_INFO_TOPIC, qos.image_output())
+            self._create('status', FusionStatus, STATUS_TOPIC, qos.status_output())
+            self._create('classes', SemanticClasses, CLASSES_TOPIC, qos.latched(), fixed=True)
+            self._vision_msgs = load_vision_msgs()
+            if self._vision_msgs is not None:
+                self._create(
+                    'label_info',
+                    self._vision_msgs.LabelInfo,
+                    LABEL_INFO_TOPIC,
+                    qos.latched(),
+                    fixed=True,
+                )
+        except BaseException:
+            self.destroy()
+            raise
+
+    def _create(
+        self, name: str, message_type: Any, topic: str, profile: QoSProfile, fixed: bool = False
+    ) -> None:
+        """Create one managed publisher; `fixed`: its QoS is part of its meaning."""
+        options = {} if fixed else {'qos_overriding_options': qos.overridable()}
+        # The default callbacks would log what the subscriber's side logs as well, and the executor
+        # would look at each of them before every image: 0.3 ms of CPU per pair.
+        options['event_callbacks'] = qos.no_publisher_events()
+        self._publishers[name] = self._node.create_lifecycle_publisher(
+            message_type, topic, profile, **options
+        )
+
+    def destroy(self) -> None:
+        """Remove all publishers."""
+        while self._publishers:
+            _, publisher = self._publishers.popitem()
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    def _has_reader(self, name: str) -> bool:
+        return bool(self._publishers[name].get_subscription_count() > 0)
+
+    def wanted(self) -> Wanted:
+        """Return which images somebody listens to."""
+        return Wanted(**{name: self._has_reader(name) for name in IMAGE_TOPICS})
+
+    def publish_images(self, results: Results, header: Header) -> None:
+        """Publish all images that were computed."""
+        for name, message in self._messages.items():
+            image = getattr(results, name)
+            if image is not None:
+                self._publishers[name].publish(message.fill(image, header))
+
+    def publish_camera_info(self, info: CameraInfo, size: tuple[int, int], header: Header) -> None:
+        """
+        Publish the calibration for images of this (height, width), if somebody listens.
+
+        Raises:
+            ImageError: the calibration as received has no size.
+
+        """
+        if not self._has_reader('camera_info'):
+            return
+        if (info.height, info.width) == size:
+            info.header = header  # the usual case: nothing to scale, ten arrays less to check
+        else:
+            info = scale_camera_info(info, size, header)
+        self._publishers['camera_info'].publish(info)
+
+    def status_wanted(self) -> bool:
+        """Return whether somebody listens to the status."""
+        return self._has_reader('status')
+
+    def publish_status(self, status: FusionStatus) -> None:
+        """Publish the status of one pair."""
+        self._publishers['status'].publish(status)
+
+    def publish_classes(self, table: ClassTable, stamp: Time, frame_id: str = '') -> None:
+        """Publish what label values mean; late subscribers get it as well."""
+        header = Header(stamp=stamp, frame_id=frame_id)
+        self._publishers['classes'].publish(
+            SemanticClasses(
+                header=header,
+                dataset=table.dataset,
+                ignore_index=table.ignore_index,
+                classes=[_class_message(c) for c in table.classes],
+            )
+        )
+        if self._vision_msgs is not None:
+            vision = self._vision_msgs
+            self._publishers['label_info'].publish(
+                vision.LabelInfo(
+                    header=header,
+                    threshold=0.0,
+                    class_map=[
+                        vision.VisionClass(class_id=c.id, class_name=c.name) for c in table.classes
+                    ],
+                )
+            )
+
+
+def _class_message(entry: Any) -> SemanticClass:
+    """Return the message of one class."""
+    red, green, blue = (float(channel) / 255.0 for channel in entry.color)
+    return SemanticClass(
+        id=entry.id, name=entry.name, color=ColorRGBA(r=red, g=green, b=blue, a=1.0)
+    )

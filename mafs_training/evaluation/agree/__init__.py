@@ -1,0 +1,1 @@
+"""`mafs-eval agree`: two backends or precisions of the same weights."""

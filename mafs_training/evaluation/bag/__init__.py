@@ -1,0 +1,1 @@
+"""`mafs-eval bag`: a bag through pairing and predictor, and through the live node."""

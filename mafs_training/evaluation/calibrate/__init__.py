@@ -1,0 +1,1 @@
+"""`mafs-eval calibrate`: the temperature of the confidence."""

@@ -1,0 +1,1 @@
+"""`mafs-eval card`: the numbers of a model card."""

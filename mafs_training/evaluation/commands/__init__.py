@@ -1,1 +1,0 @@
-"""One module for each command of `mafs-eval`; each has a function `run(options)`."""

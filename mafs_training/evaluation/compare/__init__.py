@@ -1,0 +1,1 @@
+"""`mafs-eval compare`: two evaluation documents over the images they share."""

@@ -1,0 +1,1 @@
+"""`mafs-eval flicker`: change of fused images along a sequence."""

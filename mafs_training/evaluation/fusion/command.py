@@ -1,0 +1,181 @@
+"""`mafs-eval fusion`: prints the table, writes JSON and report."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mafs_model.classes import ClassTable
+from mafs_model.errors import ConfigError
+from mafs_training.evaluation.console import say, warn
+from mafs_training.evaluation.fusion.run import beaten_by_baselines, evaluate_fusion
+from mafs_training.evaluation.fusion.verdicts import verdict_table
+from mafs_training.evaluation.groups import parse_groups
+from mafs_training.evaluation.images import list_images
+from mafs_training.evaluation.parallel import default_jobs
+from mafs_training.evaluation.results import write_json, write_text
+from mafs_training.evaluation.tables import means_of, metric_table
+from mafs_training.metrics.fusion import FUSION_METRICS, LOWER_IS_BETTER, VARIANTS
+
+
+def run(options: Namespace) -> int:
+    """Run the command; returns the number of problems."""
+    _check(options)
+    methods = parse_methods(options.fused)
+    references = _references(options)
+    with ExitStack() as stack:
+        problems: list[str] = []
+        model = None
+        if options.weights is not None:
+            model, folder, problems = _predicted(options, stack, methods)
+            methods[model['name']] = folder
+        document = evaluate_fusion(
+            options.ir,
+            options.vi,
+            methods,
+            patterns=parse_groups(options.group),
+            common=options.common,
+            variants=options.variants,
+            references=references,
+            jobs=options.jobs or default_jobs(),
+            quiet=options.quiet,
+        )
+        document['model'] = model
+        document['problems'] += problems
+        _finish(options, document)
+    return len(document['problems'])
+
+
+def _check(options: Namespace) -> None:
+    """Raise MafsError for what would otherwise show, or be missed, only after measuring."""
+    metrics = FUSION_METRICS + (VARIANTS if options.variants else ())
+    if options.rank not in metrics:
+        raise ConfigError(f'--rank {options.rank!r}: expected one of {", ".join(metrics)}')
+    if options.save is not None and options.weights is None:
+        raise ConfigError('--save keeps the images of --weights: expected both, or neither')
+    if options.labels is not None:
+        ClassTable.load(options.classes)
+        list_images(options.labels, 'label')
+
+
+def _finish(options: Namespace, document: dict[str, Any]) -> None:
+    """Print the tables, write JSON and report."""
+    document['inputs'].update(
+        {
+            'command': options.command_line,
+            'weights': options.weights,
+            'reference': options.reference,
+        }
+    )
+    say(render(document))
+    warn(document['problems'])
+    if options.html:
+        from mafs_training.evaluation.fusion.report import fusion_page
+
+        write_text(
+            options.html,
+            fusion_page(
+                document, rank=options.rank, labels=options.labels, classes=options.classes
+            ),
+        )
+    if options.json:
+        if options.weights is not None and options.save is None:
+            # The last one was made for this run; its folder is gone with the run.
+            document['inputs']['fused'][[*document['inputs']['fused']][-1]] = ''
+        write_json(document, options.json)
+
+
+def _references(options: Namespace) -> dict[str, dict[str, float]]:
+    """Return the rows of --reference; the split is that of the folder if nothing else is said."""
+    if options.reference is None:
+        return {}
+    from mafs_training.evaluation.fusion.references import read_references
+
+    split = options.reference_split or options.vi.resolve().parent.name
+    return read_references(options.reference, FUSION_METRICS, split, options.reference_method)
+
+
+def _predicted(
+    options: Namespace, stack: ExitStack, taken: dict[str, Path]
+) -> tuple[dict[str, Any], Path, list[str]]:
+    """Fuse the pairs; returns what fused them, the folder and what went wrong."""
+    from mafs_training.evaluation.prediction import fuse_folders
+    from mafs_training.evaluation.predictors import create_predictor, describe, method_name
+
+    folder = options.save or Path(
+        stack.enter_context(TemporaryDirectory(prefix='mafs-eval-', ignore_cleanup_errors=True))
+    )
+    predictor = stack.enter_context(create_predictor(options))
+    name = method_name(options.weights, predictor)
+    if name in taken:
+        raise ConfigError(f'--fused: {name!r} is the name of --weights, use NAME=DIR')
+    problems = fuse_folders(predictor, options.vi, options.ir, folder, quiet=options.quiet)
+    return describe(predictor, name), folder, problems
+
+
+def parse_methods(texts: list[str]) -> dict[str, Path]:
+    """
+    Parse [NAME=]DIR arguments; without NAME the folder's name is taken.
+
+    Raises:
+        ConfigError: two methods of one name, or an empty name.
+
+    """
+    methods: dict[str, Path] = {}
+    for text in texts:
+        name, separator, folder = text.partition('=')
+        path = Path(folder if separator else text)
+        name = name if separator else path.resolve().name
+        if not name or not str(path):
+            raise ConfigError(f'--fused must be DIR or NAME=DIR, got {text!r}')
+        if name in methods:
+            raise ConfigError(f'--fused: method {name!r} is given twice, use NAME=DIR')
+        methods[name] = path
+    return methods
+
+
+def render(document: dict[str, Any]) -> str:
+    """Return the tables that the command prints."""
+    methods = document['methods']
+    counts = {method: table['EN']['n'] for method, table in methods.items()}
+    references = document.get('references', {})
+    shown_counts = {**{m: str(n) for m, n in counts.items()}, **dict.fromkeys(references, '-')}
+    parts = [
+        (
+            f'fusion metrics, mean over pairs ({len(document["names"])} pairs; * best; '
+            'MSE: lower is better)'
+        ),
+        metric_table(
+            {**means_of(methods), **references}, document['metrics'], LOWER_IS_BETTER, shown_counts
+        ),
+    ]
+    for group, means in document['group_means'].items():
+        parts += [
+            '',
+            f'{group} ({len(document["groups"][group])} pairs)',
+            metric_table(means, document['metrics'], LOWER_IS_BETTER),
+        ]
+    for method, rows in document.get('verdicts', {}).items():
+        parts += ['', verdict_table(rows, method)]
+    notes = []
+    for method in document['inputs']['fused']:
+        beaten = beaten_by_baselines(document, method, LOWER_IS_BETTER)
+        if beaten:
+            notes.append(
+                f'{method}: a trivial baseline is at least as good in '
+                + ', '.join(f'{metric} ({baseline})' for metric, baseline in beaten.items())
+            )
+    if notes:
+        parts += ['', *notes]
+    if len(set(counts.values())) > 1:
+        parts += [
+            '',
+            (
+                'note: the methods were measured on different numbers of pairs (column n); '
+                '--common restricts all to the pairs they share'
+            ),
+        ]
+    return '\n'.join(parts)

@@ -1,0 +1,1 @@
+"""`mafs-eval panels`: pairs to look at, the worst included."""

@@ -1,0 +1,1 @@
+"""`mafs-eval seg`: a folder of label images against reference labels."""
