@@ -9,7 +9,7 @@ from mafs_model.checkpoint import load_checkpoint, save_checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError, OutOfMemoryError
 from mafs_model.images.registration import Registration
-from mafs_model.runtime import factory, selection
+from mafs_model.runtime import factory, selection, source_hash
 from mafs_model.runtime.engine import EngineOutput
 from mafs_model.runtime.fallback import FallbackEngine
 from mafs_model.runtime.graph_files import CACHE_VARIABLE

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -59,15 +57,6 @@ def pairs():
         write = staticmethod(write_pairs)
 
     return Pairs
-
-
-@pytest.fixture
-def needs_scenes():
-    """Skip where the scene renderer is not installed."""
-    import mafs_model
-
-    if not (Path(mafs_model.__file__).parent / 'synthetic' / '__init__.py').is_file():
-        pytest.skip('the scene renderer is not there')
 
 
 @pytest.fixture

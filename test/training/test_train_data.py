@@ -502,7 +502,6 @@ class TestAugment:
             assert corr > 0.98
 
 
-@pytest.mark.usefixtures('needs_scenes')
 def test_synthetic_command(tmp_path, capsys):
     assert (
         main_data(['synthetic', '--out', str(tmp_path), '--count', '2', '--size', '160x128']) == 0

@@ -27,7 +27,6 @@ def values_of(folder, column):
 
 
 @pytest.mark.parametrize('stage', list(CONFIGS))
-@pytest.mark.usefixtures('needs_scenes')
 def test_dry_run(stage, capsys):
     begin = time.process_time()  # of this process: other load on the machine does not count
     assert main_train([stage, '--dry-run']) == 0
