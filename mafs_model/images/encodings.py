@@ -52,6 +52,9 @@ _NAMED: dict[str, tuple[str, int]] = {
     'uyvy': ('u1', 2),
     'yuv422_yuy2': ('u1', 2),
     'yuyv': ('u1', 2),
+    # A plane of luma, and below it one of chroma pairs with half the rows and half the columns.
+    'nv12': ('u1', 1),
+    'nv21': ('u1', 1),
     **{f'bayer_{phase}8': ('u1', 1) for phase in ('rggb', 'bggr', 'gbrg', 'grbg')},
     **{f'bayer_{phase}16': ('u2', 1) for phase in ('rggb', 'bggr', 'gbrg', 'grbg')},
 }
@@ -85,9 +88,12 @@ _TO_RGB = {
     'uyvy': cv2.COLOR_YUV2RGB_UYVY,
     'yuv422_yuy2': cv2.COLOR_YUV2RGB_YUY2,
     'yuyv': cv2.COLOR_YUV2RGB_YUY2,
+    'nv12': cv2.COLOR_YUV2RGB_NV12,
+    'nv21': cv2.COLOR_YUV2RGB_NV21,
 }
 _RGB = ('rgb8', 'rgb16')
 _LUMA_CHANNEL = {'yuv422': 1, 'uyvy': 1, 'yuv422_yuy2': 0, 'yuyv': 0}
+_TWO_PLANES = ('nv12', 'nv21')
 _THERMAL = ('mono8', '8UC1', 'mono16', '16UC1', '32FC1')
 _THERMAL_ONLY = ('mono16', '16UC1', '32FC1')
 
@@ -103,7 +109,8 @@ class ImageBuffer:
         encoding: name of the pixel format, e.g. 'bgr8', 'mono16', '32FC1'.
         is_bigendian: byte order of samples of more than one byte.
         step: bytes from one row to the next, padding included.
-        data: any object with the buffer protocol, `step * height` bytes.
+        data: any object with the buffer protocol, `step * height` bytes, half as much again for
+            nv12 and nv21, whose chroma rows follow the luma rows with the same step.
 
     """
 
@@ -155,12 +162,12 @@ def view(buffer: ImageBuffer) -> NDArray[Any]:
 
     Returns:
         [H,W] for one channel, else [H,W,C], in the buffer's channel order and byte order, with
-        row padding left out by its strides. Nothing is copied: the array lives and changes with
-        the buffer.
+        row padding left out by its strides; for nv12 and nv21 [H+H/2,W], luma above chroma.
+        Nothing is copied: the array lives and changes with the buffer.
 
     Raises:
-        ImageError: reason 'size', 'encoding', 'step' (shorter than a row) or 'data' (not
-            exactly `step * height` bytes).
+        ImageError: reason 'size' (also an odd one where chroma is halved), 'encoding', 'step'
+            (shorter than a row) or 'data' (not exactly the bytes that rows and step ask for).
 
     """
     check_size(buffer.height, buffer.width)
@@ -173,14 +180,24 @@ def view(buffer: ImageBuffer) -> NDArray[Any]:
             f'step is {buffer.step} bytes, expected at least {buffer.width * pixel} '
             f'({buffer.width} columns of {buffer.encoding})',
         )
+    rows, made_of = buffer.height, f'height {buffer.height}'
+    if buffer.encoding in _TWO_PLANES:
+        if buffer.height % 2 or buffer.width % 2:
+            raise ImageError(
+                'size',
+                f'image is {buffer.width}x{buffer.height}, expected even sides for '
+                f'{buffer.encoding}',
+            )
+        rows += rows // 2
+        made_of = f'{rows} rows: luma and chroma of {made_of}'
     size = memoryview(buffer.data).nbytes
-    if size != buffer.step * buffer.height:
+    if size != buffer.step * rows:
         raise ImageError(
             'data',
-            f'data has {size} bytes, expected {buffer.step * buffer.height} '
-            f'(step {buffer.step} x height {buffer.height})',
+            f'data has {size} bytes, expected {buffer.step * rows} '
+            f'(step {buffer.step} x {made_of})',
         )
-    shape: tuple[int, ...] = (buffer.height, buffer.width)
+    shape: tuple[int, ...] = (rows, buffer.width)
     strides: tuple[int, ...] = (buffer.step, pixel)
     if channels > 1:
         shape, strides = (*shape, channels), (*strides, dtype.itemsize)
@@ -197,7 +214,7 @@ def is_colour(encoding: str) -> bool:
         ImageError: reason 'encoding' for an unknown one.
 
     """
-    return _layout(encoding)[1] > 1 or encoding.startswith('bayer_')
+    return _layout(encoding)[1] > 1 or encoding.startswith('bayer_') or encoding in _TWO_PLANES
 
 
 def to_visible(buffer: ImageBuffer) -> NDArray[np.uint8]:
@@ -262,6 +279,8 @@ def to_thermal(buffer: ImageBuffer) -> NDArray[Any]:
         return image.astype(image.dtype.newbyteorder('='), copy=False)
     if encoding in _LUMA_CHANNEL:
         return view(buffer)[..., _LUMA_CHANNEL[encoding]]
+    if encoding in _TWO_PLANES:
+        return view(buffer)[: buffer.height]
     if encoding.startswith('bayer_') or (encoding not in _TO_RGB and encoding not in _RGB):
         _layout(encoding)
         raise ImageError(

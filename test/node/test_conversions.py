@@ -134,6 +134,20 @@ def test_cv_bridge_does_only_what_it_does_right(monkeypatch: pytest.MonkeyPatch)
     assert bridge.calls == ['bayer_rggb8->rgb8', 'yuv422->rgb8']
 
 
+@pytest.mark.parametrize('bridge', [None, FakeBridge()])
+@pytest.mark.parametrize('encoding', ['nv12', 'nv21'])
+def test_planes_are_ours_with_and_without_cv_bridge(
+    encoding: str, bridge: FakeBridge | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversions, '_bridge', bridge)
+    message = image(np.full((6, 4), 126, np.uint8), encoding)
+    message.height = 4
+    info = check_image(message, 'visible', '')
+    assert (info.size, info.colour) == ((4, 4), True)
+    np.testing.assert_allclose(visible_array(frame(message)), 128, atol=3)
+    assert bridge is None or not bridge.calls
+
+
 class TestOutgoingImage:
     """Messages whose buffer is used again."""
 

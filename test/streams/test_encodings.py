@@ -191,6 +191,41 @@ def test_yuv_422_pixel_by_pixel(encoding, order):
     assert np.array_equal(to_thermal(buffer_of(packed, encoding, 3)), luma)
 
 
+@pytest.mark.parametrize(('encoding', 'order'), [('nv12', (0, 1)), ('nv21', (1, 0))])
+@pytest.mark.parametrize('padding', [0, 3])
+def test_yuv_420_in_two_planes_pixel_by_pixel(encoding, order, padding):
+    rng = np.random.default_rng(1)
+    luma = rng.integers(60, 190, (4, 6), dtype=np.uint8)
+    chroma = rng.integers(90, 166, (2, 3, 2), dtype=np.uint8)  # u, v per 2x2 pixels
+    planes = np.concatenate([luma, chroma[..., order].reshape(2, 6)])
+    stored = buffer_of(planes, encoding, padding)
+    buffer = ImageBuffer(4, 6, encoding, False, stored.step, stored.data)
+    rgb = to_visible(buffer)
+    assert rgb.shape == (4, 6, 3)
+    for row in range(4):
+        for column in range(6):
+            expected = yuv_pixel(luma[row, column], *chroma[row // 2, column // 2].astype(float))
+            assert np.abs(rgb[row, column] - expected).max() <= 2
+    assert np.array_equal(to_thermal(buffer), luma)
+    assert is_colour(encoding)
+
+
+@pytest.mark.parametrize('convert', [to_visible, to_thermal])
+@pytest.mark.parametrize(
+    ('width', 'height', 'size', 'reason', 'text'),
+    [
+        (4, 4, 16, 'data', 'data has 16 bytes, expected 24 .step 4 x 6 rows'),
+        (4, 4, 25, 'data', 'expected 24'),
+        (4, 3, 18, 'size', 'image is 4x3, expected even sides for nv12'),
+        (3, 4, 18, 'size', 'image is 3x4, expected even sides for nv12'),
+    ],
+)
+def test_planes_that_are_incomplete_are_refused(convert, width, height, size, reason, text):
+    with pytest.raises(ImageError, match=text) as caught:
+        convert(ImageBuffer(height, width, 'nv12', False, width, bytes(size)))
+    assert caught.value.reason == reason
+
+
 BAYER = {'rggb': 'RGGB', 'bggr': 'BGGR', 'gbrg': 'GBRG', 'grbg': 'GRBG'}
 
 
@@ -293,7 +328,10 @@ def test_every_supported_encoding_is_accepted_by_one_side():
             if 'yu' in name or 'uy' in name
             else 1
         )
-        buffer = ImageBuffer(4, 4, name, False, 4 * channels * depth, bytes(16 * channels * depth))
+        rows = 6 if name.startswith('nv') else 4
+        buffer = ImageBuffer(
+            4, 4, name, False, 4 * channels * depth, bytes(4 * rows * channels * depth)
+        )
         for convert in (to_visible, to_thermal):
             try:
                 assert convert(buffer).shape[:2] == (4, 4)
