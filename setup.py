@@ -54,6 +54,9 @@ OPENVINO = [
 TENSORRT = [
     'tensorrt>=10.0',  # not in requirements/: it must match the driver and CUDA of the machine
 ]
+COMPLETION = [
+    'argcomplete>=3.0',  # comes with colcon where ROS is
+]
 DEV = [
     'hypothesis>=6.80',
     'mypy>=1.8',
@@ -84,6 +87,7 @@ setup(
         'onnx': ONNX,
         'openvino': OPENVINO,
         'tensorrt': TENSORRT,
+        'completion': COMPLETION,
         'dev': DEV,
     },
     entry_points={

@@ -104,7 +104,7 @@ def test_every_python_import_of_node_and_model_is_declared(package_imports, mani
         for name in third_party(package_imports, package)
         if not is_ros(name)
     }
-    optional = setup_lists['ONNX'] | setup_lists['OPENVINO'] | setup_lists['TENSORRT']
+    optional = set.union(*(setup_lists[n] for n in ('ONNX', 'OPENVINO', 'TENSORRT', 'COMPLETION')))
     distributions = {DISTRIBUTION.get(name, name) for name in used}
     undeclared = distributions - setup_lists['CORE'] - optional
     assert not undeclared, f'missing in setup.py: {sorted(undeclared)}'
