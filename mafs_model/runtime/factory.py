@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError
 from mafs_model.runtime.checksums import check_shipped
-from mafs_model.runtime.classical import ClassicalEngine
+from mafs_model.runtime.classical import CLASSICAL_NOTICE, ClassicalEngine
 from mafs_model.runtime.device import check_device_name, resolve_device
 from mafs_model.runtime.engine import Engine
 from mafs_model.runtime.waiting import wait_passively
@@ -23,7 +23,6 @@ _LOGGER = logging.getLogger('mafs_model.runtime')
 BACKENDS = ('auto', 'torch', 'torch-compile', 'cuda-graph', 'onnxruntime', 'openvino', 'tensorrt')
 PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16', 'int8')
 DEFAULT_WEIGHTS = Path(__file__).parents[1] / 'data' / 'weights' / 'mafs_t.safetensors'
-CLASSICAL_NOTICE = 'no network weights: fusing classically (Laplacian pyramid), labels are empty'
 _BACKENDS_OF_FILES = {'.onnx': ('onnxruntime',), '.xml': ('openvino',), '.engine': ('tensorrt',)}
 # What auto tries, fastest first as a rule; torch-compile is left out: it compiles for minutes.
 _CPU_CANDIDATES = ('openvino', 'onnxruntime', 'torch')

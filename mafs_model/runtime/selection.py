@@ -12,9 +12,10 @@ import time
 
 from mafs_model.checkpoint import check_fits, load_checkpoint
 from mafs_model.errors import DeviceError, MafsError
+from mafs_model.prediction import Outputs
 from mafs_model.runtime.engine import Engine
 from mafs_model.runtime.source_hash import network_source_hash
-from mafs_model.types import Outputs, Size
+from mafs_model.types import Size
 from mafs_model.version import __version__
 import numpy as np
 

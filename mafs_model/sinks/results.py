@@ -8,11 +8,13 @@ from typing import Literal, Protocol
 
 import cv2
 from mafs_model.classes import ClassTable
+from mafs_model.images.overlay import OverlayStyle, paint
 from mafs_model.images.preprocessing import gray_to_rgb, resize
 from mafs_model.images.thermal import ThermalScaler
-from mafs_model.images.visualization import colorize, draw_legend, overlay, put_notice
+from mafs_model.images.visualization import colorize, draw_legend, put_notice
+from mafs_model.prediction import Prediction
 from mafs_model.sources.items import Images
-from mafs_model.types import Prediction, UInt8Image
+from mafs_model.types import UInt8Image
 import numpy as np
 
 Picture = Literal['fused', 'labels', 'colors', 'overlay', 'panels']
@@ -51,7 +53,7 @@ class Painter:
         self, classes: ClassTable, opacity: float = 0.5, notice: str | None = None
     ) -> None:
         self._classes = classes
-        self._opacity = opacity
+        self._style = OverlayStyle(opacity)
         self._notice = notice
         self._scaler = ThermalScaler()
 
@@ -84,7 +86,7 @@ class Painter:
 
     def _overlay(self, fused: UInt8Image, labels: UInt8Image) -> UInt8Image:
         """Return the class colours over the fused image, with the notice."""
-        picture = overlay(fused, labels, self._classes, self._opacity)
+        picture = paint(fused, labels, self._classes, self._style)
         return picture if self._notice is None else put_notice(picture, self._notice)
 
     def _legend(self, labels: UInt8Image, width: int) -> UInt8Image:

@@ -9,11 +9,11 @@ from mafs_model.checkpoint import load_checkpoint, save_checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError, OutOfMemoryError
 from mafs_model.images.registration import Registration
+from mafs_model.prediction import Outputs
 from mafs_model.runtime import factory, selection, source_hash
-from mafs_model.runtime.engine import EngineOutput
+from mafs_model.runtime.engine import Prediction
 from mafs_model.runtime.fallback import FallbackEngine
 from mafs_model.runtime.graph_files import CACHE_VARIABLE
-from mafs_model.types import Outputs
 import numpy as np
 import pytest
 
@@ -40,7 +40,7 @@ class FakeEngine:
             self.failures -= 1
             raise OutOfMemoryError("device 'cuda:0': out of memory")
         size = image.shape[:2]
-        return EngineOutput(
+        return Prediction(
             np.zeros((*size, 3), np.uint8) if outputs.fused else None,
             np.ones(size, np.uint8) if outputs.labels else None,
             np.full(size, 9, np.uint8) if outputs.confidence else None,
