@@ -236,7 +236,7 @@ install_python() {
     command -v colcon >/dev/null 2>&1 || colcon=(colcon-common-extensions)
     install_checked "$IMPORTS" -r "$core" -r requirements/train.txt -r requirements/onnx.txt \
         -r requirements/openvino.txt -r requirements/dev.txt "${colcon[@]}"
-    # OpenVINO works without it; see no_telemetry.py.
+    # OpenVINO works without it; see runtime/environment.py.
     "$VENV/bin/python" -m pip uninstall --quiet --yes openvino-telemetry >"$VENV/pip.log" 2>&1
 }
 

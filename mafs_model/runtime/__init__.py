@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mafs_model.runtime.engine import Engine
+from mafs_model.runtime.environment import forbid_telemetry
 from mafs_model.runtime.factory import BACKENDS, create_engine, PRECISIONS
-from mafs_model.runtime.no_telemetry import forbid_telemetry
 
 forbid_telemetry()
 

@@ -12,7 +12,8 @@ from mafs_model.errors import ImageError
 from mafs_model.images.preprocessing import format_size
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.runtime.engine import collect_outputs, mode_of
-from mafs_model.runtime.graph_files import GraphFile, GraphStore
+from mafs_model.runtime.graph_file import GraphFile
+from mafs_model.runtime.graph_store import GraphStore
 from mafs_model.types import Size, UInt8Image
 import numpy as np
 

@@ -8,11 +8,13 @@ from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError
 from mafs_model.images.registration import Unregistered
 from mafs_model.prediction import Outputs, Prediction
+from mafs_model.runtime.cache import cache_folder
 from mafs_model.runtime.device_images import pad_to
 from mafs_model.runtime.device_path import Compute, device_errors, DevicePath
 from mafs_model.runtime.engine import input_names, OUTPUT_NAMES
 from mafs_model.runtime.graph_engine import GraphEngine, Runner
-from mafs_model.runtime.graph_files import cache_folder, GraphFile, GraphStore
+from mafs_model.runtime.graph_file import GraphFile
+from mafs_model.runtime.graph_store import GraphStore
 from mafs_model.runtime.tensorrt_plan import (
     build_plan,
     check_plan,

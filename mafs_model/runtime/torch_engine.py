@@ -8,11 +8,11 @@ from mafs_model.checkpoint import build_model, Checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError
 from mafs_model.images.registration import Unregistered
+from mafs_model.network.folding import fold_batch_norm
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.runtime.device_path import Compute, device_errors, DevicePath
 from mafs_model.runtime.eager import prepare_eager
 from mafs_model.runtime.engine import collect_outputs, mode_of
-from mafs_model.runtime.folding import fold_batch_norm
 from mafs_model.runtime.graph import DeploymentGraph
 from mafs_model.types import Size, UInt8Image
 import numpy as np

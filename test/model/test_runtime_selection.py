@@ -11,9 +11,9 @@ from mafs_model.errors import CheckpointError, ConfigError, DeviceError, OutOfMe
 from mafs_model.images.registration import Registration
 from mafs_model.prediction import Outputs
 from mafs_model.runtime import factory, selection, source_hash
+from mafs_model.runtime.cache import CACHE_VARIABLE
 from mafs_model.runtime.engine import Prediction
 from mafs_model.runtime.fallback import FallbackEngine
-from mafs_model.runtime.graph_files import CACHE_VARIABLE
 import numpy as np
 import pytest
 
@@ -326,16 +326,23 @@ def test_openmp_threads_wait_asleep_unless_told_otherwise(
     import os
     import sys
 
-    from mafs_model.runtime import waiting
+    from mafs_model.runtime import environment
 
-    monkeypatch.delenv(waiting.VARIABLE, raising=False)
+    monkeypatch.delenv(environment.OMP_VARIABLE, raising=False)
     if before is not None:
-        monkeypatch.setenv(waiting.VARIABLE, before)
+        monkeypatch.setenv(environment.OMP_VARIABLE, before)
     modules = {k: v for k, v in sys.modules.items() if k != 'torch'}
-    monkeypatch.setattr(waiting.sys, 'modules', {**modules, 'torch': None} if loaded else modules)
-    assert waiting.wait_passively() is holds
-    assert os.environ.get(waiting.VARIABLE) == after
-    os.environ.pop(waiting.VARIABLE, None)
+    modules |= {'torch': None} if loaded else {}
+    monkeypatch.setattr(environment.sys, 'modules', modules)
+    assert environment.wait_passively() is holds
+    assert os.environ.get(environment.OMP_VARIABLE) == after
+    os.environ.pop(environment.OMP_VARIABLE, None)
+
+
+@pytest.mark.parametrize('pattern', source_hash._SOURCES)
+def test_what_the_source_hash_covers_is_there(pattern):
+    # A moved file would silently leave the key of the cache.
+    assert [p for p in source_hash._PACKAGE.glob(pattern) if p.stat().st_size > 100]
 
 
 def test_changed_network_code_changes_the_revision(monkeypatch, tmp_path):
