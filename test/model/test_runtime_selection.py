@@ -71,7 +71,9 @@ def laboratory(monkeypatch):
 
 
 def choose(checksum='abc', candidates=None, threads=2):
-    return selection.choose('w.safetensors', checksum, candidates or CANDIDATES, 'cpu', threads)
+    return selection.choose(
+        'w.safetensors', checksum, candidates or CANDIDATES, 'cpu', threads, factory.build_engine
+    )
 
 
 def test_the_fastest_is_chosen_and_the_log_says_why(laboratory, caplog):
