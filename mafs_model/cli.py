@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 import json
 from pathlib import Path
 import sys
@@ -11,11 +12,12 @@ import sys
 from mafs_model.command_line import (
     add_common_options,
     complete,
+    completing,
     EXIT_OK,
     EXIT_PARTIAL,
     OneLineParser,
     parse,
-    quiet_imports,
+    quiet_start,
     run,
 )
 from mafs_model.errors import ConfigError
@@ -35,8 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 success, 1 some inputs failed, 2 wrong usage or settings, 130 interrupted.
 
     """
-    with quiet_imports('mafs'):
-        parser = build_parser()
+    with quiet_start('mafs'):
+        words = sys.argv[1:] if argv is None else argv
+        parser = build_parser(None if completing() else words)
         complete(parser)
         arguments = parse(parser, argv)
     return run(
@@ -44,8 +47,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all subcommands."""
+def build_parser(words: Collection[str] | None = None) -> argparse.ArgumentParser:
+    """
+    Return the parser of all subcommands.
+
+    Args:
+        words: the command line; only subcommands among them get their options, as the libraries
+            that some options name take longer to import than others need to run. None: all.
+
+    """
     parser = OneLineParser(
         prog='mafs', description='Fusion of thermal and visible images with semantic labels.'
     )
@@ -54,11 +64,12 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest='command', required=True, metavar='COMMAND', parser_class=OneLineParser
     )
-    _add_fuse(commands)
-    _add_info(commands)
-    _add_classes(commands)
-    _add_convert(commands)
-    _add_export(commands)
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(name, help=command.help, description=command.description)
+        if words is None or name in words:
+            command.add_options(sub)
+            add_common_options(sub)
+            sub.set_defaults(run=command.run)
     return parser
 
 
@@ -95,20 +106,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--threads', type=int, metavar='N', help='CPU threads')
 
 
-def _add_fuse(commands: argparse._SubParsersAction[OneLineParser]) -> None:
-    """Add ``mafs fuse``."""
+def _fuse_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mafs fuse``."""
     from mafs_model.images.thermal import METHODS, UNITS
     from mafs_model.sinks.results import PICTURES
     from mafs_model.sources.live import TIMEOUT_S
     from mafs_model.sources.side_by_side import LAYOUTS
 
-    parser = commands.add_parser(
-        'fuse',
-        help='fuse images, folders, videos, webcams and streams',
-        description='Fuse pairs of a visible and a thermal camera; one camera alone works, too. '
-        'docs/fuse.md lists what can be given. A folder as --out gets fused, label, colour and '
-        'overlay PNGs; the name of a picture or a video gets one picture of each pair.',
-    )
     parser.add_argument(
         'input',
         nargs='?',
@@ -217,45 +221,24 @@ def _add_fuse(commands: argparse._SubParsersAction[OneLineParser]) -> None:
         help='opacity of the class colours in the overlay (default: 0.5)',
     )
     add_model_options(parser)
-    add_common_options(parser)
-    parser.set_defaults(run=_run_fuse)
 
 
-def _add_info(commands: argparse._SubParsersAction[OneLineParser]) -> None:
-    """Add ``mafs info``."""
-    parser = commands.add_parser(
-        'info',
-        help='list the network variants',
-        description='Parameters and operations of each variant.',
-    )
-    add_common_options(parser)
-    parser.set_defaults(run=_run_info)
+def _info_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mafs info``."""
 
 
-def _add_classes(commands: argparse._SubParsersAction[OneLineParser]) -> None:
-    """Add ``mafs classes``."""
-    parser = commands.add_parser(
-        'classes',
-        help='show a class table or check a YAML file',
-        description='Show ids, names and colours of a class table.',
-    )
+def _classes_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mafs classes``."""
     parser.add_argument(
         'table',
         nargs='?',
         metavar='NAME|FILE',
         help='data set or YAML file (default: the names of all)',
     )
-    add_common_options(parser)
-    parser.set_defaults(run=_run_classes)
 
 
-def _add_convert(commands: argparse._SubParsersAction[OneLineParser]) -> None:
-    """Add ``mafs convert``."""
-    parser = commands.add_parser(
-        'convert',
-        help='convert a Lightning checkpoint to a weights file',
-        description='Write the network of a Lightning .ckpt as .safetensors with its metadata.',
-    )
+def _convert_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mafs convert``."""
     parser.add_argument('source', metavar='CKPT', help='Lightning checkpoint')
     parser.add_argument('target', metavar='FILE', help='.safetensors file to write')
     parser.add_argument(
@@ -263,19 +246,10 @@ def _add_convert(commands: argparse._SubParsersAction[OneLineParser]) -> None:
         default='network.',
         help="begin of the network's tensor names (default: network.)",
     )
-    add_common_options(parser)
-    parser.set_defaults(run=_run_convert)
 
 
-def _add_export(commands: argparse._SubParsersAction[OneLineParser]) -> None:
-    """Add ``mafs export``."""
-    parser = commands.add_parser(
-        'export',
-        help='export weights for onnxruntime, OpenVINO or TensorRT',
-        description='Write graphs that take and give bytes, one per set of cameras, beside the '
-        'weights, where node and commands find them. Each is compared with torch at once; exit '
-        'code 1 if one is outside the tolerance.',
-    )
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mafs export``."""
     parser.add_argument(
         '--format', required=True, choices=('onnx', 'openvino', 'tensorrt'), help='kind of files'
     )
@@ -307,13 +281,11 @@ def _add_export(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     )
     parser.add_argument('--int8', action='store_true', help='quantise; needs --calib')
     parser.add_argument('--calib', metavar='DIR', help='folder with vi/ and ir/ of real pairs')
-    add_common_options(parser)
-    parser.set_defaults(run=_run_export)
 
 
 def _run_fuse(arguments: argparse.Namespace) -> int:
     """Fuse; returns 1 if some pairs were left out."""
-    with quiet_imports('mafs fuse'):
+    with quiet_start('mafs fuse'):
         from mafs_model.fuse import fuse
 
     report = fuse(arguments)
@@ -422,6 +394,63 @@ def _run_convert(arguments: argparse.Namespace) -> int:
     checksum = convert_lightning(arguments.source, arguments.target, prefix=arguments.prefix)
     print(f'{arguments.target}  sha256 {checksum}')
     return EXIT_OK
+
+
+@dataclass(frozen=True)
+class Command:
+    """
+    One subcommand.
+
+    Attributes:
+        help: a few words for the list of commands.
+        description: what it does, for its own help.
+        add_options: adds its options to its parser.
+        run: does its work and returns the exit code.
+
+    """
+
+    help: str
+    description: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+COMMANDS = {
+    'fuse': Command(
+        'fuse images, folders, videos, webcams and streams',
+        'Fuse pairs of a visible and a thermal camera; one camera alone works, too. '
+        'docs/fuse.md lists what can be given. A folder as --out gets fused, label, colour and '
+        'overlay PNGs; the name of a picture or a video gets one picture of each pair.',
+        _fuse_options,
+        _run_fuse,
+    ),
+    'info': Command(
+        'list the network variants',
+        'Parameters and operations of each variant.',
+        _info_options,
+        _run_info,
+    ),
+    'classes': Command(
+        'show a class table or check a YAML file',
+        'Show ids, names and colours of a class table.',
+        _classes_options,
+        _run_classes,
+    ),
+    'convert': Command(
+        'convert a Lightning checkpoint to a weights file',
+        'Write the network of a Lightning .ckpt as .safetensors with its metadata.',
+        _convert_options,
+        _run_convert,
+    ),
+    'export': Command(
+        'export weights for onnxruntime, OpenVINO or TensorRT',
+        'Write graphs that take and give bytes, one per set of cameras, beside the '
+        'weights, where node and commands find them. Each is compared with torch at once; exit '
+        'code 1 if one is outside the tolerance.',
+        _export_options,
+        _run_export,
+    ),
+}
 
 
 if __name__ == '__main__':

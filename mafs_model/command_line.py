@@ -81,15 +81,20 @@ def parse(
     if unknown:
         asked = _subparser(parser, getattr(arguments, 'command', None))
         known = [o for action in asked._actions for o in action.option_strings]
-        near = difflib.get_close_matches(unknown[0].split('=')[0], known, 1)
+        near = difflib.get_close_matches(unknown[0].split('=')[0], known, 1, 0.75)
         hint = f', did you mean {near[0]}?' if near else ''
         asked.error(f'unrecognized arguments: {" ".join(unknown)}{hint}')
     return arguments
 
 
+def completing() -> bool:
+    """Return whether a shell asks for completions instead of running the command."""
+    return '_ARGCOMPLETE' in os.environ
+
+
 def complete(parser: argparse.ArgumentParser) -> None:
     """Answer a shell that asks for completions, where argcomplete is installed."""
-    if '_ARGCOMPLETE' not in os.environ:
+    if not completing():
         return
     try:
         import argcomplete
@@ -136,9 +141,9 @@ def run(name: str, action: Callable[[], int], verbose: bool = False) -> int:
         return EXIT_OK
 
 
-class quiet_imports:  # noqa: N801 - reads as a phrase after `with`
+class quiet_start:  # noqa: N801 - reads as a phrase after `with`
     """
-    Let Ctrl-C end the process at once while libraries are imported and nothing is open yet.
+    Let Ctrl-C end the process at once while libraries are loaded and nothing is written yet.
 
     Compiled modules turn an interrupt during their import into whatever error they stumble over.
     """

@@ -8,6 +8,7 @@ import sys
 import time
 
 from mafs_model.classes import ClassTable
+from mafs_model.command_line import quiet_start
 from mafs_model.errors import ConfigError, ImageError
 from mafs_model.images.preprocessing import parse_size
 from mafs_model.images.registration import Registration
@@ -118,7 +119,9 @@ def fuse(arguments: argparse.Namespace) -> FuseReport:
         if source.count == 0:
             report.left_out = source.problems[:_MAX_PROBLEMS]
             return report
-        with create_predictor(arguments, source.is_sequence) as predictor:
+        with quiet_start('mafs fuse'):
+            made = create_predictor(arguments, source.is_sequence)
+        with made as predictor:
             _run(predictor, source, sink, report, arguments)
         return report
     finally:

@@ -54,6 +54,8 @@ def check_out(out: str | Path, source: PairSource, picture: Picture | None) -> P
     suffix = path.suffix.lower()
     if path.is_dir():
         suffix = ''
+    elif path.exists() and any(path.samefile(f) for f in source.files if f.exists()):
+        raise ConfigError(f"--out '{path}': is an input")
     if suffix in PICTURE_SUFFIXES:
         count = source.count
         if count is None or count > 1:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from mafs_model.types import ThermalImage, UInt8Image
@@ -52,6 +53,7 @@ class PairSource(Protocol):
         is_live: whether the pairs come from a camera, without an end of their own.
         rate_hz: pairs per second of the recording, None for single pictures.
         problems: one line for each input that cannot become a pair; grows while reading.
+        files: the files that are read, which results must not replace.
 
     """
 
@@ -59,6 +61,10 @@ class PairSource(Protocol):
     is_live: bool
     rate_hz: float | None
     problems: list[str]
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """Return the files that are read."""
 
     @property
     def names(self) -> list[str] | None:
@@ -87,6 +93,7 @@ class StillPairs:
         items: the pairs in order.
         problems: one line for each file without a partner.
         look: reads the first pair in the colours it is stored in.
+        files: the files of all pairs.
 
     """
 
@@ -97,6 +104,7 @@ class StillPairs:
     rate_hz: float | None = None
 
     look: Callable[[], Images | None] = lambda: None
+    files: Sequence[Path] = ()
 
     @property
     def names(self) -> list[str] | None:

@@ -116,6 +116,7 @@ class LivePairs:
     is_live = True
     rate_hz: float | None = None
     names = None
+    files = ()
 
     def __init__(self, cameras: dict[Camera, LiveCamera], limit: int | None = None) -> None:
         self.cameras = cameras

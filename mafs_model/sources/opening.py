@@ -117,7 +117,8 @@ def _open_given(given: dict[Camera, list[Given]], request: Request) -> PairSourc
             for camera, inputs in given.items()
         }
         sequences = {c: open_sequence(inputs, c, files[c]) for c, inputs in given.items()}
-        return RecordedPairs(sequences, request.limit)
+        paths = [g.path for inputs in given.values() for g in inputs if g.path is not None]
+        return RecordedPairs(sequences, request.limit, paths)
     if len({k == {'folder'} for k in kinds.values()}) > 1 and any(
         g.kind in {'picture', 'table'} for inputs in given.values() for g in inputs
     ):
@@ -173,7 +174,8 @@ def _stills(pairs: list[PairFiles], problems: list[str], limit: int | None) -> S
     """Return matched files as a source."""
     pairs = pairs if limit is None else pairs[:limit]
     items = [Item(pair.name, lambda pair=pair: _read(pair)) for pair in pairs]  # type: ignore[misc]
-    return StillPairs(items, problems, look=lambda: _look(pairs))
+    files = [f for pair in pairs for f in (pair.visible, pair.thermal) if f is not None]
+    return StillPairs(items, problems, look=lambda: _look(pairs), files=files)
 
 
 def _read(pair: PairFiles) -> Images:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from mafs_model.errors import ImageError
 from mafs_model.sources.items import Camera, Images, Item
@@ -19,6 +20,7 @@ class RecordedPairs:
     Args:
         sequences: the recordings.
         limit: number of pairs after which to stop, None for no limit.
+        files: the files that are read.
 
     """
 
@@ -26,8 +28,14 @@ class RecordedPairs:
     is_live = False
     names = None
 
-    def __init__(self, sequences: dict[Camera, Sequence], limit: int | None = None) -> None:
+    def __init__(
+        self,
+        sequences: dict[Camera, Sequence],
+        limit: int | None = None,
+        files: list[Path] | None = None,
+    ) -> None:
         self.sequences = sequences
+        self.files = files or []
         self.limit = limit
         self.problems: list[str] = []
         first = next(iter(sequences.values()))

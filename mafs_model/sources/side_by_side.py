@@ -30,6 +30,7 @@ class SplitPairs:
         self.is_live = source.is_live
         self.rate_hz = source.rate_hz
         self.problems = source.problems
+        self.files = source.files
 
     @property
     def names(self) -> list[str] | None:

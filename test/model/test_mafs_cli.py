@@ -216,7 +216,6 @@ def test_classes(capsys):
 
 
 def test_info(capsys):
-    pytest.importorskip('mafs_model.info')
     assert main(['info', '--json']) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {r['name'] for r in rows} >= {'mafs_t', 'mafs_s', 'mafs_b'}
