@@ -9,6 +9,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 PACKAGES = ('mafs_ros', 'mafs_model', 'mafs_training', 'mafs_demo', 'mafs_synthetic')
+EXTRAS = ('openvino', 'demo', 'onnx', 'train', 'quantise', 'dev')
 DATA = ['py.typed', '**/*.yaml', '**/*.json', 'data/weights/*']
 
 
@@ -21,50 +22,15 @@ def read_version() -> str:
     return match.group(1)
 
 
-# Lower bounds are the oldest versions the code uses the interface of; requirements/ holds the
-# exact versions that the tests ran with.
-CORE = [
-    'av>=12.0',
-    'lz4>=4.0',
-    'numpy>=1.23',
-    'opencv-python-headless>=4.5',  # see requirements/core.txt for headless or not
-    'pillow>=9.0',
-    'pyyaml>=5.4',
-    'rosbags>=0.10',
-    'safetensors>=0.4',
-    'torch>=2.1',
-    'tqdm>=4.57',
-]
-TRAIN = [
-    'jsonargparse[signatures]>=4.30',
-    'kornia>=0.7',
-    'lightning>=2.2',
-    'tensorboard>=2.12',
-    'torchmetrics>=1.2',
-]
-ONNX = [
-    'nncf>=2.13',
-    'onnx>=1.15',
-    'onnxruntime>=1.17',
-    'protobuf>=4.0',
-]
-OPENVINO = [
-    'openvino>=2024.0',
-]
-TENSORRT = [
-    'tensorrt>=10.0',  # not in requirements/: it must match the driver and CUDA of the machine
-]
-COMPLETION = [
-    'argcomplete>=3.0',  # comes with colcon where ROS is
-]
-DEV = [
-    'hypothesis>=6.80',
-    'mypy>=1.8',
-    'pre-commit>=3.5',
-    'pytest>=7.4,<8.4',  # pytest 9 breaks with the plugin of launch_testing
-    'pytest-timeout>=2.1',
-    'ruff>=0.6',
-]
+def requirements(*stages: str) -> list[str]:
+    """Return what files in requirements/ ask for: the one place of names and ranges."""
+    lines = [
+        line.partition('#')[0].strip()
+        for stage in stages
+        for line in (ROOT / 'requirements' / f'{stage}.txt').read_text('utf-8').splitlines()
+    ]
+    return [line for line in lines if line]
+
 
 setup(
     name='mafs_ros',
@@ -81,14 +47,11 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=[f'{name}{tail}' for name in PACKAGES for tail in ('', '.*')]),
     package_data=dict.fromkeys(PACKAGES, DATA),
-    install_requires=CORE,
+    install_requires=requirements('core', 'torch'),
     extras_require={
-        'train': TRAIN,
-        'onnx': ONNX,
-        'openvino': OPENVINO,
-        'tensorrt': TENSORRT,
-        'completion': COMPLETION,
-        'dev': DEV,
+        **{name: requirements(name) for name in EXTRAS},
+        # Not locked: it must match the driver and CUDA of the machine.
+        'tensorrt': ['tensorrt>=10.0'],
     },
     entry_points={
         'console_scripts': [

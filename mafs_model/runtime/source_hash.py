@@ -10,6 +10,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _SOURCES = (
     'network/**/*.py',
     'runtime/export.py',
+    'runtime/folding.py',
     'runtime/graph.py',
     'runtime/quantisation.py',
 )

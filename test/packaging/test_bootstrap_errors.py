@@ -50,7 +50,7 @@ def real_python() -> str:
     return str(Path(sys._base_executable).resolve())
 
 
-def bootstrap(clone: Path, tools: Path, **variables: str) -> str:
+def bootstrap(clone: Path, tools: Path, *arguments: str, **variables: str) -> str:
     """Run the script, check that it failed with one line, and return that line."""
     environment = {
         'PATH': str(tools),
@@ -59,7 +59,7 @@ def bootstrap(clone: Path, tools: Path, **variables: str) -> str:
         **variables,
     }
     done = subprocess.run(
-        [str(tools / 'bash'), str(clone / 'scripts' / 'bootstrap.sh')],
+        [str(tools / 'bash'), str(clone / 'scripts' / 'bootstrap.sh'), *arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -175,3 +175,9 @@ def test_environment_script_says_what_to_do_first(root, clone):
     assert done.returncode != 0
     assert 'run scripts/bootstrap.sh first' in done.stderr
     assert 'continued' not in done.stdout
+
+
+def test_unknown_extra(clone, tools):
+    message = bootstrap(clone, tools, 'demo', 'tarin')
+    assert "unknown argument 'tarin'" in message
+    assert 'demo onnx train quantise dev' in message
