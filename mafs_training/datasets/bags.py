@@ -58,7 +58,7 @@ def extract_pairs(
     *,
     visible: str = '',
     thermal: str = '',
-    slop_ms: float = 20.0,
+    slop_ms: float,
     thermal_offset_ms: float = 0.0,
     every: int = 1,
 ) -> ExtractResult:
