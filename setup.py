@@ -52,6 +52,8 @@ setup(
         **{name: requirements(name) for name in EXTRAS},
         # Not locked: it must match the driver and CUDA of the machine.
         'tensorrt': ['tensorrt>=10.0'],
+        # Comes with colcon where ROS is.
+        'completion': ['argcomplete>=3.0'],
     },
     entry_points={
         'console_scripts': [

@@ -11,8 +11,8 @@ from typing import Any
 
 from mafs_model import predictor
 from mafs_model.classes import ClassTable
-from mafs_model.runtime.engine import EngineOutput
-from mafs_model.types import Outputs, UInt8Image
+from mafs_model.prediction import Outputs, Prediction
+from mafs_model.types import UInt8Image
 from mafs_ros.node import main
 import numpy as np
 
@@ -28,11 +28,11 @@ class NullEngine:
 
     def __init__(self) -> None:
         self.classes = ClassTable.load('mfnet')
-        self._output = EngineOutput()
+        self._output = Prediction()
 
     def infer(
         self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
-    ) -> EngineOutput:
+    ) -> Prediction:
         """Return blank results, made once."""
         image = visible if visible is not None else thermal
         assert image is not None
@@ -40,16 +40,12 @@ class NullEngine:
         if self._output.fused is None or self._output.fused.shape[:2] != size:
             # Labels in blocks: colouring and legend must have something to do.
             labels = np.arange(size[0] * size[1]).reshape(size) // 97 % len(self.classes)
-            self._output = EngineOutput(
+            self._output = Prediction(
                 fused=np.full((*size, 3), 90, np.uint8),
                 labels=labels.astype(np.uint8),
                 confidence=np.full(size, 200, np.uint8),
             )
-        return EngineOutput(
-            fused=self._output.fused if outputs.fused else None,
-            labels=self._output.labels if outputs.labels else None,
-            confidence=self._output.confidence if outputs.confidence else None,
-        )
+        return self._output.only(outputs)
 
     def close(self) -> None:
         """Do nothing."""

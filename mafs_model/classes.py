@@ -15,6 +15,7 @@ import yaml
 _DIRECTORY = Path(__file__).parent / 'data' / 'classes'
 _ALIASES = {'msrs': 'mfnet'}  # MSRS annotates MFNet's nine classes.
 _MAX_BYTES = 1 << 20  # A class file is a few hundred bytes; anything huge is a mistake.
+IGNORE_INDEX = 255  # label without class, unless a class table names another one
 MAX_CLASSES = 255  # ids 0..254 leave 255 for the ignored label in an 8-bit image.
 
 
@@ -49,7 +50,7 @@ class ClassTable:
 
     dataset: str
     classes: tuple[SemanticClass, ...]
-    ignore_index: int = 255
+    ignore_index: int = IGNORE_INDEX
 
     def __post_init__(self) -> None:
         """Check the table as a whole; raises ConfigError."""
@@ -122,7 +123,7 @@ class ClassTable:
         entries = data.get('classes')
         if not isinstance(entries, list):
             raise ConfigError(f"{where}: 'classes' is {entries!r}, expected a list of classes")
-        ignore_index = data.get('ignore_index', 255)
+        ignore_index = data.get('ignore_index', IGNORE_INDEX)
         if not _is_int(ignore_index):
             raise ConfigError(f"{where}: 'ignore_index' is {ignore_index!r}, expected an integer")
         classes = tuple(_parse_class(e, f'{where}: class {i}') for i, e in enumerate(entries))

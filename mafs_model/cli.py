@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 import json
-import logging
-import os
 from pathlib import Path
 import sys
-from typing import NoReturn
 
-from mafs_model.errors import ConfigError, MafsError
+from mafs_model.command_line import (
+    add_common_options,
+    complete,
+    completing,
+    EXIT_OK,
+    EXIT_PARTIAL,
+    OneLineParser,
+    parse,
+    quiet_start,
+    run,
+)
+from mafs_model.errors import ConfigError
 from mafs_model.version import __version__
 
-EXIT_OK, EXIT_PARTIAL, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 _DEVICE_HELP = 'auto, cpu, cuda or cuda:N (default: auto)'
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line on stderr and exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with the message."""
-        self.exit(EXIT_USAGE, f'{self.prog}: {message} (see {self.prog} --help)\n')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,41 +37,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 success, 1 some inputs failed, 2 wrong usage or settings, 130 interrupted.
 
     """
-    arguments = build_parser().parse_args(argv)
-    logging.basicConfig(
-        level=logging.INFO if arguments.verbose else logging.WARNING,
-        format='%(levelname)s: %(message)s',
-        stream=sys.stderr,
+    with quiet_start('mafs'):
+        words = sys.argv[1:] if argv is None else argv
+        parser = build_parser(None if completing() else words)
+        complete(parser)
+        arguments = parse(parser, argv)
+    return run(
+        f'mafs {arguments.command}', lambda: arguments.run(arguments), verbose=arguments.verbose
     )
-    try:
-        return int(arguments.run(arguments))
-    except MafsError as error:
-        print(f'mafs {arguments.command}: {error}', file=sys.stderr)
-        return EXIT_USAGE
-    except KeyboardInterrupt:
-        print(f'mafs {arguments.command}: interrupted', file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all subcommands."""
+def build_parser(words: Collection[str] | None = None) -> argparse.ArgumentParser:
+    """
+    Return the parser of all subcommands.
+
+    Args:
+        words: the command line; only subcommands among them get their options, as the libraries
+            that some options name take longer to import than others need to run. None: all.
+
+    """
     parser = OneLineParser(
         prog='mafs', description='Fusion of thermal and visible images with semantic labels.'
     )
     parser.add_argument('--version', action='version', version=f'mafs {__version__}')
-    parser.add_argument('-v', '--verbose', action='store_true', help='log what is chosen and why')
+    add_common_options(parser)
     commands = parser.add_subparsers(
         dest='command', required=True, metavar='COMMAND', parser_class=OneLineParser
     )
-    _add_fuse(commands)
-    _add_info(commands)
-    _add_classes(commands)
-    _add_convert(commands)
-    _add_export(commands)
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(name, help=command.help, description=command.description)
+        if words is None or name in words:
+            command.add_options(sub)
+            add_common_options(sub)
+            sub.set_defaults(run=command.run)
     return parser
 
 
@@ -108,24 +106,74 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--threads', type=int, metavar='N', help='CPU threads')
 
 
-def _add_fuse(commands: argparse._SubParsersAction[OneLineParser]) -> None:
-    """Add ``mafs fuse``."""
+def _fuse_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mafs fuse``."""
     from mafs_model.images.thermal import METHODS, UNITS
+    from mafs_model.sinks.results import PICTURES
+    from mafs_model.sources.live import TIMEOUT_S
+    from mafs_model.sources.side_by_side import LAYOUTS
 
-    parser = commands.add_parser(
-        'fuse',
-        help='fuse image files or folders',
-        description='Fuse two files, or all files of two folders that have the same name. '
-        'Writes fused, label and overlay PNGs into folders of these names. One camera alone '
-        'works, too.',
-    )
-    parser.add_argument('--rgb', metavar='FILE|DIR', help='visible image or folder')
     parser.add_argument(
-        '--thermal',
-        metavar='FILE|DIR',
-        help='thermal image or folder; 8 or 16 bit PNG, TIFF, JPEG',
+        'input',
+        nargs='?',
+        metavar='INPUT',
+        help='one input that holds both cameras: a folder with vi/ and ir/, or names that end in '
+        '_rgb and _th; with --layout anything that shows them side by side',
     )
-    parser.add_argument('--out', metavar='DIR', required=True, help='folder for the results')
+    source = parser.add_argument_group('input')
+    source.add_argument(
+        '--rgb',
+        nargs='+',
+        metavar='WHAT',
+        help='visible: image, folder, "pattern*", multi-page TIFF, video, number of a webcam, '
+        'rtsp://...',
+    )
+    source.add_argument(
+        '--thermal',
+        nargs='+',
+        metavar='WHAT',
+        help='thermal: the same, with 8 or 16 bit or float images, and .npy or .csv with '
+        'temperatures',
+    )
+    source.add_argument(
+        '--pair',
+        metavar='RGB*:THERMAL*',
+        help="two patterns, e.g. 'DIR/*_rgb.*:DIR/*_th.*'; equal * belong together",
+    )
+    source.add_argument(
+        '--layout',
+        choices=LAYOUTS,
+        metavar='WHERE',
+        help=f'where INPUT shows the cameras: {", ".join(LAYOUTS)}',
+    )
+    source.add_argument('--frames', type=int, metavar='N', help='stop after N pairs')
+    source.add_argument(
+        '--timeout',
+        type=float,
+        default=TIMEOUT_S,
+        metavar='S',
+        help=f'longest wait for an image of a camera in s (default: {TIMEOUT_S:g})',
+    )
+    source.add_argument(
+        '--unchecked',
+        action='store_true',
+        help='take also inputs that look swapped or the same',
+    )
+    results = parser.add_argument_group('results')
+    results.add_argument(
+        '--out',
+        metavar='DIR|FILE',
+        required=True,
+        help='folder, picture (result.png) or video (result.mp4)',
+    )
+    results.add_argument(
+        '--picture',
+        choices=PICTURES,
+        metavar='NAME',
+        help=f'what a picture or video shows: {", ".join(PICTURES)} (default: fused)',
+    )
+    results.add_argument('--rate', type=float, metavar='HZ', help='pictures per second of a video')
+    results.add_argument('--overwrite', action='store_true', help='replace results that are there')
     parser.add_argument(
         '--size',
         metavar='WxH',
@@ -173,44 +221,24 @@ def _add_fuse(commands: argparse._SubParsersAction[OneLineParser]) -> None:
         help='opacity of the class colours in the overlay (default: 0.5)',
     )
     add_model_options(parser)
-    parser.set_defaults(run=_run_fuse)
 
 
-def _add_info(commands: argparse._SubParsersAction[OneLineParser]) -> None:
-    """Add ``mafs info``."""
-    parser = commands.add_parser(
-        'info',
-        help='list the network variants',
-        description='Parameters and operations of each variant.',
-    )
-    parser.add_argument('--json', action='store_true', help='machine-readable')
-    parser.set_defaults(run=_run_info)
+def _info_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mafs info``."""
 
 
-def _add_classes(commands: argparse._SubParsersAction[OneLineParser]) -> None:
-    """Add ``mafs classes``."""
-    parser = commands.add_parser(
-        'classes',
-        help='show a class table or check a YAML file',
-        description='Show ids, names and colours of a class table.',
-    )
+def _classes_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mafs classes``."""
     parser.add_argument(
         'table',
         nargs='?',
         metavar='NAME|FILE',
         help='data set or YAML file (default: the names of all)',
     )
-    parser.add_argument('--json', action='store_true', help='machine-readable')
-    parser.set_defaults(run=_run_classes)
 
 
-def _add_convert(commands: argparse._SubParsersAction[OneLineParser]) -> None:
-    """Add ``mafs convert``."""
-    parser = commands.add_parser(
-        'convert',
-        help='convert a Lightning checkpoint to a weights file',
-        description='Write the network of a Lightning .ckpt as .safetensors with its metadata.',
-    )
+def _convert_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mafs convert``."""
     parser.add_argument('source', metavar='CKPT', help='Lightning checkpoint')
     parser.add_argument('target', metavar='FILE', help='.safetensors file to write')
     parser.add_argument(
@@ -218,18 +246,10 @@ def _add_convert(commands: argparse._SubParsersAction[OneLineParser]) -> None:
         default='network.',
         help="begin of the network's tensor names (default: network.)",
     )
-    parser.set_defaults(run=_run_convert)
 
 
-def _add_export(commands: argparse._SubParsersAction[OneLineParser]) -> None:
-    """Add ``mafs export``."""
-    parser = commands.add_parser(
-        'export',
-        help='export weights for onnxruntime, OpenVINO or TensorRT',
-        description='Write graphs that take and give bytes, one per set of cameras, beside the '
-        'weights, where node and commands find them. Each is compared with torch at once; exit '
-        'code 1 if one is outside the tolerance.',
-    )
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mafs export``."""
     parser.add_argument(
         '--format', required=True, choices=('onnx', 'openvino', 'tensorrt'), help='kind of files'
     )
@@ -261,22 +281,25 @@ def _add_export(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     )
     parser.add_argument('--int8', action='store_true', help='quantise; needs --calib')
     parser.add_argument('--calib', metavar='DIR', help='folder with vi/ and ir/ of real pairs')
-    parser.set_defaults(run=_run_export)
 
 
 def _run_fuse(arguments: argparse.Namespace) -> int:
-    """Fuse files; returns 1 if some failed."""
-    from mafs_model.fuse_files import fuse_files
+    """Fuse; returns 1 if some pairs were left out."""
+    with quiet_start('mafs fuse'):
+        from mafs_model.fuse import fuse
 
-    report = fuse_files(arguments)
-    print(report.summary)
-    if report.problems:
-        print(f'{len(report.problems)} left out:', file=sys.stderr)
-        for line in report.problems:
+    report = fuse(arguments)
+    if arguments.json:
+        print(json.dumps(report.to_dict(), indent=2))
+    elif not arguments.quiet:
+        print(report.summary())
+    if report.left_out:
+        print(f'{len(report.left_out)} left out:', file=sys.stderr)
+        for line in report.left_out:
             print(f'  {line}', file=sys.stderr)
-    elif not report.done:
+    elif not report.pairs:
         print('no image files found', file=sys.stderr)
-    return EXIT_PARTIAL if report.problems or not report.done else EXIT_OK
+    return EXIT_PARTIAL if report.left_out or not report.pairs else EXIT_OK
 
 
 def _run_info(arguments: argparse.Namespace) -> int:
@@ -371,6 +394,63 @@ def _run_convert(arguments: argparse.Namespace) -> int:
     checksum = convert_lightning(arguments.source, arguments.target, prefix=arguments.prefix)
     print(f'{arguments.target}  sha256 {checksum}')
     return EXIT_OK
+
+
+@dataclass(frozen=True)
+class Command:
+    """
+    One subcommand.
+
+    Attributes:
+        help: a few words for the list of commands.
+        description: what it does, for its own help.
+        add_options: adds its options to its parser.
+        run: does its work and returns the exit code.
+
+    """
+
+    help: str
+    description: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+COMMANDS = {
+    'fuse': Command(
+        'fuse images, folders, videos, webcams and streams',
+        'Fuse pairs of a visible and a thermal camera; one camera alone works, too. '
+        'docs/fuse.md lists what can be given. A folder as --out gets fused, label, colour and '
+        'overlay PNGs; the name of a picture or a video gets one picture of each pair.',
+        _fuse_options,
+        _run_fuse,
+    ),
+    'info': Command(
+        'list the network variants',
+        'Parameters and operations of each variant.',
+        _info_options,
+        _run_info,
+    ),
+    'classes': Command(
+        'show a class table or check a YAML file',
+        'Show ids, names and colours of a class table.',
+        _classes_options,
+        _run_classes,
+    ),
+    'convert': Command(
+        'convert a Lightning checkpoint to a weights file',
+        'Write the network of a Lightning .ckpt as .safetensors with its metadata.',
+        _convert_options,
+        _run_convert,
+    ),
+    'export': Command(
+        'export weights for onnxruntime, OpenVINO or TensorRT',
+        'Write graphs that take and give bytes, one per set of cameras, beside the '
+        'weights, where node and commands find them. Each is compared with torch at once; exit '
+        'code 1 if one is outside the tolerance.',
+        _export_options,
+        _run_export,
+    ),
+}
 
 
 if __name__ == '__main__':

@@ -1,17 +1,12 @@
-"""Parameters and arithmetic of the network variants, as ``mafs info`` prints them."""
+"""The network variants as ``mafs info`` prints them: a stored table that needs no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from pathlib import Path
 from typing import TypedDict
 
-from mafs_model.network.config import create_config, MAFSConfig, VARIANTS
-from mafs_model.network.mafs import MAFS
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
-REPORT_SIZE = (480, 640)
-FLOPS_PER_MAC = 2
+_TABLE = Path(__file__).parent / 'data' / 'variants.json'
 
 
 class ModelInfo(TypedDict):
@@ -21,8 +16,8 @@ class ModelInfo(TypedDict):
     Attributes:
         name: variant.
         params_m: parameters in millions, the heads used in training only included.
-        gflops: 1e9 floating-point operations for one pair, ``2 * gmacs``.
-        gmacs: 1e9 multiply-accumulates for one pair.
+        gflops: 1e9 floating-point operations for one pair of 640x480, ``2 * gmacs``.
+        gmacs: 1e9 multiply-accumulates for one pair of 640x480.
 
     """
 
@@ -32,61 +27,7 @@ class ModelInfo(TypedDict):
     gmacs: float
 
 
-def count_parameters(model: torch.nn.Module) -> int:
-    """Return the number of parameters, each counted once."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def count_macs(config: MAFSConfig, size: tuple[int, int] = REPORT_SIZE) -> int:
-    """
-    Count the multiply-accumulates of one pair with fused image and logits.
-
-    Convolutions and matrix products are counted, as is usual; additions of bias and skip,
-    activations, normalisation (folded at inference) and interpolation are not. One
-    multiply-accumulate is two floating-point operations. Nothing is computed: the network runs
-    on torch's ``meta`` device, which knows shapes only.
-
-    Args:
-        config: architecture.
-        size: (height, width) of both images in pixels.
-
-    """
-    with torch.device('meta'):
-        model = MAFS(config).eval()
-        visible, thermal = torch.empty(1, 3, *size), torch.empty(1, 1, *size)
-    counter = FlopCounterMode(display=False)
-    with torch.inference_mode(), counter:
-        model(visible, thermal, full_logits=False)
-    return counter.get_total_flops() // FLOPS_PER_MAC
-
-
-def model_info(
-    variants: Sequence[str] = VARIANTS, num_classes: int = 9, size: tuple[int, int] = REPORT_SIZE
-) -> list[ModelInfo]:
-    """
-    Return the figures of each variant.
-
-    Args:
-        variants: names, see :data:`mafs_model.network.config.VARIANTS`.
-        num_classes: number of semantic classes.
-        size: (height, width) of both images in pixels.
-
-    Raises:
-        ConfigError: if a variant is unknown.
-
-    """
-    rows = []
-    for name in variants:
-        config = create_config(name, num_classes)
-        with torch.device('meta'):
-            parameters = count_parameters(MAFS(config))
-        macs = count_macs(config, size)
-        rows.append(
-            ModelInfo(
-                name=name,
-                params_m=round(parameters / 1e6, 3),
-                gflops=round(FLOPS_PER_MAC * macs / 1e9, 2),
-                gmacs=round(macs / 1e9, 2),
-            )
-        )
+def model_info() -> list[ModelInfo]:
+    """Return the figures of each variant, as ``mafs_model.network.cost`` counts them."""
+    rows: list[ModelInfo] = json.loads(_TABLE.read_text(encoding='utf-8'))
     return rows

@@ -10,6 +10,7 @@ from typing import Any
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError
 from mafs_model.images.preprocessing import LUMA_WEIGHTS, PIXEL_SCALE
+from mafs_model.version import __version__
 
 METADATA_KEY = 'mafs'
 FORMAT_VERSION = 1
@@ -59,7 +60,6 @@ def build_metadata(
 
     """
     import cv2
-    from mafs_model.version import __version__
     import numpy as np
     import torch
 

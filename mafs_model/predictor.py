@@ -15,6 +15,7 @@ import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError, ImageError
 from mafs_model.images.enlargement import enlarge
+from mafs_model.images.overlay import Annotator, OverlayStyle, paint
 from mafs_model.images.preprocessing import (
     check_size,
     check_thermal,
@@ -25,9 +26,11 @@ from mafs_model.images.preprocessing import (
 )
 from mafs_model.images.registration import Registration, Unregistered
 from mafs_model.images.thermal import ThermalScaler
+from mafs_model.prediction import Outputs, Prediction
 from mafs_model.runtime import create_engine, Engine
+from mafs_model.runtime.classical import CLASSICAL_NOTICE
 from mafs_model.runtime.engine import registers
-from mafs_model.types import Mode, Outputs, Prediction, Size, ThermalImage, UInt8Image
+from mafs_model.types import Mode, Size, ThermalImage, UInt8Image
 import numpy as np
 
 __all__ = ['Mode', 'Outputs', 'Prediction', 'Predictor']
@@ -69,6 +72,7 @@ class Predictor:
         self.registration = registration or Registration()
         self.thermal_scaler = thermal_scaler or ThermalScaler()
         self._visible_size: Size | None = None
+        self._annotate = Annotator(engine.classes)
 
     @classmethod
     def create(
@@ -201,33 +205,31 @@ class Predictor:
         unregistered = self._leave_to(engine, scaled, size) if work_size == size else None
         if scaled is not None and unregistered is None:
             full_thermal = self._register(scaled, full_visible, size)
+        needed = outputs.with_sources()
         if work_size != size:
             # An overlay is painted at the output size, which the engine does not see.
-            outputs = replace(outputs, overlay=None)
+            needed = replace(needed, overlay=None)
         small_visible = None if full_visible is None else resize(full_visible, work_size)
         small_thermal = None if full_thermal is None else resize(full_thermal, work_size)
         prepared = time.perf_counter()
         if unregistered is None:
-            result = engine.infer(small_visible, small_thermal, outputs)
+            result = engine.infer(small_visible, small_thermal, needed)
         else:
             assert registers(engine)
-            result = engine.infer_unregistered(small_visible, unregistered, outputs)
+            result = engine.infer_unregistered(small_visible, unregistered, needed)
         inferred = time.perf_counter()
         if work_size != size:
             result = enlarge(result, full_visible, full_thermal, work_size, size)
+        if outputs.overlay is not None:
+            result = self._paint(result, outputs.overlay)
         done = time.perf_counter()
-        return Prediction(
-            result.fused,
-            result.labels,
-            result.confidence,
-            _mode(visible is not None, thermal is not None, engine.is_classical),
-            {
-                'preprocess': 1e3 * (prepared - start),
-                'inference': 1e3 * (inferred - prepared),
-                'postprocess': 1e3 * (done - inferred),
-            },
-            result.overlay,
-        )
+        timings_ms = {
+            'preprocess': 1e3 * (prepared - start),
+            'inference': 1e3 * (inferred - prepared),
+            'postprocess': 1e3 * (done - inferred),
+        }
+        mode = _mode(visible is not None, thermal is not None, engine.is_classical)
+        return replace(result.only(outputs), mode=mode, timings_ms=timings_ms)
 
     def warm_up(self, visible_size: Any, thermal_size: Any, repeats: int = 2) -> float:
         """
@@ -268,6 +270,16 @@ class Predictor:
     def __exit__(self, *unused: object) -> None:
         """Close."""
         self.close()
+
+    def _paint(self, result: Prediction, style: OverlayStyle) -> Prediction:
+        """Return results with the overlay, which an engine on a GPU has painted already."""
+        painted = result.overlay
+        if painted is None:
+            assert result.fused is not None
+            assert result.labels is not None
+            painted = paint(result.fused, result.labels, self.classes, style, result.confidence)
+        self._annotate(painted, style, CLASSICAL_NOTICE if self.is_classical else '')
+        return replace(result, overlay=painted)
 
     def _choose_size(self, thermal: ThermalImage | None) -> Size:
         """Return (height, width) of the results."""

@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-import time
-from typing import Any
-
 from mafs_model.errors import ConfigError
+from mafs_model.images.overlay import OverlayStyle
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
-from mafs_model.images.visualization import draw_legend, overlay, put_notice
-from mafs_model.predictor import Outputs, Prediction, Predictor
+from mafs_model.prediction import Outputs, Prediction
+from mafs_model.predictor import Predictor
+from mafs_model.types import ThermalImage, UInt8Image
 from mafs_ros.parameters import Settings
 import numpy as np
-from numpy.typing import NDArray
 
-UInt8Image = NDArray[np.uint8]
-
-NOTICE_CLASSICAL = 'no weights: classical fusion, labels empty'
 # Typical cameras: the first real pair should not pay for what any size needs once.
 _WARM_UP_SIZE = (480, 640)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which outputs somebody listens to; what nobody wants is not computed."""
-
-    fused: bool = False
-    labels: bool = False
-    confidence: bool = False
-    overlay: bool = False
-
-    @property
-    def any(self) -> bool:
-        """Return whether anything has to be computed."""
-        return self.fused or self.labels or self.confidence or self.overlay
-
-
-@dataclass(frozen=True)
-class Results:
-    """What was computed for one pair; absent where not wanted."""
-
-    fused: UInt8Image | None
-    labels: UInt8Image | None
-    confidence: UInt8Image | None
-    overlay: UInt8Image | None
-    mode: str
-    preprocess_ms: float
-    inference_ms: float
-    postprocess_ms: float
 
 
 def create_scaler(settings: Settings) -> ThermalScaler:
@@ -66,6 +31,11 @@ def create_scaler(settings: Settings) -> ThermalScaler:
         settings.thermal_smoothing,
         unit=settings.thermal_range_unit,
     )
+
+
+def overlay_style(settings: Settings) -> OverlayStyle:
+    """Return how the settings ask for the overlay to look."""
+    return OverlayStyle(opacity=settings.overlay_opacity, legend=settings.overlay_legend)
 
 
 def create_registration(settings: Settings) -> Registration:
@@ -88,7 +58,7 @@ def create_registration(settings: Settings) -> Registration:
 
 class Pipeline:
     """
-    A predictor with the drawing that follows it.
+    A predictor whose settings may change between two pairs.
 
     Threads: `process` is called by the worker thread only; `update` is called by the executor
     and only leaves settings behind, which `process` takes over before the next pair.
@@ -106,7 +76,6 @@ class Pipeline:
         self._settings = settings
         self._applied = settings
         self._reset = False
-        self._legend: UInt8Image | None = None
         self.predictor = self._create_predictor()
         self.classes = self.predictor.classes
 
@@ -162,49 +131,25 @@ class Pipeline:
         self.predictor.close()
 
     def process(
-        self, visible: UInt8Image | None, thermal: NDArray[Any] | None, wanted: Wanted
-    ) -> Results:
+        self, visible: UInt8Image | None, thermal: ThermalImage | None, outputs: Outputs
+    ) -> Prediction:
         """
         Compute the wanted results of one pair.
 
         Args:
             visible: uint8 [H,W,3] RGB.
             thermal: uint8, uint16 or float32 [h,w].
-            wanted: the outputs that somebody listens to.
+            outputs: what somebody listens to.
 
         Raises:
             MafsError: the images cannot be used, or the device failed.
 
         """
-        settings = self._take_settings()
-        prediction = self.predictor.predict(
-            visible,
-            thermal,
-            Outputs(
-                fused=wanted.fused or wanted.overlay,
-                labels=wanted.labels or wanted.overlay,
-                confidence=wanted.confidence,
-                overlay=settings.overlay_opacity if wanted.overlay else None,
-            ),
-        )
-        start = time.perf_counter()
-        painted = self._paint(prediction, settings) if wanted.overlay else None
-        drawing_ms = 1e3 * (time.perf_counter() - start)
-        timings = prediction.timings_ms
-        return Results(
-            fused=prediction.fused if wanted.fused else None,
-            labels=prediction.labels if wanted.labels else None,
-            confidence=prediction.confidence,
-            overlay=painted,
-            mode=prediction.mode,
-            # Generated message code ends the process if a float field gets a whole number.
-            preprocess_ms=float(timings.get('preprocess', 0.0)),
-            inference_ms=float(timings.get('inference', 0.0)),
-            postprocess_ms=float(timings.get('postprocess', 0.0)) + drawing_ms,
-        )
+        self._take_settings()
+        return self.predictor.predict(visible, thermal, outputs)
 
-    def _take_settings(self) -> Settings:
-        """Apply what changed since the last pair and return the settings in force."""
+    def _take_settings(self) -> None:
+        """Apply what changed since the last pair."""
         settings = self._settings
         if settings is not self._applied:
             changed = settings.changed_from(self._applied)
@@ -216,27 +161,3 @@ class Pipeline:
         if self._reset:
             self._reset = False
             self.predictor.reset()
-        return settings
-
-    def _paint(self, prediction: Prediction, settings: Settings) -> UInt8Image:
-        """Return the fused image with class colours, legend and notice."""
-        painted = prediction.overlay
-        if painted is None:
-            assert prediction.fused is not None
-            assert prediction.labels is not None
-            painted = overlay(
-                prediction.fused, prediction.labels, self.classes, settings.overlay_opacity
-            )
-        if settings.overlay_legend:
-            self._add_legend(painted)
-        if self.predictor.is_classical:
-            painted = put_notice(painted, NOTICE_CLASSICAL)
-        return painted
-
-    def _add_legend(self, image: UInt8Image) -> None:
-        """Draw the names of the classes over the lower edge of the image."""
-        height, width = image.shape[:2]
-        if self._legend is None or self._legend.shape[1] != width:
-            self._legend = draw_legend(self.classes, width)
-        rows = min(self._legend.shape[0], height)
-        image[height - rows :] = self._legend[:rows]

@@ -7,14 +7,15 @@ import time
 import traceback
 
 from mafs_model.errors import DeviceError, ImageError, MafsError
+from mafs_model.prediction import Prediction
 from mafs_ros.alignment import Job
 from mafs_ros.conversions import Frame, NS_PER_S, thermal_array, visible_array
-from mafs_ros.inference import Pipeline, Results
+from mafs_ros.inference import overlay_style, Pipeline
 from mafs_ros.parameters import Settings
 from mafs_ros.publishers import OutputPublishers
 from mafs_ros.reporting import Reporter
 from mafs_ros.statistics import Statistics
-from mafs_ros.status import idle_results, make_status
+from mafs_ros.status import make_status
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
@@ -76,8 +77,8 @@ class PairProcessor:
         """
         started = time.monotonic()
         settings = self._settings
-        wanted = self._outputs.wanted()
-        results, size, converted_ms = idle_results(), _declared_size(job.visible), 0.0
+        wanted = self._outputs.wanted(overlay_style(settings))
+        results, size, converted_ms = Prediction(), _declared_size(job.visible), 0.0
         if wanted.any:
             visible, thermal = visible_array(job.visible), thermal_array(job.thermal)
             converted_ms = 1e3 * (time.monotonic() - started)
@@ -91,7 +92,7 @@ class PairProcessor:
         published = time.monotonic()
         self.fault = ''
         latency_ms = self._latency_ms(job)
-        self._statistics.processed(results.inference_ms if wanted.any else None, latency_ms)
+        self._statistics.processed(results.timings_ms.get('inference'), latency_ms)
         self._publish_status(
             job,
             header,
@@ -138,7 +139,7 @@ class PairProcessor:
         self,
         job: Job,
         header: Header,
-        results: Results,
+        results: Prediction,
         *,
         converted_ms: float,
         latency_ms: float,

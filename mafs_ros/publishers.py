@@ -7,9 +7,10 @@ from typing import Any
 
 from builtin_interfaces.msg import Time
 from mafs_model.classes import ClassTable
+from mafs_model.images.overlay import OverlayStyle
+from mafs_model.prediction import Outputs, Prediction
 from mafs_ros import qos
 from mafs_ros.conversions import OutgoingImage, scale_camera_info
-from mafs_ros.inference import Results, Wanted
 from mafs_ros.msg import FusionStatus, SemanticClass, SemanticClasses
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
@@ -93,11 +94,16 @@ class OutputPublishers:
     def _has_reader(self, name: str) -> bool:
         return bool(self._publishers[name].get_subscription_count() > 0)
 
-    def wanted(self) -> Wanted:
-        """Return which images somebody listens to."""
-        return Wanted(**{name: self._has_reader(name) for name in IMAGE_TOPICS})
+    def wanted(self, style: OverlayStyle) -> Outputs:
+        """Return which images somebody listens to; an overlay is to look as the style says."""
+        return Outputs(
+            fused=self._has_reader('fused'),
+            labels=self._has_reader('labels'),
+            confidence=self._has_reader('confidence'),
+            overlay=style if self._has_reader('overlay') else None,
+        )
 
-    def publish_images(self, results: Results, header: Header) -> None:
+    def publish_images(self, results: Prediction, header: Header) -> None:
         """Publish all images that were computed."""
         for name, message in self._messages.items():
             image = getattr(results, name)

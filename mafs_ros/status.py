@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+from mafs_model.prediction import Prediction
 from mafs_ros.alignment import Job
-from mafs_ros.inference import Results
 from mafs_ros.msg import FusionStatus
 from mafs_ros.statistics import Counters
 from std_msgs.msg import Header
 
-IDLE = 'idle'
 MODES = {
     'fusion': FusionStatus.MODE_FUSION,
     'visible_only': FusionStatus.MODE_VISIBLE_ONLY,
     'thermal_only': FusionStatus.MODE_THERMAL_ONLY,
     'classical': FusionStatus.MODE_CLASSICAL,
-    IDLE: FusionStatus.MODE_IDLE,
+    'idle': FusionStatus.MODE_IDLE,
 }
 
 
-def idle_results() -> Results:
-    """Return the results of a pair for which nobody listens."""
-    return Results(None, None, None, None, IDLE, 0.0, 0.0, 0.0)
-
-
-def make_status(job: Job, header: Header, results: Results, counters: Counters) -> FusionStatus:
+def make_status(job: Job, header: Header, results: Prediction, counters: Counters) -> FusionStatus:
     """
     Return the status of a pair, without the times that the caller measures.
 
@@ -35,6 +29,7 @@ def make_status(job: Job, header: Header, results: Results, counters: Counters) 
 
     """
     reasons = sorted(counters.drops)
+    timings_ms = results.timings_ms  # empty for a pair for which nobody listens
     return FusionStatus(
         header=header,
         visible_stamp=job.visible.header.stamp,
@@ -42,9 +37,9 @@ def make_status(job: Job, header: Header, results: Results, counters: Counters) 
         offset=job.offset_s,
         time_offset=job.time_offset_s,
         time_offset_estimated=job.estimated,
-        preprocess_ms=results.preprocess_ms,
-        inference_ms=results.inference_ms,
-        postprocess_ms=results.postprocess_ms,
+        preprocess_ms=timings_ms.get('preprocess', 0.0),
+        inference_ms=timings_ms.get('inference', 0.0),
+        postprocess_ms=timings_ms.get('postprocess', 0.0),
         visible_queued=job.queued['visible'],
         thermal_queued=job.queued['thermal'],
         visible_received=counters.received['visible'],

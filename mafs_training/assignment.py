@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 @torch.no_grad()
 def sinkhorn(
-    scores: Tensor, epsilon: float = 0.05, iterations: int = 3, prior: Tensor | None = None
+    scores: Tensor, epsilon: float, iterations: int = 3, prior: Tensor | None = None
 ) -> Tensor:
     r"""
     Entropic transport of N samples to K prototypes with a prescribed use of each prototype.
@@ -75,7 +75,7 @@ class Prototypes(nn.Module):
 
 
 def balanced_targets(
-    cosine: Tensor, epsilon: float = 0.05, iterations: int = 3, prior: Tensor | None = None
+    cosine: Tensor, epsilon: float, iterations: int = 3, prior: Tensor | None = None
 ) -> Tensor:
     """Sinkhorn targets [B,K,H,W] of similarities [B,K,H,W], balanced over the whole batch."""
     batch, count, height, width = cosine.shape

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
+from mafs_model.classes import IGNORE_INDEX
+from mafs_training.limits import bounded
 import torch
 from torch import Tensor
 import torch.nn.functional as F
@@ -45,21 +47,21 @@ class AugmentOptions:
     """
 
     enabled: bool = True
-    flip: float = 0.5
-    affine: float = 0.25
-    rotate_deg: float = 6.0
-    brightness: float = 0.1
-    contrast: float = 0.2
-    saturation: float = 0.3
-    night: float = 0.2
-    night_gamma: tuple[float, float] = (1.2, 2.2)
-    night_gain: tuple[float, float] = (0.4, 0.9)
-    visible_noise: float = 0.02
-    thermal_gain: float = 0.2
-    thermal_offset: float = 0.08
-    thermal_invert: float = 0.0
-    thermal_noise: float = 0.02
-    misalign_px: float = 0.0
+    flip: float = bounded(0.5, low=0, high=1)
+    affine: float = bounded(0.25, low=0, high=1)
+    rotate_deg: float = bounded(6.0, low=0, high=180)
+    brightness: float = bounded(0.1, low=0, high=1)
+    contrast: float = bounded(0.2, low=0, high=1)
+    saturation: float = bounded(0.3, low=0, high=1)
+    night: float = bounded(0.2, low=0, high=1)
+    night_gamma: tuple[float, float] = bounded((1.2, 2.2), above=0, ascending=True)
+    night_gain: tuple[float, float] = bounded((0.4, 0.9), above=0, ascending=True)
+    visible_noise: float = bounded(0.02, low=0, high=1)
+    thermal_gain: float = bounded(0.2, low=0, high=1)
+    thermal_offset: float = bounded(0.08, low=0, high=1)
+    thermal_invert: float = bounded(0.0, low=0, high=1)
+    thermal_noise: float = bounded(0.02, low=0, high=1)
+    misalign_px: float = bounded(0.0, low=0)
 
 
 def _uniform(batch: int, low: float, high: float, like: Tensor) -> Tensor:
@@ -168,7 +170,7 @@ def _shift(image: Tensor, largest_px: float) -> Tensor:
     return F.grid_sample(image, grid, padding_mode='border', align_corners=False)
 
 
-def augment(batch: Batch, options: AugmentOptions, ignore_index: int = 255) -> Batch:
+def augment(batch: Batch, options: AugmentOptions, ignore_index: int = IGNORE_INDEX) -> Batch:
     """
     Augment a batch with torch's global random state.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mafs_model.classes import IGNORE_INDEX
 import torch
 from torch import Tensor
 
@@ -16,7 +17,7 @@ class ConfusionMeter:
 
     """
 
-    def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
+    def __init__(self, num_classes: int, ignore_index: int = IGNORE_INDEX) -> None:
         self.num_classes, self.ignore_index = num_classes, ignore_index
         self.matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64)
 

@@ -4,11 +4,37 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from mafs_training.limits import bounded
 import torch
 from torch import nn, Tensor
 
-WEIGHTINGS = ('fairness', 'uncertainty', 'fixed')
+
+@dataclass
+class WeightingOptions:
+    """
+    Weights of the tasks.
+
+    Attributes:
+        kind: fairness, uncertainty or fixed.
+        fixed: weight per task for fixed (fusion, segmentation, teacher); missing: 1.
+        rate: step size of the exponentiated gradient.
+        floor: least weight of a task; at most an equal share.
+        smoothing: share of the past in the smoothed losses.
+        start_steps: steps that define where a task starts.
+        attainable: share of its start below which a task's loss cannot fall, for fairness; the
+            fusion loss has no zero, and a blend starts close to its least value.
+
+    """
+
+    kind: str = bounded('fairness', choices=('fairness', 'uncertainty', 'fixed'))
+    fixed: dict[str, float] = field(default_factory=dict)
+    rate: float = bounded(0.01, above=0)
+    floor: float = bounded(0.1, low=0, high=1)
+    smoothing: float = bounded(0.98, low=0, below=1)
+    start_steps: int = bounded(20, low=1)
+    attainable: dict[str, float] = field(default_factory=lambda: {'fusion': 0.75})
 
 
 def relative_improvement(loss: Tensor, start: Tensor, attainable: Tensor | float = 0.0) -> Tensor:
@@ -183,11 +209,10 @@ class FairnessWeighting(TaskWeighting):
 
     Args:
         tasks: names.
-        rate: step size of the exponentiated gradient.
-        floor: least weight of a task, at most 1/K.
-        smoothing: share of the past in the smoothed losses, 0 <= smoothing < 1.
-        start_steps: steps that define the start of a task.
-        attainable: see `relative_improvement`, by task; missing: 0.
+        options: step size, floor, smoothing, start and what is attainable.
+
+    Raises:
+        ValueError: ``attainable`` is no share.
 
     """
 
@@ -197,31 +222,15 @@ class FairnessWeighting(TaskWeighting):
     counts: Tensor
     weights: Tensor
 
-    def __init__(
-        self,
-        tasks: Sequence[str],
-        rate: float = 0.05,
-        floor: float = 0.1,
-        smoothing: float = 0.98,
-        start_steps: int = 10,
-        attainable: Mapping[str, float] | None = None,
-    ) -> None:
+    def __init__(self, tasks: Sequence[str], options: WeightingOptions) -> None:
         super().__init__(tasks)
         count = len(self.tasks)
-        shares = dict(attainable or {})
-        if set(shares) - set(self.tasks) or not all(0 <= a < 1 for a in shares.values()):
+        shares = {name: a for name, a in options.attainable.items() if name in self.tasks}
+        if not all(0 <= a < 1 for a in shares.values()):
             names = ', '.join(self.tasks)
             raise ValueError(f'attainable: expected shares >= 0 and < 1 of {names}, got {shares}')
-        if not 0 <= floor <= 1 / count:
-            raise ValueError(f'floor: expected 0 <= floor <= {1 / count:.3g}, got {floor}')
-        if rate <= 0:
-            raise ValueError(f'rate: expected > 0, got {rate}')
-        if not 0 <= smoothing < 1:
-            raise ValueError(f'smoothing: expected 0 <= smoothing < 1, got {smoothing}')
-        if start_steps < 1:
-            raise ValueError(f'start_steps: expected >= 1, got {start_steps}')
-        self.rate, self.floor, self.smoothing = rate, floor, smoothing
-        self.start_steps = start_steps
+        self.rate, self.floor = options.rate, min(options.floor, 1 / count)
+        self.smoothing, self.start_steps = options.smoothing, options.start_steps
         self.register_buffer(
             'attainable',
             torch.tensor([shares.get(name, 0.0) for name in self.tasks], dtype=torch.float64),
@@ -281,61 +290,10 @@ class FairnessWeighting(TaskWeighting):
             )
 
 
-def create_weighting(
-    kind: str,
-    tasks: Sequence[str],
-    *,
-    fixed: Mapping[str, float] | None = None,
-    rate: float = 0.05,
-    floor: float = 0.1,
-    smoothing: float = 0.98,
-    start_steps: int = 10,
-    attainable: Mapping[str, float] | None = None,
-) -> TaskWeighting:
-    """
-    Build the weighting called ``kind``.
-
-    Args:
-        kind: one of `WEIGHTINGS`.
-        tasks: names of the tasks.
-        fixed: weights for 'fixed'.
-        rate: see `FairnessWeighting`.
-        floor: see `FairnessWeighting`; reduced to 1/K where it is larger.
-        smoothing: see `FairnessWeighting`.
-        start_steps: see `FairnessWeighting`.
-        attainable: see `FairnessWeighting`.
-
-    Raises:
-        ValueError: unknown kind.
-
-    """
-    if kind == 'fixed':
-        return FixedWeighting(tasks, fixed)
-    if kind == 'uncertainty':
+def create_weighting(options: WeightingOptions, tasks: Sequence[str]) -> TaskWeighting:
+    """Build the weighting of the tasks that the options describe."""
+    if options.kind == 'fixed':
+        return FixedWeighting(tasks, options.fixed)
+    if options.kind == 'uncertainty':
         return UncertaintyWeighting(tasks)
-    if kind == 'fairness':
-        return FairnessWeighting(
-            tasks, rate, min(floor, 1 / len(tasks)), smoothing, start_steps, attainable
-        )
-    raise ValueError(f'weighting: expected one of {WEIGHTINGS}, got {kind!r}')
-
-
-def max_min_point(losses: Sequence[Tensor], starts: Sequence[float]) -> int:
-    """
-    Index of the candidate with the largest least relative improvement; a brute-force reference.
-
-    Args:
-        losses: per task the loss of each candidate [N].
-        starts: loss of each task at the start.
-
-    Returns:
-        Index into the candidates.
-
-    """
-    gains = torch.stack(
-        [
-            relative_improvement(loss, loss.new_tensor(start))
-            for loss, start in zip(losses, starts, strict=True)
-        ]
-    )
-    return int(gains.amin(0).argmax())
+    return FairnessWeighting(tasks, options)

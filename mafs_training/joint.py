@@ -4,39 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mafs_model.classes import IGNORE_INDEX
 from mafs_model.network.config import MAFSConfig
 from mafs_model.network.mafs import MAFS
-from mafs_training.fairness import create_weighting, TaskWeighting
-from mafs_training.losses import consistency_loss
-from mafs_training.options import JointConfig, WeightingOptions
+from mafs_training.fairness import create_weighting
+from mafs_training.losses import consistency_loss, fusion_loss
+from mafs_training.options import JointConfig
 from mafs_training.schedule import sigmoid_ramp
 from mafs_training.stage import (
     Batch,
     columns,
     draw_presence,
     fusion_sources,
-    fusion_terms,
     Stage,
     StepResult,
 )
-from mafs_training.supervision import check_segmentation_options, class_loss, segmentation_loss
+from mafs_training.supervision import class_loss, segmentation_loss
 from mafs_training.teacher import create_segmenter, gradient_share, resize_logits
 import torch
 from torch import Tensor
-
-
-def weighting_from(options: WeightingOptions, tasks: tuple[str, ...]) -> TaskWeighting:
-    """Build the task weighting that the options describe."""
-    return create_weighting(
-        options.kind,
-        tasks,
-        fixed=options.fixed,
-        rate=options.rate,
-        floor=options.floor,
-        smoothing=options.smoothing,
-        start_steps=options.start_steps,
-        attainable={k: v for k, v in options.attainable.items() if k in tasks},
-    )
 
 
 class JointStage(Stage):
@@ -64,17 +50,16 @@ class JointStage(Stage):
         config: JointConfig,
         architecture: MAFSConfig,
         class_weights: Tensor | None = None,
-        ignore_index: int = 255,
+        ignore_index: int = IGNORE_INDEX,
     ) -> None:
         super().__init__()
-        check_segmentation_options(config.segmentation)
         self.config, self.ignore_index = config, ignore_index
         self.register_buffer('class_weights', class_weights, persistent=False)
         tasks: tuple[str, ...] = ('fusion', 'segmentation')
         if config.teacher.enabled:
             tasks = (*tasks, 'teacher')
             self.teacher = create_segmenter(config.segmenter, architecture.num_classes)
-        self.weighting = weighting_from(config.weighting, tasks)
+        self.weighting = create_weighting(config.weighting, tasks)
 
     def training_step(self, network: MAFS, batch: Batch, step: int) -> StepResult:
         """Losses of all tasks that the batch has samples for."""
@@ -89,8 +74,8 @@ class JointStage(Stage):
             thermal_present=present[1],
         )
         losses: dict[str, Tensor | None] = {}
-        losses['fusion'], logs = fusion_terms(
-            out.fused_luminance, fusion_sources(batch, *present), options.fusion
+        losses['fusion'], logs = fusion_loss(
+            out.fused_luminance, *fusion_sources(batch, *present), options.fusion
         )
         labelled = bool((labels != self.ignore_index).any())
         losses['segmentation'] = None
@@ -134,7 +119,7 @@ class JointStage(Stage):
     def validate(self, network: MAFS, batch: Batch, index: int) -> dict[str, Tensor]:
         """Fusion loss of whole images."""
         out = network(batch['visible'], batch['thermal'], full_logits=False)
-        loss, terms = fusion_terms(out.fused_luminance, fusion_sources(batch), self.config.fusion)
+        loss, terms = fusion_loss(out.fused_luminance, *fusion_sources(batch), self.config.fusion)
         return {'fusion': loss, **terms}
 
     def logits(self, network: MAFS, batch: Batch) -> Tensor:

@@ -134,7 +134,6 @@ class TrainingModule(pl.LightningModule):
         self.metadata = dict(metadata)
         self._meter = ConfusionMeter(len(classes), classes.ignore_index)
         self._averaged_at = 0
-        self._val_images = 0
 
     def train(self, mode: bool = True) -> TrainingModule:
         """Set the mode of everything but parts that keep their statistics."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 import logging
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from mafs_model.errors import ConfigError, DatasetError
+from mafs_training.limits import check_limits
 from mafs_training.options import MAEConfig, SSVIFConfig, StageConfig
 
 if TYPE_CHECKING:
@@ -18,75 +20,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-PRECISIONS = {'32': '32-true', 'bf16': 'bf16-mixed', '16': '16-mixed'}
-ACCELERATORS = ('auto', 'cpu', 'gpu', 'cuda', 'mps')
-
-# Options of a stage that are not among those of another are skipped there.
-_AT_LEAST: dict[str, int] = {
-    'trainer.steps': 1,
-    'trainer.steps_per_epoch': 1,
-    'trainer.accumulate': 1,
-    'trainer.devices': 1,
-    'trainer.log_every': 1,
-    'trainer.panels': 1,
-    'trainer.stop_epochs': 0,
-    'trainer.panels_every': 0,
-    'data.batch': 1,
-    'data.workers': 0,
-    'optim.weight_decay': 0,
-    'optim.warmup_steps': 0,
-    'optim.clip_norm': 0,
-    'optim.fusion_decoder_lr': 0,
-    'mae.decoder_width': 1,
-    'mae.intensity': 0,
-    'mae.gradient': 0,
-    'mae.visible_weight': 0,
-    'fusion.intensity': 0,
-    'fusion.gradient': 0,
-    'fusion.structure': 0,
-    'fusion.information': 0,
-    'fusion.edges': 0,
-    'fusion.complement': 0,
-    'segmentation.region_weight': 0,
-    'segmentation.stage': 0,
-    'segmentation.binary': 0,
-    'segmentation.boundary': 0,
-    'segmenter.width': 1,
-    'teacher.consistency': 0,
-    'teacher.ramp_steps': 0,
-    'weighting.start_steps': 1,
-    'ssvif.stage1_steps': 0,
-    'ssvif.ramp_steps': 0,
-    'ssvif.ratio': 0,
-    'ssvif.maximum': 0,
-    'ssvif.representation': 0,
-    'ssvif.prototypes': 2,
-    'ssvif.embedding': 1,
-    'ssvif.distil': 0,
-}
-_ABOVE_ZERO = (
-    'optim.lr',
-    'fusion.structure_range',
-    'fusion.emphasis',
-    'segmentation.ohem_threshold',
-    'segmentation.ohem_min_kept',
-    'teacher.temperature',
-    'weighting.rate',
-    'ssvif.temperature',
-    'ssvif.epsilon',
-)
-_AT_MOST_ONE = ('segmentation.ohem_threshold', 'segmentation.ohem_min_kept')
-_SHARES = (
-    'data.focus',
-    'optim.min_lr',
-    'teacher.shape_fusion',
-    'weighting.floor',
-    'ssvif.confidence',
-    'augment.flip',
-    'augment.affine',
-    'augment.night',
-    'augment.thermal_invert',
-)
 _LABELS_WANTED = (
     'expected a source with labels (a folder of them in the layout of the source, or '
     '?labels=FOLDER)'
@@ -94,53 +27,18 @@ _LABELS_WANTED = (
 
 
 def check_config(config: StageConfig) -> None:
-    """Raise ConfigError for an option whose value cannot be used."""
-    for name, low in _AT_LEAST.items():
-        _require(config, name, lambda value, low=low: value >= low, f'at least {low}')
-    for name in _ABOVE_ZERO:
-        _require(config, name, lambda value: value > 0, 'more than 0')
-    for name in _AT_MOST_ONE:
-        _require(config, name, lambda value: value <= 1, 'at most 1')
-    for name in _SHARES:
-        _require(config, name, lambda value: 0 <= value <= 1, '0 to 1')
-    for name in ('trainer.ema', 'weighting.smoothing'):
-        _require(config, name, lambda value: 0 <= value < 1, 'at least 0 and less than 1')
-    _require(config, 'trainer.threads', lambda value: 0 <= value <= 1024, '0 to 1024')
-    _require(config, 'data.threads', lambda value: 1 <= value <= 1024, '1 to 1024')
-    _require(config, 'trainer.seed', lambda value: 0 <= value < 2**32, '0 to 4294967295')
-    _require(
-        config,
-        'data.labelled_fraction',
-        lambda value: value == -1 or 0 <= value <= 1,
-        '0 to 1, or -1 for pairs as they come',
-    )
-    for name, choices in (
-        ('trainer.precision', tuple(PRECISIONS)),
-        ('trainer.accelerator', ACCELERATORS),
-    ):
-        _require(
-            config, name, lambda value, of=choices: value in of, 'one of ' + ', '.join(choices)
-        )
-    crop = config.data.crop
-    if crop < 32 or crop % 32:
-        raise ConfigError(f'data.crop is {crop}, expected a multiple of 32')
-    if isinstance(config, MAEConfig) and config.mask.patch_px[1] >= crop:
+    """Raise ConfigError for an option, or several together, that cannot be used."""
+    for section in fields(config):
+        check_limits(section.name, getattr(config, section.name))
+    if isinstance(config, MAEConfig) and config.mask.patch_px[1] >= config.data.crop:
         raise ConfigError(
-            f'mask.patch_px is {config.mask.patch_px}, expected less than data.crop ({crop})'
+            f'mask.patch_px is {config.mask.patch_px}, expected less than data.crop '
+            f'({config.data.crop})'
         )
     if not config.data.train:
         raise ConfigError(
             'data.train is empty, expected a source such as msrs:/data/MSRS (or use --dry-run)'
         )
-
-
-def _require(config: StageConfig, name: str, fits: Any, expected: str) -> None:
-    section, _, field = name.partition('.')
-    if not hasattr(config, section):
-        return
-    value = getattr(getattr(config, section), field)
-    if not fits(value):
-        raise ConfigError(f'{name} is {value!r}, expected {expected}')
 
 
 @contextmanager

@@ -1,11 +1,16 @@
-"""All options of a training run as dataclasses; their defaults are the only ones."""
+"""All options of a training run as dataclasses; their defaults and limits are the only ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from mafs_training.augment import AugmentOptions
+from mafs_training.fairness import WeightingOptions
+from mafs_training.limits import bounded
+from mafs_training.losses.fusion import FusionOptions
 from mafs_training.masking import MaskOptions
+
+PRECISIONS = {'32': '32-true', 'bf16': 'bf16-mixed', '16': '16-mixed'}
 
 
 @dataclass
@@ -51,13 +56,15 @@ class DataOptions:
 
     train: list[str] = field(default_factory=list)
     val: list[str] = field(default_factory=list)
-    crop: int = 256
-    batch: int = 8
-    scale: tuple[float, float] = (0.75, 1.5)
-    labelled_fraction: float = -1.0
-    focus: float = 0.0
-    workers: int = 0
-    threads: int = 2
+    crop: int = bounded(256, low=32, multiple=32)
+    batch: int = bounded(8, low=1)
+    scale: tuple[float, float] = bounded((0.75, 1.5), above=0, ascending=True)
+    labelled_fraction: float = bounded(
+        -1.0, low=0, high=1, apart=-1, apart_means='pairs as they come'
+    )
+    focus: float = bounded(0.0, low=0, high=1)
+    workers: int = bounded(0, low=0)
+    threads: int = bounded(2, low=1, high=1024)
 
 
 @dataclass
@@ -76,12 +83,12 @@ class OptimOptions:
 
     """
 
-    lr: float = 1e-3
-    weight_decay: float = 0.02
-    warmup_steps: int = 200
-    min_lr: float = 0.01
-    clip_norm: float = 5.0
-    fusion_decoder_lr: float = 0.1
+    lr: float = bounded(1e-3, above=0)
+    weight_decay: float = bounded(0.02, low=0)
+    warmup_steps: int = bounded(200, low=0)
+    min_lr: float = bounded(0.01, low=0, high=1)
+    clip_norm: float = bounded(5.0, low=0)
+    fusion_decoder_lr: float = bounded(0.1, low=0)
 
 
 @dataclass
@@ -115,24 +122,24 @@ class TrainerOptions:
     """
 
     out: str = 'out/train'
-    steps: int = 4000
-    steps_per_epoch: int = 250
-    stop_epochs: int = 0
-    accumulate: int = 1
-    seed: int = 0
-    accelerator: str = 'auto'
-    devices: int = 1
-    precision: str = '32'
+    steps: int = bounded(4000, low=1)
+    steps_per_epoch: int = bounded(250, low=1)
+    stop_epochs: int = bounded(0, low=0)
+    accumulate: int = bounded(1, low=1)
+    seed: int = bounded(0, low=0, high=2**32 - 1)
+    accelerator: str = bounded('auto', choices=('auto', 'cpu', 'gpu', 'cuda', 'mps'))
+    devices: int = bounded(1, low=1)
+    precision: str = bounded('32', choices=PRECISIONS)
     sync_batchnorm: bool = False
-    ema: float = 0.998
+    ema: float = bounded(0.998, low=0, below=1)
     compile: bool = False
     channels_last: bool = True
-    threads: int = 0
+    threads: int = bounded(0, low=0, high=1024)
     resume: str = ''
     monitor: str = ''
-    panels_every: int = 500
-    panels: int = 4
-    log_every: int = 20
+    panels_every: int = bounded(500, low=0)
+    panels: int = bounded(4, low=1)
+    log_every: int = bounded(20, low=1)
     progress: bool = True
     dry_run: bool = False
 
@@ -172,40 +179,10 @@ class MAEOptions:
 
     """
 
-    decoder_width: int = 48
-    intensity: float = 5.0
-    gradient: float = 5.0
-    visible_weight: float = 0.1
-
-
-@dataclass
-class FusionOptions:
-    """
-    Fusion loss.
-
-    Attributes:
-        intensity: weight of the distance to the brighter source.
-        gradient: weight of the distance to the stronger gradient.
-        structure: weight of the lost structural similarity to both sources.
-        structure_range: range of grey levels that its constants refer to, of 1; 2/255 = 0.0078
-            lets the faintest contrast count.
-        signed: gradients are compared with their sign.
-        emphasis: factor of the gradient to be reached, 1 or a little above.
-        information: weight of the visual information that is lost (VIF).
-        edges: weight of the edges that are lost (Qabf).
-        complement: weight of the complementary contrast that is lost (SCD).
-
-    """
-
-    intensity: float = 10.0
-    gradient: float = 20.0
-    structure: float = 1.0
-    structure_range: float = 1.0
-    signed: bool = True
-    emphasis: float = 1.0
-    information: float = 0.0
-    edges: float = 0.0
-    complement: float = 0.0
+    decoder_width: int = bounded(48, low=1)
+    intensity: float = bounded(5.0, low=0)
+    gradient: float = bounded(5.0, low=0)
+    visible_weight: float = bounded(0.1, low=0, high=1)
 
 
 @dataclass
@@ -225,14 +202,14 @@ class SegmentationOptions:
 
     """
 
-    ohem_threshold: float = 0.7
-    ohem_min_kept: float = 0.0625
-    region: str = 'lovasz'
-    region_weight: float = 0.5
-    stage: float = 0.4
-    binary: float = 0.25
-    boundary: float = 0.25
-    class_weighting: str = 'enet'
+    ohem_threshold: float = bounded(0.7, above=0, high=1)
+    ohem_min_kept: float = bounded(0.0625, above=0, high=1)
+    region: str = bounded('lovasz', choices=('lovasz', 'dice', 'none'))
+    region_weight: float = bounded(0.5, low=0)
+    stage: float = bounded(0.4, low=0)
+    binary: float = bounded(0.25, low=0)
+    boundary: float = bounded(0.25, low=0)
+    class_weighting: str = bounded('enet', choices=('enet', 'none'))
 
 
 @dataclass
@@ -252,14 +229,14 @@ class SegmenterOptions:
 
     """
 
-    kind: str = 'fresh'
+    kind: str = bounded('fresh', choices=('fresh', 'mafs', 'torch'))
     weights: str = ''
     factory: str = ''
     class_map: list[int] = field(default_factory=list)
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    std: tuple[float, float, float] = bounded((0.229, 0.224, 0.225), above=0)
     trainable: bool = False
-    width: int = 32
+    width: int = bounded(32, low=1)
 
 
 @dataclass
@@ -277,36 +254,10 @@ class TeacherOptions:
     """
 
     enabled: bool = True
-    consistency: float = 0.5
-    temperature: float = 2.0
-    ramp_steps: int = 500
-    shape_fusion: float = 1.0
-
-
-@dataclass
-class WeightingOptions:
-    """
-    Weights of the tasks.
-
-    Attributes:
-        kind: fairness, uncertainty or fixed.
-        fixed: weight per task for fixed (fusion, segmentation, teacher); missing: 1.
-        rate: step size of the exponentiated gradient.
-        floor: least weight of a task.
-        smoothing: share of the past in the smoothed losses.
-        start_steps: steps that define where a task starts.
-        attainable: share of its start below which a task's loss cannot fall, for fairness; the
-            fusion loss has no zero, and a blend starts close to its least value.
-
-    """
-
-    kind: str = 'fairness'
-    fixed: dict[str, float] = field(default_factory=dict)
-    rate: float = 0.01
-    floor: float = 0.1
-    smoothing: float = 0.98
-    start_steps: int = 20
-    attainable: dict[str, float] = field(default_factory=lambda: {'fusion': 0.75})
+    consistency: float = bounded(0.5, low=0)
+    temperature: float = bounded(2.0, above=0)
+    ramp_steps: int = bounded(500, low=0)
+    shape_fusion: float = bounded(1.0, low=0, high=1)
 
 
 @dataclass
@@ -331,18 +282,18 @@ class SSVIFOptions:
 
     """
 
-    mode: str = 'classes'
-    stage1_steps: int = 1000
-    ramp_steps: int = 500
-    ratio: float = 0.25
-    maximum: float = 5.0
-    temperature: float = 1.0
-    confidence: float = 0.5
-    representation: float = 0.5
-    prototypes: int = 32
-    embedding: int = 64
-    epsilon: float = 0.05
-    distil: float = 1.0
+    mode: str = bounded('classes', choices=('classes', 'prototypes'))
+    stage1_steps: int = bounded(1000, low=0)
+    ramp_steps: int = bounded(500, low=0)
+    ratio: float = bounded(0.25, low=0)
+    maximum: float = bounded(5.0, low=0)
+    temperature: float = bounded(1.0, above=0)
+    confidence: float = bounded(0.5, low=0, high=1)
+    representation: float = bounded(0.5, low=0)
+    prototypes: int = bounded(32, low=2)
+    embedding: int = bounded(64, low=1)
+    epsilon: float = bounded(0.05, above=0)
+    distil: float = bounded(1.0, low=0)
 
 
 @dataclass

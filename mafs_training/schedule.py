@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 
-def cosine_with_warmup(step: int, total: int, warmup: int, minimum: float = 0.01) -> float:
+def cosine_with_warmup(step: int, total: int, warmup: int, minimum: float) -> float:
     """
     Learning rate factor: linear up over ``warmup`` steps, then half a cosine down to ``minimum``.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mafs_model.classes import IGNORE_INDEX
 from mafs_model.errors import ConfigError
 from mafs_model.network.config import MAFSConfig
 from mafs_model.network.mafs import MAFS, MAFSOutput
@@ -14,8 +15,8 @@ from mafs_training.assignment import (
     swapped_prediction_loss,
 )
 from mafs_training.augment import photometric_view
-from mafs_training.joint import weighting_from
-from mafs_training.losses import confidence_weight, consistency_loss
+from mafs_training.fairness import create_weighting
+from mafs_training.losses import confidence_weight, consistency_loss, fusion_loss
 from mafs_training.options import SSVIFConfig
 from mafs_training.schedule import dynamic_weight
 from mafs_training.stage import (
@@ -23,16 +24,13 @@ from mafs_training.stage import (
     columns,
     draw_presence,
     fusion_sources,
-    fusion_terms,
     Stage,
     StepResult,
 )
-from mafs_training.supervision import check_segmentation_options, class_loss, segmentation_loss
+from mafs_training.supervision import class_loss, segmentation_loss
 from mafs_training.teacher import create_segmenter, resize_logits, SegmenterOutput
 import torch
 from torch import nn, Tensor
-
-MODES = ('classes', 'prototypes')
 
 
 class FeatureTap:
@@ -82,7 +80,7 @@ class SSVIFStage(Stage):
         ignore_index: label without class.
 
     Raises:
-        ConfigError: unknown mode.
+        ConfigError: a loaded segmenter in mode prototypes.
 
     Source: SSVIF: two stages, cross-segmentation consistency, dynamic weight. Stop-gradients,
         confidence weights and prototypes are ours (docs/method_training.md).
@@ -98,13 +96,10 @@ class SSVIFStage(Stage):
         config: SSVIFConfig,
         architecture: MAFSConfig,
         class_weights: Tensor | None = None,
-        ignore_index: int = 255,
+        ignore_index: int = IGNORE_INDEX,
     ) -> None:
         super().__init__()
         options = config.ssvif
-        check_segmentation_options(config.segmentation)
-        if options.mode not in MODES:
-            raise ConfigError(f'ssvif.mode: expected one of {MODES}, got {options.mode!r}')
         if options.mode == 'prototypes' and config.segmenter.kind != 'fresh':
             raise ConfigError(
                 'ssvif.mode prototypes: expected segmenter.kind fresh, '
@@ -117,7 +112,7 @@ class SSVIFStage(Stage):
         self.register_buffer('class_weights', class_weights, persistent=False)
         self.segmenter = create_segmenter(config.segmenter, architecture.num_classes)
         self.pretrained = config.segmenter.kind != 'fresh'
-        self.weighting = weighting_from(config.weighting, ('fusion', 'segmentation', 'pixel'))
+        self.weighting = create_weighting(config.weighting, ('fusion', 'segmentation', 'pixel'))
         # smoothed sum of the other losses and smoothed consistency; 0 before the first step
         self.register_buffer('smoothed', torch.zeros(2, dtype=torch.float64))
         self._tap: tuple[nn.Module, FeatureTap] | None = None
@@ -164,8 +159,8 @@ class SSVIFStage(Stage):
         )
         pixel = self.segmenter(out.fused_rgb.float())
         losses: dict[str, Tensor | None] = {'segmentation': None, 'pixel': None}
-        losses['fusion'], logs = fusion_terms(
-            out.fused_luminance, fusion_sources(batch, *present), self.config.fusion
+        losses['fusion'], logs = fusion_loss(
+            out.fused_luminance, *fusion_sources(batch, *present), self.config.fusion
         )
         if self.prototypical:
             assert tap is not None
@@ -311,7 +306,7 @@ class SSVIFStage(Stage):
     def validate(self, network: MAFS, batch: Batch, index: int) -> dict[str, Tensor]:
         """Fusion loss of whole images, and agreement of the branches."""
         out = network(batch['visible'], batch['thermal'], full_logits=False)
-        loss, terms = fusion_terms(out.fused_luminance, fusion_sources(batch), self.config.fusion)
+        loss, terms = fusion_loss(out.fused_luminance, *fusion_sources(batch), self.config.fusion)
         result = {'fusion': loss, **terms}
         if not self.prototypical:
             size = (out.logits.shape[-2], out.logits.shape[-1])

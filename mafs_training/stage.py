@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from mafs_model.network.layers.colour import luminance
 from mafs_model.network.mafs import MAFS
-from mafs_training.losses import fusion_loss
-from mafs_training.options import DropoutOptions, FusionOptions
+from mafs_training.options import DropoutOptions
 import torch
 from torch import nn, Tensor
 
@@ -121,32 +120,6 @@ def fusion_sources(
     if thermal_present is not None:
         second = torch.where(thermal_present.view(-1, 1, 1, 1), thermal, visible)
     return first, second
-
-
-def fusion_terms(
-    fused: Tensor, sources: tuple[Tensor, Tensor], options: FusionOptions
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """
-    Fusion loss in single precision, whatever the precision of the network.
-
-    Local variances are small differences of large numbers: under autocast their convolutions
-    would run in half precision, and the loss would soon be NaN.
-    """
-    with torch.autocast(fused.device.type, enabled=False):
-        return fusion_loss(
-            fused.float(),
-            sources[0].float(),
-            sources[1].float(),
-            intensity=options.intensity,
-            gradient=options.gradient,
-            structure=options.structure,
-            structure_range=options.structure_range,
-            signed=options.signed,
-            emphasis=options.emphasis,
-            information=options.information,
-            edges=options.edges,
-            complement=options.complement,
-        )
 
 
 def columns(*images: Tensor) -> Tensor:

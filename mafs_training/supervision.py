@@ -16,19 +16,7 @@ from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
-REGIONS = ('lovasz', 'dice', 'none')
-CLASS_WEIGHTINGS = ('none', 'enet')
-
-
-def check_segmentation_options(options: SegmentationOptions) -> None:
-    """Raise ValueError for an unknown choice."""
-    if options.region not in REGIONS:
-        raise ValueError(f'segmentation.region: expected one of {REGIONS}, got {options.region!r}')
-    if options.class_weighting not in CLASS_WEIGHTINGS:
-        raise ValueError(
-            f'segmentation.class_weighting: expected one of {CLASS_WEIGHTINGS}, '
-            f'got {options.class_weighting!r}'
-        )
+_REGIONS = {'lovasz': lovasz_softmax, 'dice': dice_loss}
 
 
 def enet_weights(counts: NDArray[np.int64], bound: float = 1.1) -> Tensor:
@@ -83,8 +71,7 @@ def class_loss(
     terms = {'ohem': ohem.detach()}
     total = ohem
     if options.region != 'none' and options.region_weight > 0:
-        function = lovasz_softmax if options.region == 'lovasz' else dice_loss
-        region = function(logits, small, ignore_index)
+        region = _REGIONS[options.region](logits, small, ignore_index)
         terms[options.region] = region.detach()
         total = total + options.region_weight * region
     return total, terms

@@ -19,7 +19,6 @@ import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
-KINDS = ('fresh', 'mafs', 'torch')
 _STRIDE = 32
 
 
@@ -50,7 +49,7 @@ class FusedImageSegmenter(nn.Module):
 
     """
 
-    def __init__(self, num_classes: int, width: int = 32) -> None:
+    def __init__(self, num_classes: int, width: int) -> None:
         super().__init__()
         widths = [width, 2 * width, 3 * width, 4 * width]
         self.stem = Stem(3, width, 4)
@@ -179,14 +178,12 @@ def create_segmenter(options: SegmenterOptions, num_classes: int) -> nn.Module:
         Module that maps RGB [B,3,H,W] in 0..1 to `SegmenterOutput`.
 
     Raises:
-        ConfigError: unknown kind, unusable factory, wrong number of classes.
+        ConfigError: unusable factory, wrong number of classes.
         CheckpointError: unreadable weights.
 
     """
     if options.kind == 'fresh':
         return FusedImageSegmenter(num_classes, options.width)
-    if options.kind not in KINDS:
-        raise ConfigError(f'segmenter.kind: expected one of {KINDS}, got {options.kind!r}')
     segmenter = (_load_mafs if options.kind == 'mafs' else _load_torch)(options, num_classes)
     return segmenter if options.trainable else FrozenSegmenter(segmenter)
 

@@ -17,9 +17,8 @@ from mafs_training.option_checks import (
     check_labels,
     choose_monitor,
     option_errors,
-    PRECISIONS,
 )
-from mafs_training.options import JointConfig, MAEConfig, SSVIFConfig, StageConfig
+from mafs_training.options import JointConfig, MAEConfig, PRECISIONS, SSVIFConfig, StageConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

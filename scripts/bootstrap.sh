@@ -231,7 +231,10 @@ install_project() {
     # root itself would show folders such as launch/ as packages.
     mkdir -p "$VENV/src"
     find "$VENV/src" -type l -delete
-    ln -sfn ../../mafs_* "$VENV/src/"
+    local package
+    for package in mafs_*/; do
+        ln -sfn "../../${package%/}" "$VENV/src/"
+    done
 }
 
 record_ros() {

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mafs_model.images.overlay import OverlayStyle, paint
 from mafs_model.images.thermal import ThermalScaler
-from mafs_model.images.visualization import draw_legend, overlay
+from mafs_model.images.visualization import draw_legend
 from mafs_model.predictor import Predictor
 from mafs_synthetic import NightDrive, random_scene, SceneConfig
 
@@ -31,7 +32,7 @@ MOMENTS = ((0, 4.0), (8, 4.0), (11, 4.2))
 SCENES = (3, 5, 8, 10, 13, 16)
 PANEL = (300, 400)
 TITLE_PX = 30
-OPACITY = 0.6
+STYLE = OverlayStyle(opacity=0.6)
 Image = NDArray[np.uint8]
 
 
@@ -70,7 +71,7 @@ def overview() -> Image:
             assert result.labels is not None
             labels = frame.labels if predictor.is_classical else result.labels
             seen |= set(np.unique(labels).tolist()) - {0}
-            painted = overlay(result.fused, labels, table, OPACITY)
+            painted = paint(result.fused, labels, table, STYLE)
             panels = (grey(ThermalScaler()(frame.thermal)), frame.visible, result.fused, painted)
             rows.append(np.hstack([shrink(panel) for panel in panels]))
     head = np.hstack([title(text) for text in titles])

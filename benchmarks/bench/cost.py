@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mafs_model.info import count_macs, count_parameters, FLOPS_PER_MAC
 from mafs_model.network.config import create_config
+from mafs_model.network.cost import count_macs, count_parameters, FLOPS_PER_MAC
 from mafs_model.network.mafs import MAFS
 from mafs_model.types import Size
 import torch

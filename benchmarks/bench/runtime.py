@@ -17,7 +17,7 @@ from benchmarks.bench.weights import (
     save_pairs,
 )
 from benchmarks.bench.worker import Worker, WorkerError
-from mafs_model.runtime.graph_files import CACHE_VARIABLE
+from mafs_model.runtime.cache import CACHE_VARIABLE
 from mafs_model.types import Size
 import numpy as np
 

@@ -65,7 +65,7 @@ def prepare_weights(variant: str, folder: Path, int8: Sequence[str] = ()) -> Pre
         MafsError: calibration failed, NNCF is not installed.
 
     """
-    from mafs_model.runtime.graph_files import GraphStore
+    from mafs_model.runtime.graph_store import GraphStore
 
     folder.mkdir(parents=True, exist_ok=True)
     shipped = DEFAULT_WEIGHTS.with_name(f'{variant}.safetensors')
@@ -100,7 +100,7 @@ def _calibrate(weights: Path, file_format: str) -> None:
     """Write the int8 graph of both cameras beside the weights."""
     from mafs_model.checkpoint import load_checkpoint
     from mafs_model.runtime.export import export_graph
-    from mafs_model.runtime.graph_files import graph_path
+    from mafs_model.runtime.graph_file import graph_path
 
     path = graph_path(weights, file_format, 'int8', 'fusion')
     pairs = rendered_pairs(_CALIBRATION_SIZE, _CALIBRATION_PAIRS)

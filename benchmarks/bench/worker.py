@@ -88,7 +88,7 @@ class Worker:
 
 def serve(pipe: Connection, kind: str, arguments: dict[str, Any]) -> None:
     """Run the far end: set up, then answer until the near end closes."""
-    from mafs_model.runtime.waiting import wait_passively
+    from mafs_model.runtime.environment import wait_passively
 
     wait_passively()
     try:

@@ -14,13 +14,12 @@ from mafs_model.bags.cdr import parse_image
 from mafs_model.bags.reader import IMAGE_TYPE
 from mafs_model.classes import ClassTable
 from mafs_model.images.encodings import ImageBuffer, view
+from mafs_model.images.overlay import paint
 from mafs_model.images.thermal import ThermalScaler
-from mafs_model.images.visualization import colormap_thermal, overlay
+from mafs_model.images.visualization import colormap_thermal
 from mafs_model.types import UInt8Image
 import numpy as np
 from numpy.typing import NDArray
-
-OVERLAY_OPACITY = 0.5
 
 
 @dataclass(frozen=True)
@@ -140,5 +139,5 @@ class PanelMaker:
             'thermal': colormap_thermal(thermal),
             'visible': pair.visible,
             'fused': pair.fused,
-            'labels': overlay(pair.fused, pair.labels, self._table, OVERLAY_OPACITY),
+            'labels': paint(pair.fused, pair.labels, self._table),
         }

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
 from mafs_model.images.preprocessing import luminance, replace_luminance, resize, resize_labels
-from mafs_model.runtime.engine import EngineOutput
+from mafs_model.prediction import Prediction
 from mafs_model.types import Size, UInt8Image
 
 
 def enlarge(
-    result: EngineOutput,
+    result: Prediction,
     visible: UInt8Image | None,
     thermal: UInt8Image | None,
     work_size: Size,
     size: Size,
-) -> EngineOutput:
+) -> Prediction:
     """
     Bring an engine's results from the inference size to the output size.
 
     The fused luminance gets back the detail band that shrinking removed: of each source the
     difference to its shrunk and re-enlarged self, the larger magnitude wins (one level of a
-    Laplacian pyramid). Chroma comes from the full-size visible image.
+    Laplacian pyramid). Chroma comes from the full-size visible image. Labels and confidence are
+    repeated: an interpolated confidence would not belong to the label beneath it.
 
     Args:
         result: what the engine computed at the inference size.
@@ -52,10 +54,11 @@ def enlarge(
             if visible is None
             else replace_luminance(visible, sharp)
         )
-    return EngineOutput(
+    return replace(
+        result,
         fused=fused,
         labels=None if result.labels is None else resize_labels(result.labels, size),
-        confidence=None if result.confidence is None else resize(result.confidence, size),
+        confidence=None if result.confidence is None else resize_labels(result.confidence, size),
     )
 
 

@@ -1,4 +1,4 @@
-"""Image files: reading visible and thermal images, writing PNG, matching pairs by name."""
+"""Image files: reading them upright (EXIF), writing PNG, matching pairs by name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import cv2
 from mafs_model.errors import ConfigError, ImageError, MafsError
 from mafs_model.images.encodings import decode_compressed
+from mafs_model.images.orientation import read_orientation, turn_upright
 from mafs_model.images.preprocessing import luminance
 from mafs_model.types import ThermalImage, UInt8Image
 import numpy as np
@@ -49,8 +50,18 @@ def read_visible(path: str | Path) -> UInt8Image:
     data = _read_bytes(path)
     if data.startswith(_CHECKED_MAGIC):
         return _decode_checked(path, data, 'visible')
-    image = _decode(path, data, cv2.IMREAD_COLOR)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    image = _decode(path, data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    if image.ndim == 2 and image.dtype != np.uint8:
+        raise ImageError(
+            'encoding',
+            f"image '{path}': {8 * image.dtype.itemsize}-bit grey, which thermal cameras store: "
+            'are visible and thermal swapped?',
+        )
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    if image.dtype != np.uint8:
+        raise ImageError('encoding', f"image '{path}': {image.dtype}, expected 8 or 16 bits")
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
 
 
 def read_thermal(path: str | Path) -> ThermalImage:
@@ -208,7 +219,7 @@ def _decode_checked(
 ) -> NDArray[Any]:
     """Decode PNG or JPEG with the checks of topics; the message names the file."""
     try:
-        return decode_compressed('', data, kind)
+        return turn_upright(decode_compressed('', data, kind), read_orientation(data))
     except ImageError as error:
         raise ImageError(error.reason, f"image '{path}': {error}") from None
 
@@ -221,4 +232,4 @@ def _decode(path: str | Path, data: bytes, flags: int) -> NDArray[Any]:
         raise ImageError('decode', f"image '{path}': {str(error).splitlines()[0]}") from None
     if image is None:
         raise ImageError('decode', f"image '{path}': not an image, or damaged")
-    return image
+    return turn_upright(image, read_orientation(data))

@@ -1,4 +1,4 @@
-"""Pictures for people: colour masks, overlays, legends, thermal colours and notices."""
+"""Pictures for people: colour masks, legends, thermal colours and notices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Collection
 
 import cv2
 from mafs_model.classes import ClassTable
-from mafs_model.errors import ConfigError
 from mafs_model.types import UInt8Image
 import numpy as np
 
@@ -43,39 +42,6 @@ def colorize(labels: UInt8Image, table: ClassTable) -> UInt8Image:
     """
     # applyColorMap is a plain three-channel look-up, an order of magnitude faster than indexing.
     return cv2.applyColorMap(labels, table.palette[:, None, :])
-
-
-def overlay(
-    fused: UInt8Image, labels: UInt8Image, table: ClassTable, opacity: float = 0.5
-) -> UInt8Image:
-    """
-    Return the fused image with the class colours laid over it.
-
-    Pixels of classes without meaning (unlabelled, background, ignored, outside the table) show
-    the fused image alone.
-
-    Args:
-        fused: uint8 [H,W,3] RGB.
-        labels: uint8 [H,W] class ids.
-        table: the classes.
-        opacity: weight of the colour, 0 to 1.
-
-    Returns:
-        uint8 [H,W,3] RGB, a new array.
-
-    Raises:
-        ConfigError: opacity out of range.
-
-    """
-    if not 0.0 <= opacity <= 1.0:
-        raise ConfigError(f'overlay opacity {opacity!r}: expected 0 to 1')
-    clear = cv2.LUT(labels, 255 - visible_ids(table))
-    if opacity == 0.0 or cv2.countNonZero(clear) == clear.size:
-        return fused.copy()
-    blended = colorize(labels, table)
-    cv2.addWeighted(fused, 1.0 - opacity, blended, opacity, 0.0, dst=blended)
-    cv2.copyTo(fused, clear, blended)
-    return blended
 
 
 def colormap_thermal(thermal: UInt8Image) -> UInt8Image:

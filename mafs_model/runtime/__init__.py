@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mafs_model.runtime.engine import Engine, EngineOutput
+from mafs_model.runtime.engine import Engine
+from mafs_model.runtime.environment import forbid_telemetry
 from mafs_model.runtime.factory import BACKENDS, create_engine, PRECISIONS
-from mafs_model.runtime.no_telemetry import forbid_telemetry
 
 forbid_telemetry()
 
-__all__ = ['BACKENDS', 'Engine', 'EngineOutput', 'PRECISIONS', 'create_engine']
+__all__ = ['BACKENDS', 'Engine', 'PRECISIONS', 'create_engine']

@@ -10,14 +10,15 @@ from __future__ import annotations
 import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.images.preprocessing import gray_to_rgb, luminance, replace_luminance
-from mafs_model.runtime.engine import EngineOutput
-from mafs_model.types import Outputs, Size, UInt8Image
+from mafs_model.prediction import Outputs, Prediction
+from mafs_model.types import Size, UInt8Image
 import numpy as np
 from numpy.typing import NDArray
 
 LEVELS = 5  # The rest of a 640x480 image is 20x15: broad brightness only.
 _SMALLEST_SIDE_PX = 8
 WEIGHTS_ID = 'none (classical Laplacian pyramid)'
+CLASSICAL_NOTICE = 'no network weights: fusing classically (Laplacian pyramid), labels are empty'
 
 
 class ClassicalEngine:
@@ -36,13 +37,13 @@ class ClassicalEngine:
 
     def infer(
         self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
-    ) -> EngineOutput:
+    ) -> Prediction:
         """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
         image = visible if visible is not None else thermal
         assert image is not None, 'the predictor passes at least one image'
         size = (int(image.shape[0]), int(image.shape[1]))
         fused = self._fuse(visible, thermal, size) if outputs.fused else None
-        return EngineOutput(
+        return Prediction(
             fused=fused,
             labels=np.zeros(size, np.uint8) if outputs.labels else None,
             confidence=np.zeros(size, np.uint8) if outputs.confidence else None,

@@ -1,13 +1,14 @@
 """
 Image operations before and after the network, as tensor operations for a GPU.
 
-They give what their NumPy and OpenCV counterparts give (registration.py, visualization.py), up to
+They give what their NumPy and OpenCV counterparts give (registration.py, overlay.py), up to
 one grey level of rounding, and work on tensors of any device.
 """
 
 from __future__ import annotations
 
 from mafs_model.classes import ClassTable
+from mafs_model.images.overlay import OverlayStyle
 from mafs_model.images.preprocessing import LUMA_WEIGHTS
 from mafs_model.images.registration import Maps
 from mafs_model.images.visualization import visible_ids
@@ -66,7 +67,7 @@ class Warp:
 
 class Painter:
     """
-    Class colours over the fused image: :func:`mafs_model.images.visualization.overlay`.
+    Class colours over the fused image: :func:`mafs_model.images.overlay.paint`.
 
     Args:
         classes: class table.
@@ -77,20 +78,26 @@ class Painter:
     def __init__(self, classes: ClassTable, device: str) -> None:
         self._palette = torch.from_numpy(classes.palette).to(device)  # [256,3]
         self._shown = torch.from_numpy(visible_ids(classes)).to(device).bool()  # [256]
-        # A tensor: a captured graph reads its value at every replay.
+        # Tensors: a captured graph reads their values at every replay.
         self._opacity = torch.zeros((), device=device)
+        self._least_confidence = torch.zeros((), dtype=torch.int32, device=device)
+        self._style: OverlayStyle | None = None
 
-    def set_opacity(self, opacity: float) -> None:
-        """Set the weight of the colours, 0 to 1, for the images to come."""
-        self._opacity.fill_(opacity)
+    def set_style(self, style: OverlayStyle) -> None:
+        """Set how the images to come are painted; a legend is left to the caller."""
+        if style != self._style:
+            self._opacity.fill_(style.opacity)
+            self._least_confidence.fill_(style.least_confidence)
+            self._style = style
 
-    def __call__(self, fused: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, fused: Tensor, labels: Tensor, confidence: Tensor) -> Tensor:
         """
         Return the overlay.
 
         Args:
             fused: uint8 [1,H,W,3].
             labels: uint8 [1,H,W].
+            confidence: uint8 [1,H,W].
 
         Returns:
             uint8 [1,H,W,3].
@@ -99,8 +106,8 @@ class Painter:
         ids = labels.long()
         base = fused.float()
         blended = base + self._opacity * (self._palette[ids].float() - base)
-        shown = torch.where(self._shown[ids].unsqueeze(-1), blended, base)
-        return shown.round().to(torch.uint8)
+        shown = self._shown[ids] & (confidence >= self._least_confidence)
+        return torch.where(shown.unsqueeze(-1), blended, base).round().to(torch.uint8)
 
 
 def repeat_to(image: Tensor, size: Size) -> Tensor:

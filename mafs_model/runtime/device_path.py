@@ -11,9 +11,10 @@ from typing import Any
 from mafs_model.classes import ClassTable
 from mafs_model.errors import DeviceError, OutOfMemoryError
 from mafs_model.images.registration import Maps, Unregistered
+from mafs_model.prediction import Outputs, Prediction
 from mafs_model.runtime.device_images import Painter, repeat_to, Warp
-from mafs_model.runtime.engine import EngineOutput, input_names, mode_of
-from mafs_model.types import Outputs, Size, UInt8Image
+from mafs_model.runtime.engine import input_names, mode_of
+from mafs_model.types import Size, UInt8Image
 import numpy as np
 import torch
 from torch import Tensor
@@ -109,14 +110,13 @@ class DevicePath:
         with device_errors(device):
             self._stream = torch.cuda.Stream(device) if device.startswith('cuda') else None
             self._painter = Painter(classes, device)
-        self._opacity: float | None = None
 
     def infer(
         self,
         visible: UInt8Image | None,
         thermal: UInt8Image | Unregistered | None,
         outputs: Outputs,
-    ) -> EngineOutput:
+    ) -> Prediction:
         """
         Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`.
 
@@ -127,15 +127,14 @@ class DevicePath:
         """
         layout = Layout.of(visible, thermal, outputs)
         if not layout.wanted:
-            return EngineOutput()
+            return Prediction()
         raw = thermal.image if isinstance(thermal, Unregistered) else thermal
         images = [image for image in (visible, raw) if image is not None]
         stream = self._stream
         with device_errors(self.device), torch.inference_mode():
             with nullcontext() if stream is None else torch.cuda.stream(stream):
-                if outputs.overlay is not None and outputs.overlay != self._opacity:
-                    self._painter.set_opacity(outputs.overlay)
-                    self._opacity = outputs.overlay
+                if outputs.overlay is not None:
+                    self._painter.set_style(outputs.overlay)
                 program = self._program(layout)
                 program.start(images)
             if stream is not None:
@@ -186,7 +185,7 @@ class _Step:
             'confidence': repeat_to(confidence, size),
         }
         if self._painter is not None:
-            results['overlay'] = self._painter(fused, results['labels'])
+            results['overlay'] = self._painter(fused, results['labels'], results['confidence'])
         return torch.cat([results[name].reshape(-1) for name in self._layout.wanted])
 
 
@@ -223,13 +222,13 @@ class _Program:
             packed = self._packed
         self._host_out.copy_(packed, non_blocking=True)
 
-    def results(self) -> EngineOutput:
+    def results(self) -> Prediction:
         """Return what came down as arrays of the caller's own."""
         # The buffer is overwritten by the next pair, so the caller gets a copy.
         owned = torch.from_numpy(self._host_out.numpy().copy())
         shapes = self._layout.output_shapes
         parts = _split(owned, list(shapes.values()))
-        return EngineOutput(**{n: p.numpy() for n, p in zip(shapes, parts, strict=True)})
+        return Prediction(**{n: p.numpy() for n, p in zip(shapes, parts, strict=True)})
 
     def _record(self, stream: torch.cuda.Stream) -> None:
         """Record the kernels of one run."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 
 from mafs_model.network.encoder import Stem
+from mafs_model.network.folding import FrozenNorm
 from mafs_model.network.fusion import HeterogeneousFusionModule
 from mafs_model.network.fusion_decoder import BlendDecoder
 from mafs_model.network.layers.resampling import SmoothCells
-from mafs_model.runtime.folding import FrozenNorm
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -56,7 +56,7 @@ def prepare_eager(folded: nn.Module) -> nn.Module:
     part of its scale and shift, ReLU works in place. docs/performance.md has what each gave.
 
     Args:
-        folded: result of :func:`mafs_model.runtime.folding.fold_batch_norm`; it is not changed.
+        folded: result of :func:`mafs_model.network.folding.fold_batch_norm`; it is not changed.
 
     """
     network = copy.deepcopy(folded).to(memory_format=torch.channels_last)

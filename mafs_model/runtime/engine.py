@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeGuard
 
 from mafs_model.classes import ClassTable
 from mafs_model.images.preprocessing import resize_labels
 from mafs_model.images.registration import Unregistered
-from mafs_model.types import Outputs, Size, UInt8Image
+from mafs_model.prediction import Outputs, Prediction
+from mafs_model.types import Size, UInt8Image
 import numpy as np
 
 # Which images are given.
@@ -18,26 +18,7 @@ OUTPUT_NAMES = ('fused', 'labels', 'confidence')
 LABEL_STRIDE = 2  # Deployment graphs give labels and confidence at half resolution.
 
 
-@dataclass(frozen=True)
-class EngineOutput:
-    """
-    What an engine computed, at the size of its input.
-
-    Attributes:
-        fused: uint8 [H,W,3] RGB or None.
-        labels: uint8 [H,W] or None.
-        confidence: uint8 [H,W] or None.
-        overlay: uint8 [H,W,3] RGB from an engine that paints, else None.
-
-    """
-
-    fused: UInt8Image | None = None
-    labels: UInt8Image | None = None
-    confidence: UInt8Image | None = None
-    overlay: UInt8Image | None = None
-
-
-def collect_outputs(results: Sequence[UInt8Image], size: Size, outputs: Outputs) -> EngineOutput:
+def collect_outputs(results: Sequence[UInt8Image], size: Size, outputs: Outputs) -> Prediction:
     """
     Return what a deployment graph computed, as far as it is wanted, at full size.
 
@@ -49,7 +30,7 @@ def collect_outputs(results: Sequence[UInt8Image], size: Size, outputs: Outputs)
     """
     fused, labels, confidence = results
     # Repetition for both: an interpolated confidence would not belong to the label beneath it.
-    return EngineOutput(
+    return Prediction(
         fused=fused if outputs.fused else None,
         labels=_repeat(labels, size) if outputs.labels else None,
         confidence=_repeat(confidence, size) if outputs.confidence else None,
@@ -101,7 +82,7 @@ class Engine(Protocol):
 
     def infer(
         self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
-    ) -> EngineOutput:
+    ) -> Prediction:
         """
         Compute the wanted outputs.
 
@@ -111,7 +92,8 @@ class Engine(Protocol):
             outputs: what to compute.
 
         Returns:
-            Fresh arrays of the input's height and width; None for what is not wanted.
+            Fresh arrays of the input's height and width, None for what is not wanted. An overlay
+            is painted by engines on a GPU only, without legend; the predictor paints others.
 
         """
 
@@ -121,7 +103,7 @@ class Engine(Protocol):
 
 class RegisteringEngine(Engine, Protocol):
     """
-    An engine that registers the thermal image on its device, where that costs less.
+    An engine that registers the thermal image and paints on its device, where that costs less.
 
     Attributes:
         registers: whether it does so at the moment.
@@ -132,7 +114,7 @@ class RegisteringEngine(Engine, Protocol):
 
     def infer_unregistered(
         self, visible: UInt8Image | None, thermal: Unregistered, outputs: Outputs
-    ) -> EngineOutput:
+    ) -> Prediction:
         """
         Compute the wanted outputs from a thermal image as it was received.
 

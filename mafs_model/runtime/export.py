@@ -14,10 +14,11 @@ import warnings
 from mafs_model.checkpoint import build_model, Checkpoint, METADATA_KEY
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError
 from mafs_model.network.config import MAFSConfig
+from mafs_model.network.folding import fold_batch_norm
+from mafs_model.runtime import tensorrt_plan
 from mafs_model.runtime.engine import LABEL_STRIDE, OUTPUT_NAMES
-from mafs_model.runtime.folding import fold_batch_norm
 from mafs_model.runtime.graph import DeploymentGraph
-from mafs_model.runtime.graph_files import GraphFile
+from mafs_model.runtime.graph_file import GraphFile
 from mafs_model.runtime.quantisation import quantise
 from mafs_model.types import Size, UInt8Image
 import numpy as np
@@ -98,8 +99,6 @@ def check_format(file_format: str, precision: str, size: Size | None) -> None:
 
 def _export_plan(plain: Path, path: Path, metadata: dict[str, Any], size: Size) -> GraphFile:
     """Build a TensorRT plan from an ONNX file and write it."""
-    from mafs_model.runtime import tensorrt_plan
-
     library = tensorrt_plan.import_tensorrt()
     device = tensorrt_plan.building_device()
     metadata['export']['built_for'] = tensorrt_plan.fingerprint(library, device)

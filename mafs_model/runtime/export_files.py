@@ -16,7 +16,12 @@ from mafs_model.runtime.agreement import Agreement, compare, TOLERANCES
 from mafs_model.runtime.engine import MODES
 from mafs_model.runtime.export import deployment_graph, export_graph, sample_pairs
 from mafs_model.runtime.graph_engine import GraphEngine
-from mafs_model.runtime.graph_files import graph_path, GraphStore
+from mafs_model.runtime.graph_file import graph_path
+from mafs_model.runtime.graph_store import GraphStore
+from mafs_model.runtime.onnx_engine import OnnxEngine
+from mafs_model.runtime.openvino_engine import OpenVinoEngine
+from mafs_model.runtime.tensorrt_engine import TensorRtEngine
+from mafs_model.runtime.tensorrt_plan import building_device
 from mafs_model.types import Size, UInt8Image
 import numpy as np
 
@@ -166,14 +171,7 @@ def _engine(path: Path) -> GraphEngine:
     store = GraphStore(path)
     precision: Any = store.metadata['export']['precision']
     if path.suffix == '.engine':
-        from mafs_model.runtime.tensorrt_engine import TensorRtEngine
-        from mafs_model.runtime.tensorrt_plan import building_device
-
         return TensorRtEngine(store, device=building_device(), precision=precision)
     if path.suffix == '.onnx':
-        from mafs_model.runtime.onnx_engine import OnnxEngine
-
         return OnnxEngine(store, precision=precision)
-    from mafs_model.runtime.openvino_engine import OpenVinoEngine
-
     return OpenVinoEngine(store, precision=precision)

@@ -5,25 +5,26 @@ from __future__ import annotations
 from importlib.util import find_spec
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mafs_model.checkpoint import load_checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError
 from mafs_model.runtime.checksums import check_shipped
-from mafs_model.runtime.classical import ClassicalEngine
+from mafs_model.runtime.classical import CLASSICAL_NOTICE, ClassicalEngine
 from mafs_model.runtime.device import check_device_name, resolve_device
 from mafs_model.runtime.engine import Engine
-from mafs_model.runtime.waiting import wait_passively
-
-if TYPE_CHECKING:
-    from mafs_model.runtime.graph_files import GraphStore
+from mafs_model.runtime.environment import wait_passively
+from mafs_model.runtime.fallback import FallbackEngine
+from mafs_model.runtime.graph_store import GraphStore
+from mafs_model.runtime.onnx_engine import OnnxEngine
+from mafs_model.runtime.openvino_engine import OpenVinoEngine
+from mafs_model.runtime.selection import choose
 
 _LOGGER = logging.getLogger('mafs_model.runtime')
 
 BACKENDS = ('auto', 'torch', 'torch-compile', 'cuda-graph', 'onnxruntime', 'openvino', 'tensorrt')
 PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16', 'int8')
 DEFAULT_WEIGHTS = Path(__file__).parents[1] / 'data' / 'weights' / 'mafs_t.safetensors'
-CLASSICAL_NOTICE = 'no network weights: fusing classically (Laplacian pyramid), labels are empty'
 _BACKENDS_OF_FILES = {'.onnx': ('onnxruntime',), '.xml': ('openvino',), '.engine': ('tensorrt',)}
 # What auto tries, fastest first as a rule; torch-compile is left out: it compiles for minutes.
 _CPU_CANDIDATES = ('openvino', 'onnxruntime', 'torch')
@@ -127,8 +128,7 @@ def build_engine(
 
     """
     if backend in {'torch', 'torch-compile', 'cuda-graph'}:
-        from mafs_model.checkpoint import load_checkpoint
-        from mafs_model.runtime.torch_engine import TorchEngine
+        from mafs_model.runtime.torch_engine import TorchEngine  # loads torch
 
         return TorchEngine(
             load_checkpoint(weights),
@@ -139,14 +139,10 @@ def build_engine(
             threads=threads,
             notices=notices,
         )
-    from mafs_model.runtime.graph_files import GraphStore
-
     store = GraphStore(weights)
     precision = 'fp32' if precision == 'auto' else precision
     try:
         if backend == 'onnxruntime':
-            from mafs_model.runtime.onnx_engine import OnnxEngine
-
             return OnnxEngine(
                 store,
                 device=device,
@@ -156,8 +152,6 @@ def build_engine(
                 notices=notices,
             )
         if backend == 'openvino':
-            from mafs_model.runtime.openvino_engine import OpenVinoEngine
-
             return OpenVinoEngine(
                 store,
                 device=device,
@@ -166,7 +160,7 @@ def build_engine(
                 threads=threads,
                 notices=notices,
             )
-        from mafs_model.runtime.tensorrt_engine import TensorRtEngine
+        from mafs_model.runtime.tensorrt_engine import TensorRtEngine  # loads torch
 
         return TensorRtEngine(
             store, device=device, precision=precision, classes=classes, notices=notices
@@ -185,9 +179,6 @@ def _network_engine(
     threads: int | None,
 ) -> Engine:
     """Choose and build the engine that runs the network of a weights file."""
-    from mafs_model.runtime.graph_files import GraphStore
-    from mafs_model.runtime.selection import choose
-
     store = GraphStore(path)
     try:
         if classes is not None and len(classes) != len(store.classes):
@@ -200,7 +191,8 @@ def _network_engine(
     finally:
         store.close()
     if len(candidates) > 1:
-        candidates = [choose(path, store.metadata['sha256'], candidates, resolved, threads)]
+        checksum = store.metadata['sha256']
+        candidates = [choose(path, checksum, candidates, resolved, threads, build_engine)]
     backend, precision = candidates[0]
     _LOGGER.info('backend %s, precision %s, device %s', backend, precision, resolved)
     engine = build_engine(
@@ -214,8 +206,6 @@ def _network_engine(
     )
     if not resolved.startswith('cuda') or path.suffix == '.engine':
         return engine  # A plan holds for one size and a GPU: there is nothing to step down to.
-    from mafs_model.runtime.fallback import FallbackEngine
-
     on_cpu_by = ('onnxruntime', precision) if path.suffix == '.onnx' else ('torch', 'fp32')
 
     def on_cpu() -> Engine:

@@ -8,10 +8,12 @@ import logging
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import OutOfMemoryError
-from mafs_model.images.preprocessing import MIN_SIDE_PX, resize, resize_labels
+from mafs_model.images.enlargement import enlarge
+from mafs_model.images.preprocessing import MIN_SIDE_PX, resize
 from mafs_model.images.registration import Unregistered
-from mafs_model.runtime.engine import Engine, EngineOutput, registers
-from mafs_model.types import Outputs, Size, UInt8Image
+from mafs_model.prediction import Outputs, Prediction
+from mafs_model.runtime.engine import Engine, registers
+from mafs_model.types import UInt8Image
 
 _LOGGER = logging.getLogger('mafs_model.runtime')
 
@@ -53,7 +55,7 @@ class FallbackEngine:
 
     def infer_unregistered(
         self, visible: UInt8Image | None, thermal: Unregistered, outputs: Outputs
-    ) -> EngineOutput:
+    ) -> Prediction:
         """Compute; see :class:`mafs_model.runtime.engine.RegisteringEngine`."""
         if registers(self._engine) and self.registers:
             try:
@@ -64,7 +66,7 @@ class FallbackEngine:
 
     def infer(
         self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
-    ) -> EngineOutput:
+    ) -> Prediction:
         """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
         while True:
             try:
@@ -80,7 +82,7 @@ class FallbackEngine:
 
     def _infer(
         self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
-    ) -> EngineOutput:
+    ) -> Prediction:
         """Run the engine in use, at half size if need be."""
         image = visible if visible is not None else thermal
         assert image is not None
@@ -93,7 +95,7 @@ class FallbackEngine:
             None if thermal is None else resize(thermal, half),
             replace(outputs, overlay=None),
         )
-        return _enlarge(result, size)
+        return enlarge(result, visible, thermal, half, size)
 
     def _step_down(self, reason: str) -> None:
         """Halve the images, or move to the CPU."""
@@ -108,12 +110,3 @@ class FallbackEngine:
             self.backend, self.device = self._engine.backend, self._engine.device
         self._extra = (notice,)
         _LOGGER.warning(notice)
-
-
-def _enlarge(result: EngineOutput, size: Size) -> EngineOutput:
-    """Return results at full size."""
-    return EngineOutput(
-        None if result.fused is None else resize(result.fused, size),
-        None if result.labels is None else resize_labels(result.labels, size),
-        None if result.confidence is None else resize_labels(result.confidence, size),
-    )

@@ -10,9 +10,11 @@ import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ImageError
 from mafs_model.images.preprocessing import format_size
-from mafs_model.runtime.engine import collect_outputs, EngineOutput, mode_of
-from mafs_model.runtime.graph_files import GraphFile, GraphStore
-from mafs_model.types import Outputs, Size, UInt8Image
+from mafs_model.prediction import Outputs, Prediction
+from mafs_model.runtime.engine import collect_outputs, mode_of
+from mafs_model.runtime.graph_file import GraphFile
+from mafs_model.runtime.graph_store import GraphStore
+from mafs_model.types import Size, UInt8Image
 import numpy as np
 
 _LOGGER = logging.getLogger('mafs_model.runtime')
@@ -62,7 +64,7 @@ class GraphEngine(ABC):
 
     def infer(
         self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
-    ) -> EngineOutput:
+    ) -> Prediction:
         """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
         mode = mode_of(visible, thermal)
         images = [image for image in (visible, thermal) if image is not None]

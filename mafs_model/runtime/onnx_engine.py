@@ -5,7 +5,8 @@ from __future__ import annotations
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError
 from mafs_model.runtime.graph_engine import GraphEngine, Runner
-from mafs_model.runtime.graph_files import GraphFile, GraphStore
+from mafs_model.runtime.graph_file import GraphFile
+from mafs_model.runtime.graph_store import GraphStore
 from mafs_model.types import Size, UInt8Image
 
 

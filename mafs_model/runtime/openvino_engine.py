@@ -6,8 +6,10 @@ from typing import Any
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError
+from mafs_model.runtime.cache import cache_folder
 from mafs_model.runtime.graph_engine import GraphEngine, Runner
-from mafs_model.runtime.graph_files import cache_folder, GraphFile, GraphStore
+from mafs_model.runtime.graph_file import GraphFile
+from mafs_model.runtime.graph_store import GraphStore
 from mafs_model.types import Size, UInt8Image
 import numpy as np
 

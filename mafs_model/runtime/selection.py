@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 import json
 import logging
@@ -12,9 +13,11 @@ import time
 
 from mafs_model.checkpoint import check_fits, load_checkpoint
 from mafs_model.errors import DeviceError, MafsError
+from mafs_model.prediction import Outputs
+from mafs_model.runtime.cache import cache_folder
 from mafs_model.runtime.engine import Engine
 from mafs_model.runtime.source_hash import network_source_hash
-from mafs_model.types import Outputs, Size
+from mafs_model.types import Size
 from mafs_model.version import __version__
 import numpy as np
 
@@ -27,13 +30,19 @@ _FILE_NAME = 'backends.json'
 _MAX_ENTRIES = 100
 
 Candidate = tuple[str, str]  # backend, precision
+Builder = Callable[..., Engine]  # takes what build_engine of the factory takes
 
 # Choices of this process: a second configure does not measure again.
 _chosen: dict[str, Candidate] = {}
 
 
 def choose(
-    weights: Path, checksum: str, candidates: list[Candidate], device: str, threads: int | None
+    weights: Path,
+    checksum: str,
+    candidates: list[Candidate],
+    device: str,
+    threads: int | None,
+    build: Builder,
 ) -> Candidate:
     """
     Return the fastest candidate.
@@ -46,6 +55,7 @@ def choose(
         candidates: (backend, precision) pairs, at least one.
         device: resolved device.
         threads: CPU threads.
+        build: builds the engine of a candidate.
 
     Raises:
         CheckpointError: the tensors do not fit the architecture.
@@ -57,7 +67,7 @@ def choose(
     if known is None:
         # Unusable weights fail on every backend; only this names the file and what is wrong.
         check_fits(load_checkpoint(weights))
-        known = _measure_all(weights, candidates, device, threads)
+        known = _measure_all(weights, candidates, device, threads, build)
         _write_choice(key, known)
     else:
         _LOGGER.info('backend %s (%s): fastest when measured before', *known)
@@ -81,15 +91,17 @@ def measure(engine: Engine, size: Size = MEASURED_SIZE, runs: int = _RUNS) -> fl
 
 
 def _measure_all(
-    weights: Path, candidates: list[Candidate], device: str, threads: int | None
+    weights: Path,
+    candidates: list[Candidate],
+    device: str,
+    threads: int | None,
+    build: Builder,
 ) -> Candidate:
     """Build and time every candidate."""
-    from mafs_model.runtime.factory import build_engine
-
     results: dict[Candidate, float] = {}
     for backend, precision in candidates:
         try:
-            engine = build_engine(
+            engine = build(
                 weights, backend=backend, precision=precision, device=device, threads=threads
             )
         except MafsError as error:
@@ -145,8 +157,6 @@ def _read_choice(key: str, candidates: list[Candidate]) -> Candidate | None:
 
 def _read_file() -> dict[str, object]:
     """Return the written choices; an unreadable file counts as empty."""
-    from mafs_model.runtime.graph_files import cache_folder
-
     folder = cache_folder()
     if folder is None:
         return {}
@@ -159,8 +169,6 @@ def _read_file() -> dict[str, object]:
 
 def _write_choice(key: str, choice: Candidate) -> None:
     """Write a choice down if there is a folder for it."""
-    from mafs_model.runtime.graph_files import cache_folder
-
     folder = cache_folder()
     if folder is None:
         return

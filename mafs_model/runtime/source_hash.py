@@ -10,7 +10,6 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _SOURCES = (
     'network/**/*.py',
     'runtime/export.py',
-    'runtime/folding.py',
     'runtime/graph.py',
     'runtime/quantisation.py',
 )

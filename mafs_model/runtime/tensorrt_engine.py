@@ -7,18 +7,21 @@ from typing import Any
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError
 from mafs_model.images.registration import Unregistered
+from mafs_model.prediction import Outputs, Prediction
+from mafs_model.runtime.cache import cache_folder
 from mafs_model.runtime.device_images import pad_to
 from mafs_model.runtime.device_path import Compute, device_errors, DevicePath
-from mafs_model.runtime.engine import EngineOutput, input_names, OUTPUT_NAMES
+from mafs_model.runtime.engine import input_names, OUTPUT_NAMES
 from mafs_model.runtime.graph_engine import GraphEngine, Runner
-from mafs_model.runtime.graph_files import cache_folder, GraphFile, GraphStore
+from mafs_model.runtime.graph_file import GraphFile
+from mafs_model.runtime.graph_store import GraphStore
 from mafs_model.runtime.tensorrt_plan import (
     build_plan,
     check_plan,
     fingerprint,
     import_tensorrt,
 )
-from mafs_model.types import Outputs, Size, UInt8Image
+from mafs_model.types import Size, UInt8Image
 from mafs_model.version import __version__
 import numpy as np
 import torch
@@ -78,13 +81,13 @@ class TensorRtEngine(GraphEngine):
 
     def infer(
         self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
-    ) -> EngineOutput:
+    ) -> Prediction:
         """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
         return self._path.infer(visible, thermal, outputs)
 
     def infer_unregistered(
         self, visible: UInt8Image | None, thermal: Unregistered, outputs: Outputs
-    ) -> EngineOutput:
+    ) -> Prediction:
         """Compute; see :class:`mafs_model.runtime.engine.RegisteringEngine`."""
         return self._path.infer(visible, thermal, outputs)
 

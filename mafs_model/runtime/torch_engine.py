@@ -8,12 +8,13 @@ from mafs_model.checkpoint import build_model, Checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError
 from mafs_model.images.registration import Unregistered
+from mafs_model.network.folding import fold_batch_norm
+from mafs_model.prediction import Outputs, Prediction
 from mafs_model.runtime.device_path import Compute, device_errors, DevicePath
 from mafs_model.runtime.eager import prepare_eager
-from mafs_model.runtime.engine import collect_outputs, EngineOutput, mode_of
-from mafs_model.runtime.folding import fold_batch_norm
+from mafs_model.runtime.engine import collect_outputs, mode_of
 from mafs_model.runtime.graph import DeploymentGraph
-from mafs_model.types import Outputs, Size, UInt8Image
+from mafs_model.types import Size, UInt8Image
 import numpy as np
 import torch
 from torch import Tensor
@@ -96,7 +97,7 @@ class TorchEngine:
 
     def infer(
         self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
-    ) -> EngineOutput:
+    ) -> Prediction:
         """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
         if self._path is not None:
             return self._path.infer(visible, thermal, outputs)
@@ -109,7 +110,7 @@ class TorchEngine:
 
     def infer_unregistered(
         self, visible: UInt8Image | None, thermal: Unregistered, outputs: Outputs
-    ) -> EngineOutput:
+    ) -> Prediction:
         """Compute on a GPU; see :class:`mafs_model.runtime.engine.RegisteringEngine`."""
         assert self._path is not None, 'the CPU takes registered images'
         return self._path.infer(visible, thermal, outputs)

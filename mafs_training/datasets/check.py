@@ -8,6 +8,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from mafs_model.classes import IGNORE_INDEX
 from mafs_model.errors import DatasetError
 from mafs_training.datasets.layouts import (
     find_pairs,
@@ -93,7 +94,7 @@ class CheckReport:
 
 
 def check_source(
-    spec: SourceSpec, class_names: tuple[str, ...], ignore_index: int = 255
+    spec: SourceSpec, class_names: tuple[str, ...], ignore_index: int = IGNORE_INDEX
 ) -> CheckReport:
     """
     Examine a source on disk.

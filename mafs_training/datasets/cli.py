@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 import sys
 
@@ -123,7 +124,7 @@ def _pack(arguments: argparse.Namespace) -> int:
     from mafs_training.datasets.packed import write_pack
     from mafs_training.datasets.store import load_sources
 
-    store = load_sources(arguments.sources, None)
+    store = load_sources(arguments.sources, None, threads=os.cpu_count() or 1)
     write_pack(arguments.out, store.pairs)
     print(
         f'{len(store)} pairs, {len(store.labelled)} labelled, '

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mafs_model.classes import IGNORE_INDEX
 from mafs_model.errors import DatasetError
 from mafs_training.datasets.reading import RawPair
 from mafs_training.datasets.store import PairStore
@@ -22,7 +23,7 @@ def to_tensors(
     thermal: np.ndarray,
     label: np.ndarray | None,
     name: str,
-    ignore_index: int = 255,
+    ignore_index: int = IGNORE_INDEX,
 ) -> Sample:
     """
     Make a sample from arrays.
@@ -121,9 +122,9 @@ class CropDataset(Dataset[Sample]):
         self,
         store: PairStore,
         crop: int,
-        scale: tuple[float, float] = (0.75, 1.5),
-        seed: int = 0,
-        ignore_index: int = 255,
+        scale: tuple[float, float],
+        seed: int,
+        ignore_index: int = IGNORE_INDEX,
         focus: float = 0.0,
     ) -> None:
         if crop < 32 or crop % 4:
@@ -174,7 +175,7 @@ class CropDataset(Dataset[Sample]):
 class ImageDataset(Dataset[Sample]):
     """Whole images in order, without any change; for validation."""
 
-    def __init__(self, store: PairStore, ignore_index: int = 255) -> None:
+    def __init__(self, store: PairStore, ignore_index: int = IGNORE_INDEX) -> None:
         self.store, self.ignore_index = store, ignore_index
 
     def __len__(self) -> int:

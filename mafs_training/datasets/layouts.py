@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mafs_model.classes import IGNORE_INDEX
 from mafs_model.errors import DatasetError
 from mafs_training.datasets.reading import (
     as_label,
@@ -246,7 +247,7 @@ def layout_folders(spec: SourceSpec) -> list[tuple[str, Path, Path, Path | None]
 
 
 def read_pair(
-    files: PairFiles, num_classes: int | None = None, ignore_index: int = 255
+    files: PairFiles, num_classes: int | None = None, ignore_index: int = IGNORE_INDEX
 ) -> RawPair:
     """
     Read the images of a pair.

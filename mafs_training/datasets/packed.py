@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 import zipfile
 
+from mafs_model.classes import IGNORE_INDEX
 from mafs_model.errors import DatasetError
 from mafs_training.datasets.reading import RawPair
 from mafs_training.datasets.spec import SourceSpec
@@ -51,7 +52,7 @@ def _integrate(image: np.ndarray) -> np.ndarray:
 
 
 def read_pack(
-    path: Path, spec: SourceSpec, num_classes: int | None = None, ignore_index: int = 255
+    path: Path, spec: SourceSpec, num_classes: int | None = None, ignore_index: int = IGNORE_INDEX
 ) -> list[RawPair]:
     """
     Read a file of `write_pack`.

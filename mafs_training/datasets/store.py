@@ -9,6 +9,7 @@ import itertools
 import logging
 from pathlib import Path
 
+from mafs_model.classes import IGNORE_INDEX
 from mafs_model.errors import DatasetError
 from mafs_training.datasets.layouts import find_pairs, PairFiles, read_pair
 from mafs_training.datasets.packed import read_pack
@@ -55,7 +56,10 @@ class PairStore:
 
 
 def load_sources(
-    texts: Sequence[str], num_classes: int | None, ignore_index: int = 255, threads: int = 2
+    texts: Sequence[str],
+    num_classes: int | None,
+    ignore_index: int = IGNORE_INDEX,
+    threads: int = 1,
 ) -> PairStore:
     """
     Read all sources into memory.

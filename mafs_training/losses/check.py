@@ -41,6 +41,29 @@ def check_same_shape(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
         )
 
 
+def check_triple(fused: Tensor, visible: Tensor, thermal: Tensor, side: int = 1) -> None:
+    """
+    Require three single-channel image batches of one shape.
+
+    Args:
+        fused: expected ``[B,1,H,W]``.
+        visible: expected of the same shape.
+        thermal: expected of the same shape.
+        side: least height and width, pixels.
+
+    Raises:
+        ValueError: shapes differ or are too small.
+
+    """
+    check_image('fused', fused, channels=1)
+    check_same_shape('fused', fused, 'visible', visible)
+    check_same_shape('fused', fused, 'thermal', thermal)
+    if min(fused.shape[-2:]) < side:
+        raise ValueError(
+            f'fused: expected at least {side} pixels a side, got {list(fused.shape[-2:])}'
+        )
+
+
 def check_labels(logits: Tensor, labels: Tensor) -> None:
     """
     Require logits ``[B,C,H,W]`` and integer labels ``[B,H,W]`` of the same size.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from mafs_training.losses.check import check_image, check_same_shape
-from torch import nn, Tensor
+from torch import Tensor
 import torch.nn.functional as F
 
 
 def consistency_loss(
-    student: Tensor, teacher: Tensor, temperature: float = 2.0, weight: Tensor | None = None
+    student: Tensor, teacher: Tensor, temperature: float, weight: Tensor | None = None
 ) -> Tensor:
     r"""
     Temperature-scaled Kullback-Leibler divergence to a teacher that gets no gradient.
@@ -50,7 +50,7 @@ def consistency_loss(
     return temperature**2 * (divergence * weight).sum() / weight.sum().clamp_min(1e-6)
 
 
-def confidence_weight(logits: Tensor, threshold: float = 0.0) -> Tensor:
+def confidence_weight(logits: Tensor, threshold: float) -> Tensor:
     r"""
     Confidence of a prediction, one minus its normalised entropy, 0 below a threshold.
 
@@ -69,15 +69,3 @@ def confidence_weight(logits: Tensor, threshold: float = 0.0) -> Tensor:
     entropy = -(p * log_p).sum(1)
     weight = 1 - entropy / math.log(max(2, logits.shape[1]))
     return weight.clamp(0, 1) * (p.amax(1) >= threshold)
-
-
-class ConsistencyLoss(nn.Module):
-    """Module form of `consistency_loss`."""
-
-    def __init__(self, temperature: float = 2.0) -> None:
-        super().__init__()
-        self.temperature = temperature
-
-    def forward(self, student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
-        """See `consistency_loss`."""
-        return consistency_loss(student, teacher, self.temperature, weight)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mafs_model.classes import IGNORE_INDEX
 from mafs_training.losses.check import check_image
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 import torch.nn.functional as F
 
 
-def foreground_target(labels: Tensor, ignore_index: int = 255, background: int = 0) -> Tensor:
+def foreground_target(
+    labels: Tensor, ignore_index: int = IGNORE_INDEX, background: int = 0
+) -> Tensor:
     """Float target [B,1,H,W]: 1 for any class but ``background``, 0 for it, -1 without label."""
     target = (labels != background).float()
     return torch.where(labels == ignore_index, -torch.ones_like(target), target).unsqueeze(1)
 
 
-def boundary_target(labels: Tensor, ignore_index: int = 255, radius: int = 1) -> Tensor:
+def boundary_target(labels: Tensor, ignore_index: int = IGNORE_INDEX, radius: int = 1) -> Tensor:
     """
     Float target [B,1,H,W]: 1 where two labelled classes meet within ``radius``, -1 without label.
 
@@ -79,10 +82,10 @@ def deep_supervision_loss(
     boundary_logits: Tensor | None,
     labels: Tensor,
     *,
-    ignore_index: int = 255,
-    stage: float = 0.4,
-    binary: float = 0.5,
-    boundary: float = 0.5,
+    ignore_index: int = IGNORE_INDEX,
+    stage: float,
+    binary: float,
+    boundary: float,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """
     Sum of the auxiliary segmentation losses, each at the resolution of its logits.
@@ -129,37 +132,3 @@ def deep_supervision_loss(
         terms['boundary'] = balanced_binary_cross_entropy(boundary_logits, target)
         total = total + boundary * terms['boundary']
     return total, {name: value.detach() for name, value in terms.items()}
-
-
-class DeepSupervisionLoss(nn.Module):
-    """Module form of `deep_supervision_loss`."""
-
-    def __init__(
-        self,
-        ignore_index: int = 255,
-        stage: float = 0.4,
-        binary: float = 0.5,
-        boundary: float = 0.5,
-    ) -> None:
-        super().__init__()
-        self.ignore_index, self.stage = ignore_index, stage
-        self.binary, self.boundary = binary, boundary
-
-    def forward(
-        self,
-        stage_logits: Sequence[Tensor],
-        binary_logits: Tensor | None,
-        boundary_logits: Tensor | None,
-        labels: Tensor,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `deep_supervision_loss`."""
-        return deep_supervision_loss(
-            stage_logits,
-            binary_logits,
-            boundary_logits,
-            labels,
-            ignore_index=self.ignore_index,
-            stage=self.stage,
-            binary=self.binary,
-            boundary=self.boundary,
-        )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from mafs_model.classes import IGNORE_INDEX
 from mafs_training.losses.check import check_labels
-from torch import nn, Tensor
+from torch import Tensor
 import torch.nn.functional as F
 
 
 def dice_loss(
-    logits: Tensor, labels: Tensor, ignore_index: int = 255, smooth: float = 1.0
+    logits: Tensor, labels: Tensor, ignore_index: int = IGNORE_INDEX, smooth: float = 1.0
 ) -> Tensor:
     r"""
     One minus the soft Dice overlap, mean over the classes present in the batch.
@@ -37,15 +38,3 @@ def dice_loss(
     overlap = (probabilities * targets).sum(0)
     size = probabilities.sum(0) + targets.sum(0)
     return (1 - (2 * overlap + smooth) / (size + smooth))[present].mean()
-
-
-class DiceLoss(nn.Module):
-    """Module form of `dice_loss`."""
-
-    def __init__(self, ignore_index: int = 255, smooth: float = 1.0) -> None:
-        super().__init__()
-        self.ignore_index, self.smooth = ignore_index, smooth
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """See `dice_loss`."""
-        return dice_loss(logits, labels, self.ignore_index, self.smooth)

@@ -1,41 +1,27 @@
-"""Unsupervised fusion loss: intensity, gradient and structure of the fused image."""
+"""
+Unsupervised fusion loss: the one table of its terms, and intensity, gradient and structure.
+
+A new term is one line of `FusionOptions` with its sentence, and its function, here or in another
+module of this folder: options, limits, command line, documents and training follow.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, Field, field, fields
+import inspect
+from typing import Any
 
-from mafs_training.losses.check import check_image, check_same_shape
+from mafs_training.limits import bounded, Limits
+from mafs_training.losses.check import check_triple
+from mafs_training.losses.preservation import complement_loss, edge_loss, information_loss
+from mafs_training.losses.sobel import sobel
 from mafs_training.losses.ssim import ssim_loss
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 import torch.nn.functional as F
 
-
-def sobel(image: Tensor) -> tuple[Tensor, Tensor]:
-    """
-    Sobel derivatives, scaled so that a unit ramp has derivative 1, borders replicated.
-
-    Args:
-        image: [B,C,H,W].
-
-    Returns:
-        Horizontal (left to right) and vertical (top to bottom) derivative, each [B,C,H,W].
-
-    """
-    check_image('image', image)
-    p = F.pad(image, (1, 1, 1, 1), mode='replicate')
-    # slices: on a CPU a 1-channel 3x3 convolution is several times slower
-    rows = p[..., :-2, :] + 2 * p[..., 1:-1, :] + p[..., 2:, :]
-    columns = p[..., :-2] + 2 * p[..., 1:-1] + p[..., 2:]
-    dx = (rows[..., 2:] - rows[..., :-2]) / 8
-    dy = (columns[..., 2:, :] - columns[..., :-2, :]) / 8
-    return dx, dy
-
-
-def _check_triple(fused: Tensor, visible: Tensor, thermal: Tensor) -> None:
-    check_image('fused', fused)
-    check_same_shape('fused', fused, 'visible', visible)
-    check_same_shape('fused', fused, 'thermal', thermal)
+_IMAGES = ('fused', 'visible', 'thermal')
 
 
 def intensity_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
@@ -53,7 +39,7 @@ def intensity_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
     Source: MAFS, fusion loss, intensity term.
 
     """
-    _check_triple(fused, visible, thermal)
+    check_triple(fused, visible, thermal)
     return F.l1_loss(fused, torch.maximum(visible, thermal))
 
 
@@ -61,8 +47,8 @@ def gradient_loss(
     fused: Tensor,
     visible: Tensor,
     thermal: Tensor,
-    signed: bool = True,
-    emphasis: float = 1.0,
+    signed: bool,
+    emphasis: float,
 ) -> Tensor:
     r"""
     Distance of the Sobel gradient to the larger source gradient, per axis.
@@ -84,7 +70,7 @@ def gradient_loss(
     Source: MAFS, fusion loss, gradient term; the sign and the factor are ours.
 
     """
-    _check_triple(fused, visible, thermal)
+    check_triple(fused, visible, thermal)
     total = fused.new_zeros(())
     for f, v, t in zip(sobel(fused), sobel(visible), sobel(thermal), strict=True):
         target = emphasis * torch.where(v.abs() >= t.abs(), v, t)
@@ -93,12 +79,13 @@ def gradient_loss(
 
 
 def structure_loss(
-    fused: Tensor, visible: Tensor, thermal: Tensor, data_range: float = 1.0
+    fused: Tensor, visible: Tensor, thermal: Tensor, structure_range: float
 ) -> Tensor:
     r"""
     Lost structural similarity to both sources, the mean of ``1 - SSIM`` to each.
 
-    Arguments and shapes as `intensity_loss`; ``data_range`` as in `ssim.ssim_map`.
+    Arguments and shapes as `intensity_loss`; ``structure_range`` is the
+    ``data_range`` of `ssim.ssim_map`.
 
     Returns:
         Scalar >= 0.
@@ -106,85 +93,96 @@ def structure_loss(
     Source: MAFS, fusion loss, structural similarity term.
 
     """
-    _check_triple(fused, visible, thermal)
-    return ssim_loss(fused, visible, thermal, data_range=data_range)
+    check_triple(fused, visible, thermal)
+    return ssim_loss(fused, visible, thermal, data_range=structure_range)
 
 
-def fusion_loss(  # noqa: PLR0913 - one keyword per term, as in the options
-    fused: Tensor,
-    visible: Tensor,
-    thermal: Tensor,
-    *,
-    intensity: float = 10.0,
-    gradient: float = 20.0,
-    structure: float = 1.0,
-    structure_range: float = 1.0,
-    signed: bool = True,
-    emphasis: float = 1.0,
-    information: float = 0.0,
-    edges: float = 0.0,
-    complement: float = 0.0,
+def term(weight: float, function: Callable[..., Tensor]) -> Any:
+    """
+    Declare a term of the fusion loss as a field of `FusionOptions`.
+
+    Args:
+        weight: default weight; a term of weight 0 is not computed.
+        function: of fused, visible and thermal luminance [B,1,H,W]; what else it takes is an
+            option of the same name.
+
+    """
+    return field(default=weight, metadata={'limits': Limits(low=0), 'function': function})
+
+
+@dataclass
+class FusionOptions:
+    """
+    Fusion loss: weights of its terms, and what some of them are told.
+
+    Attributes:
+        intensity: weight of the distance to the brighter source.
+        gradient: weight of the distance to the stronger gradient.
+        structure: weight of the lost structural similarity to both sources.
+        information: weight of the visual information that is lost (VIF).
+        edges: weight of the edges that are lost (Qabf).
+        complement: weight of the complementary contrast that is lost (SCD).
+        structure_range: range of grey levels that the constants of structure refer to, of 1;
+            2/255 = 0.0078 lets the faintest contrast count.
+        signed: gradients are compared with their sign.
+        emphasis: factor of the gradient to be reached, 1 or a little above.
+
+    """
+
+    intensity: float = term(10.0, intensity_loss)
+    gradient: float = term(20.0, gradient_loss)
+    structure: float = term(1.0, structure_loss)
+    information: float = term(0.0, information_loss)
+    edges: float = term(0.0, edge_loss)
+    complement: float = term(0.0, complement_loss)
+    structure_range: float = bounded(1.0, above=0)
+    signed: bool = True
+    emphasis: float = bounded(1.0, above=0)
+
+
+def fusion_terms() -> Iterator[tuple[Field[Any], Callable[..., Tensor], tuple[str, ...]]]:
+    """Yield the field of each term, its function, and the options which that is told."""
+    for item in fields(FusionOptions):
+        function = item.metadata.get('function')
+        if function is not None:
+            names = inspect.signature(function).parameters
+            yield item, function, tuple(name for name in names if name not in _IMAGES)
+
+
+_TERMS = tuple(fusion_terms())
+
+
+def fusion_loss(
+    fused: Tensor, visible: Tensor, thermal: Tensor, options: FusionOptions
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """
-    Weighted sum of intensity, gradient and structure loss, and of preservation losses.
+    Weighted sum of the terms, in single precision at least, whatever that of the network.
+
+    Local variances are small differences of large numbers: under autocast their convolutions
+    would run in half precision, and the loss would soon be NaN.
 
     Args:
         fused: fused luminance [B,1,H,W], 0..1.
         visible: luminance of the visible image, same shape.
         thermal: thermal image, same shape.
-        intensity: weight of `intensity_loss`.
-        gradient: weight of `gradient_loss`.
-        structure: weight of `structure_loss`; 0 skips its computation.
-        structure_range: see `structure_loss`.
-        signed: see `gradient_loss`.
-        emphasis: see `gradient_loss`.
-        information: weight of `preservation.information_loss`; 0 skips it, as the next two.
-        edges: weight of `preservation.edge_loss`.
-        complement: weight of `preservation.complement_loss`.
+        options: weights of the terms; one of weight 0 is not computed.
 
     Returns:
-        The scalar loss, and its terms before weighting, detached.
+        The scalar loss, and its terms before weighting by name, detached.
 
     """
-    terms = {
-        'intensity': intensity_loss(fused, visible, thermal),
-        'gradient': gradient_loss(fused, visible, thermal, signed, emphasis),
-    }
-    total = intensity * terms['intensity'] + gradient * terms['gradient']
-    if structure > 0:
-        terms['structure'] = structure_loss(fused, visible, thermal, structure_range)
-        total = total + structure * terms['structure']
-    for name, weight in (
-        ('information', information),
-        ('edges', edges),
-        ('complement', complement),
-    ):
-        if weight > 0:
-            terms[name] = _preservation(name)(fused, visible, thermal)
-            total = total + weight * terms[name]
-    return total, {name: value.detach() for name, value in terms.items()}
-
-
-def _preservation(name: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Look up a preservation loss; imported here because that module needs `sobel`."""
-    from mafs_training.losses import preservation
-
-    return {
-        'information': preservation.information_loss,
-        'edges': preservation.edge_loss,
-        'complement': preservation.complement_loss,
-    }[name]
-
-
-class FusionLoss(nn.Module):
-    """Module form of `fusion_loss`; stores its keyword arguments."""
-
-    def __init__(self, **weights: float) -> None:
-        super().__init__()
-        self.weights = weights
-
-    def forward(
-        self, fused: Tensor, visible: Tensor, thermal: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `fusion_loss`."""
-        return fusion_loss(fused, visible, thermal, **self.weights)  # type: ignore[arg-type]
+    with torch.autocast(fused.device.type, enabled=False):
+        images = [
+            image if image.dtype == torch.float64 else image.float()
+            for image in (fused, visible, thermal)
+        ]
+        total = images[0].new_zeros(())
+        values = {}
+        for item, function, names in _TERMS:
+            weight = getattr(options, item.name)
+            if weight > 0:
+                told = {name: getattr(options, name) for name in names}
+                value = function(*images, **told)
+                values[item.name] = value.detach()
+                total = total + weight * value
+    return total, values

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from mafs_model.classes import IGNORE_INDEX
 from mafs_training.losses.check import check_labels
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 
 
 def jaccard_weights(foreground: Tensor) -> Tensor:
@@ -30,7 +31,7 @@ def jaccard_weights(foreground: Tensor) -> Tensor:
     return torch.cat([loss[:1], loss[1:] - loss[:-1]])
 
 
-def lovasz_softmax(logits: Tensor, labels: Tensor, ignore_index: int = 255) -> Tensor:
+def lovasz_softmax(logits: Tensor, labels: Tensor, ignore_index: int = IGNORE_INDEX) -> Tensor:
     r"""
     Mean over the classes present of the Lovasz extension of the Jaccard loss.
 
@@ -60,15 +61,3 @@ def lovasz_softmax(logits: Tensor, labels: Tensor, ignore_index: int = 255) -> T
         errors, order = (foreground - probabilities[:, index]).abs().sort(descending=True)
         losses.append(errors @ jaccard_weights(foreground[order]))
     return torch.stack(losses).mean()
-
-
-class LovaszSoftmax(nn.Module):
-    """Module form of `lovasz_softmax`."""
-
-    def __init__(self, ignore_index: int = 255) -> None:
-        super().__init__()
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """See `lovasz_softmax`."""
-        return lovasz_softmax(logits, labels, self.ignore_index)

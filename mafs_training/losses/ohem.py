@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 
+from mafs_model.classes import IGNORE_INDEX
 from mafs_training.losses.check import check_labels
-from torch import nn, Tensor
+from torch import Tensor
 import torch.nn.functional as F
 
 
 def ohem_cross_entropy(
     logits: Tensor,
     labels: Tensor,
-    threshold: float = 0.7,
-    min_kept: float = 1 / 16,
-    ignore_index: int = 255,
+    threshold: float,
+    min_kept: float,
+    ignore_index: int = IGNORE_INDEX,
     class_weights: Tensor | None = None,
 ) -> Tensor:
     r"""
@@ -65,24 +66,3 @@ def ohem_cross_entropy(
     if weights is None:
         return losses.mean()
     return (losses * weights).sum() / weights.sum().clamp_min(1e-12)
-
-
-class OhemCrossEntropy(nn.Module):
-    """Module form of `ohem_cross_entropy`; class weights are a buffer."""
-
-    def __init__(
-        self,
-        threshold: float = 0.7,
-        min_kept: float = 1 / 16,
-        ignore_index: int = 255,
-        class_weights: Tensor | None = None,
-    ) -> None:
-        super().__init__()
-        self.threshold, self.min_kept, self.ignore_index = threshold, min_kept, ignore_index
-        self.register_buffer('class_weights', class_weights, persistent=False)
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """See `ohem_cross_entropy`."""
-        return ohem_cross_entropy(
-            logits, labels, self.threshold, self.min_kept, self.ignore_index, self.class_weights
-        )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from mafs_training.losses.check import check_image, check_same_shape
-from mafs_training.losses.fusion import sobel
+from mafs_training.losses.check import check_triple
+from mafs_training.losses.sobel import sobel
 from mafs_training.losses.ssim import GaussianBlur
 import torch
 from torch import Tensor
@@ -77,7 +77,7 @@ def information_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
     for fusion by Han et al. (2013).
 
     """
-    _check_triple(fused, visible, thermal, side=_WINDOWS_PX[0])
+    check_triple(fused, visible, thermal, side=_WINDOWS_PX[0])
     return 2 - (_fidelity(visible, fused) + _fidelity(thermal, fused)).mean()
 
 
@@ -115,7 +115,7 @@ def edge_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
     ratio 1 where strengths tie.
 
     """
-    _check_triple(fused, visible, thermal)
+    check_triple(fused, visible, thermal)
     fx, fy, strength_f = _strength(fused)
     kept = weight = fused.new_zeros(fused.shape[0])
     for source in (visible, thermal):
@@ -158,16 +158,6 @@ def complement_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
     Source: Aslantas and Bendes, sum of the correlations of differences (2015).
 
     """
-    _check_triple(fused, visible, thermal)
+    check_triple(fused, visible, thermal)
     both = _correlation(thermal, fused - visible) + _correlation(visible, fused - thermal)
     return 2 - both.mean()
-
-
-def _check_triple(fused: Tensor, visible: Tensor, thermal: Tensor, side: int = 1) -> None:
-    check_image('fused', fused, channels=1)
-    check_same_shape('fused', fused, 'visible', visible)
-    check_same_shape('fused', fused, 'thermal', thermal)
-    if min(fused.shape[-2:]) < side:
-        raise ValueError(
-            f'fused: expected at least {side} pixels a side, got {list(fused.shape[-2:])}'
-        )

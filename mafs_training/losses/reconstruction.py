@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from mafs_training.losses.check import check_image, check_same_shape
-from mafs_training.losses.fusion import sobel
+from mafs_training.losses.sobel import sobel
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 
 
 def reconstruction_loss(
     prediction: Tensor,
     target: Tensor,
-    mask: Tensor | None = None,
+    mask: Tensor | None,
     *,
-    intensity: float = 5.0,
-    gradient: float = 5.0,
-    visible_weight: float = 0.1,
+    intensity: float,
+    gradient: float,
+    visible_weight: float,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     r"""
     Weighted L1 distance of intensity and Sobel gradient between reconstruction and original.
@@ -63,30 +63,6 @@ def reconstruction_loss(
     }
     total = intensity * terms['intensity'] + gradient * terms['gradient']
     return total, {name: value.detach() for name, value in terms.items()}
-
-
-class ReconstructionLoss(nn.Module):
-    """Module form of `reconstruction_loss`."""
-
-    def __init__(
-        self, intensity: float = 5.0, gradient: float = 5.0, visible_weight: float = 0.1
-    ) -> None:
-        super().__init__()
-        self.intensity, self.gradient = intensity, gradient
-        self.visible_weight = visible_weight
-
-    def forward(
-        self, prediction: Tensor, target: Tensor, mask: Tensor | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `reconstruction_loss`."""
-        return reconstruction_loss(
-            prediction,
-            target,
-            mask,
-            intensity=self.intensity,
-            gradient=self.gradient,
-            visible_weight=self.visible_weight,
-        )
 
 
 def psnr(prediction: Tensor, target: Tensor) -> Tensor:

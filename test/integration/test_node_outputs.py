@@ -11,6 +11,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('mafs_ros.msg')
 
+from mafs_model.images.overlay import OverlayStyle
+from mafs_model.prediction import Outputs
 from mafs_ros.msg import FusionStatus, SemanticClasses
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
@@ -147,8 +149,6 @@ def test_what_needs_a_reload_is_refused(rig: Any) -> None:
 
 
 def test_nobody_listens_nothing_is_computed(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mafs_ros.inference import Wanted
-
     asked = []
     predict = rig.node._pipeline.predictor.predict
 
@@ -157,10 +157,18 @@ def test_nobody_listens_nothing_is_computed(rig: Any, monkeypatch: pytest.Monkey
         return predict(visible, thermal, outputs)
 
     monkeypatch.setattr(rig.node._pipeline.predictor, 'predict', spy)
-    wanted = rig.node._outputs.wanted
+    style = OverlayStyle()
+
+    def wanted() -> Outputs:
+        return rig.node._outputs.wanted(style)
+
     for name in ('semantic/labels', 'semantic/confidence', 'semantic/overlay'):
         rig.ignore(f'/mafs_fusion/{name}')
-    rig.wait(lambda: wanted() == Wanted(fused=True), 'only the fused image being wanted')
+    alone = Outputs(labels=False, confidence=False)
+    rig.wait(
+        lambda: wanted() == alone,
+        'only the fused image being wanted',
+    )
     rig.good_pair()
     assert asked[-1].fused
     assert not asked[-1].labels

@@ -15,7 +15,7 @@ from benchmarks.bench.results import empty_results, merge, read_results
 from benchmarks.bench.table import render
 from benchmarks.bench.worker import Worker, WorkerError
 from mafs_model.errors import ConfigError
-from mafs_model.info import count_macs
+from mafs_model.network.cost import count_macs
 import numpy as np
 import pytest
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import cv2
 from mafs_model.classes import ClassTable
+from mafs_model.prediction import Outputs
 from mafs_model.runtime.classical import ClassicalEngine, LaplacianFusion, LEVELS
-from mafs_model.types import Outputs
 import numpy as np
 import pytest
 

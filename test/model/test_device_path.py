@@ -6,8 +6,8 @@ import cv2
 from mafs_model.checkpoint import load_checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import DeviceError, OutOfMemoryError
+from mafs_model.images.overlay import OverlayStyle, paint
 from mafs_model.images.registration import Registration
-from mafs_model.images.visualization import overlay
 from mafs_model.predictor import Outputs, Predictor
 from mafs_model.runtime.device_images import pad_to, Painter, repeat_to, Warp
 from mafs_model.runtime.device_path import device_errors, DevicePath
@@ -17,7 +17,8 @@ import pytest
 import torch
 
 TURNED = [[1.02, 0.05, -9.0], [-0.04, 0.97, 6.0], [1e-4, 5e-5, 1.0]]
-EVERYTHING = Outputs(overlay=0.4)
+STYLE = OverlayStyle(0.4)
+EVERYTHING = Outputs(overlay=STYLE)
 
 
 def image(shape, seed=0):
@@ -66,15 +67,19 @@ def test_nothing_to_register_and_shrinking_stay_with_opencv():
     assert registration.unregistered(image((60, 80)), (60, 81)).size == (60, 81)
 
 
+@pytest.mark.parametrize('least', [0.0, 0.6])
 @pytest.mark.parametrize('opacity', [0.0, 0.3, 1.0])
-def test_painting_is_that_of_opencv(opacity):
+def test_painting_is_that_of_opencv(opacity, least):
     table = ClassTable.load('mfnet')
     fused = image((40, 50, 3))
     labels = np.random.default_rng(1).integers(0, 12, (40, 50), dtype=np.uint8)
+    confidence = np.random.default_rng(2).integers(0, 256, (40, 50), dtype=np.uint8)
+    style = OverlayStyle(opacity, min_confidence=least)
     painter = Painter(table, 'cpu')
-    painter.set_opacity(opacity)
-    painted = painter(on_device(fused), on_device(labels))[0]
-    assert difference(painted, overlay(fused, labels, table, opacity).astype(int)) <= 1
+    painter.set_style(style)
+    painted = painter(*(on_device(image) for image in (fused, labels, confidence)))[0]
+    expected = paint(fused, labels, table, style, confidence)
+    assert difference(painted, expected.astype(int)) <= 1
 
 
 def test_repeating_and_padding():
@@ -110,12 +115,12 @@ def test_device_path_gives_what_the_cpu_gives(engines, mode, homography, size):
     )
     expected = plain.predict(visible, thermal, EVERYTHING)
     result = device.predict(visible, thermal, EVERYTHING)
-    assert expected.overlay is None, 'the CPU leaves painting to the caller'
     assert difference(result.fused, expected.fused.astype(int)) <= 3
     assert (result.labels == expected.labels).mean() >= 0.995
     assert difference(result.confidence, expected.confidence.astype(int)) <= 12
-    painted = overlay(result.fused, result.labels, plain.classes, 0.4).astype(int)
-    assert difference(result.overlay, painted) <= 1
+    for outcome, table in ((expected, plain.classes), (result, device.classes)):
+        painted = paint(outcome.fused, outcome.labels, table, STYLE).astype(int)
+        assert difference(outcome.overlay, painted) <= 1
     assert result.mode == mode
 
 
@@ -131,7 +136,7 @@ def test_results_belong_to_the_caller_and_only_what_is_wanted_comes_down(engines
         assert np.array_equal(array, before)
         assert array.flags.writeable
         assert array.flags.c_contiguous
-    some = device.infer(*images, Outputs(fused=False, confidence=False, overlay=0.4))
+    some = device.infer(*images, Outputs(fused=False, confidence=False, overlay=STYLE))
     assert some.fused is None
     assert some.confidence is None
     assert np.array_equal(some.overlay, first.overlay)
@@ -142,16 +147,19 @@ def test_results_belong_to_the_caller_and_only_what_is_wanted_comes_down(engines
 def test_opacity_may_change_between_two_pairs(engines):
     _, device = engines
     images = image((64, 96, 3)), image((64, 96), 1)
-    strong, clear = (device.infer(*images, Outputs(overlay=o)) for o in (1.0, 0.0))
+    strong, clear = (
+        device.infer(*images, Outputs(overlay=OverlayStyle(opacity))) for opacity in (1.0, 0.0)
+    )
     assert np.array_equal(clear.overlay, clear.fused)
     assert not np.array_equal(strong.overlay, strong.fused)
 
 
-def test_no_overlay_at_another_inference_size(engines):
+def test_overlay_of_another_inference_size_is_painted_at_full_size(engines):
     predictor = Predictor(engines[1], inference_size=(64, 96), registration=Registration(TURNED))
     result = predictor.predict(image((128, 192, 3)), image((60, 80), 1), EVERYTHING)
     assert result.fused.shape == (128, 192, 3)
-    assert result.overlay is None
+    painted = paint(result.fused, result.labels, engines[1].classes, STYLE)
+    assert np.array_equal(result.overlay, painted)
 
 
 def test_buffers_are_bounded(engines):
@@ -190,8 +198,9 @@ def test_gpu_registers_and_paints(engines, small_weights, backend):
         registration=registration,
     ) as gpu:
         for opacity in (0.2, 0.4):
-            result = gpu.predict(*images, Outputs(overlay=opacity))
-            painted = overlay(result.fused, result.labels, gpu.classes, opacity).astype(int)
+            style = OverlayStyle(opacity)
+            result = gpu.predict(*images, Outputs(overlay=style))
+            painted = paint(result.fused, result.labels, gpu.classes, style).astype(int)
             assert difference(result.overlay, painted) <= 1
     assert difference(result.fused, expected.fused.astype(int)) <= 4
     assert (result.labels == expected.labels).mean() >= 0.99

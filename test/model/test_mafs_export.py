@@ -11,7 +11,7 @@ from mafs_model.images.image_files import write_png
 from mafs_model.predictor import Predictor
 from mafs_model.runtime import agreement, export_files
 from mafs_model.runtime.export_files import load_calibration
-from mafs_model.runtime.graph_files import read_graph_metadata
+from mafs_model.runtime.graph_file import read_graph_metadata
 from mafs_model.runtime.quantisation import quantise
 import numpy as np
 import pytest

@@ -6,8 +6,8 @@ import dataclasses
 import json
 
 from mafs_model.errors import ConfigError
-from mafs_model.info import count_macs, count_parameters, model_info
 from mafs_model.network.config import create_config, MAFSConfig, VARIANTS
+from mafs_model.network.cost import count_macs, count_parameters, model_info
 from mafs_model.network.mafs import MAFS
 import pytest
 import torch

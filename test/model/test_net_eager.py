@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mafs_model.network.config import create_config, VARIANTS
+from mafs_model.network.folding import fold_batch_norm
 from mafs_model.network.mafs import MAFS
 from mafs_model.runtime.eager import prepare_eager, stride_convolution, StridedCells
-from mafs_model.runtime.folding import fold_batch_norm
 import pytest
 import torch
 from torch import nn

@@ -7,10 +7,10 @@ import math
 
 import cv2
 from mafs_model.network.config import create_config, VARIANTS
+from mafs_model.network.folding import fold_into, fold_normalisation
 from mafs_model.network.layers.attention import ChannelAttention, TransformerBlock
 from mafs_model.network.layers.colour import luminance, replace_luminance
 from mafs_model.network.layers.convolution import ConvNormAct, ResidualBlock
-from mafs_model.network.layers.folding import fold_into, fold_normalisation
 from mafs_model.network.layers.padding import pad_to_multiple
 from mafs_model.network.layers.resampling import CellConv, SmoothCells, upsample
 from mafs_model.network.mafs import MAFS

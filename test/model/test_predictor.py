@@ -7,10 +7,11 @@ import logging
 import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError, ImageError
+from mafs_model.images.overlay import Annotator, DEFAULT_STYLE, OverlayStyle, paint
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
 from mafs_model.predictor import Outputs, Prediction, Predictor
-from mafs_model.runtime.engine import EngineOutput
+from mafs_model.runtime.fallback import FallbackEngine
 import numpy as np
 import pytest
 
@@ -41,7 +42,7 @@ class RecordingEngine:
         self.calls.append((visible, thermal, outputs))
         image = visible if visible is not None else thermal
         grey = image[..., 0] if image.ndim == 3 else image
-        return EngineOutput(
+        return Prediction(
             np.repeat(grey[..., None], 3, 2) if outputs.fused else None,
             (grey % 9).astype(np.uint8) if outputs.labels else None,
             grey.copy() if outputs.confidence else None,
@@ -122,6 +123,50 @@ def test_inference_size_reaches_the_engine_and_results_are_full_size():
     assert result.fused.shape == (96, 128, 3)
     # Labels are repeated, never mixed.
     assert np.array_equal(result.labels[::2, ::2], (visible[..., 0] % 9))
+
+
+@pytest.mark.parametrize('halved', [False, True])
+def test_confidence_belongs_to_the_label_beneath_it_at_any_size(halved):
+    # Labels are grey % 9 and the confidence is grey itself: repeated together, they stay so.
+    engine = RecordingEngine()
+    if halved:
+        engine = FallbackEngine(engine, RecordingEngine)
+        engine._step_down('out of memory')
+    predictor = Predictor(engine, inference_size=None if halved else (48, 64))
+    result = predictor.predict(visible_image(), thermal_image())
+    assert result.labels.shape == result.confidence.shape == (96, 128)
+    assert np.array_equal(result.labels, result.confidence % 9)
+    assert len(np.unique(result.confidence)) > 50
+
+
+@pytest.mark.parametrize('halved', [False, True])
+@pytest.mark.parametrize('style', [OverlayStyle(0.3), OverlayStyle(0.8, True, 0.4)])
+def test_overlay_is_painted_whatever_else_is_wanted(halved, style):
+    engine = RecordingEngine()
+    if halved:
+        engine = FallbackEngine(engine, RecordingEngine)
+        engine._step_down('out of memory')
+    predictor = Predictor(engine)
+    images = visible_image(), thermal_image()
+    everything = predictor.predict(*images, Outputs(overlay=style))
+    alone = predictor.predict(*images, Outputs(False, False, False, style))
+    assert alone.fused is None
+    assert alone.labels is None
+    assert alone.confidence is None
+    assert np.array_equal(alone.overlay, everything.overlay)
+    expected = paint(
+        everything.fused, everything.labels, predictor.classes, style, everything.confidence
+    )
+    Annotator(predictor.classes)(expected, style)
+    assert np.array_equal(everything.overlay, expected)
+    assert not np.array_equal(expected, everything.fused)
+
+
+def test_classical_overlay_says_that_labels_are_empty(classical):
+    result = classical.predict(visible_image(), thermal_image(), Outputs(overlay=DEFAULT_STYLE))
+    changed = (result.overlay != result.fused).any(axis=(1, 2))
+    assert changed[:10].all()
+    assert not changed[40:].any()
 
 
 def test_detail_above_the_inference_size_survives():

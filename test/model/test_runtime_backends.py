@@ -8,11 +8,12 @@ import shutil
 import cv2
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError, ImageError
 from mafs_model.predictor import Outputs, Predictor
-from mafs_model.runtime import graph_files
 from mafs_model.runtime.agreement import Agreement, Tolerance, TOLERANCES
+from mafs_model.runtime.cache import CACHE_VARIABLE
 from mafs_model.runtime.export import deployment_graph, export_graph
 from mafs_model.runtime.factory import build_engine
-from mafs_model.runtime.graph_files import graph_path, GraphStore, read_graph_metadata
+from mafs_model.runtime.graph_file import graph_path, read_graph_metadata
+from mafs_model.runtime.graph_store import GraphStore
 import numpy as np
 import pytest
 
@@ -36,7 +37,7 @@ def cache(tmp_path_factory):
     """Export every graph once for the whole module."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp('cache')
-        patch.setenv(graph_files.CACHE_VARIABLE, str(folder))
+        patch.setenv(CACHE_VARIABLE, str(folder))
         yield folder
 
 
@@ -173,7 +174,7 @@ def test_metadata_is_kept(exported, small_weights):
 
 
 def test_missing_mode_is_an_error_that_says_what_to_do(exported, monkeypatch):
-    monkeypatch.delenv(graph_files.CACHE_VARIABLE)
+    monkeypatch.delenv(CACHE_VARIABLE)
     with Predictor.create(exported, device='cpu') as predictor:
         with pytest.raises(CheckpointError, match='mafs export writes it with --modes visible_on'):
             predictor.predict(pair((64, 96))[0], None)
@@ -212,7 +213,7 @@ def test_fixed_size_pads_smaller_images_and_refuses_larger(backend, small_weight
 def test_graph_beside_the_weights_is_used(exported, backend, small_weights, monkeypatch):
     weights = exported.with_name('small.safetensors')
     shutil.copy(small_weights, weights)
-    monkeypatch.delenv(graph_files.CACHE_VARIABLE)
+    monkeypatch.delenv(CACHE_VARIABLE)
     monkeypatch.setattr(GraphStore, '_make', None)  # exporting would fail
     with Predictor.create(weights, device='cpu', backend=backend) as predictor:
         assert predictor.predict(*pair((64, 96))).mode == 'fusion'
@@ -234,7 +235,7 @@ def test_without_a_cache_folder_nothing_is_left_behind(
 ):
     import tempfile
 
-    monkeypatch.delenv(graph_files.CACHE_VARIABLE)
+    monkeypatch.delenv(CACHE_VARIABLE)
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     engine = build_engine(small_weights, backend=backend, precision='fp32', device='cpu')
     assert list(tmp_path.iterdir())

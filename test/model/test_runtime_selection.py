@@ -9,11 +9,11 @@ from mafs_model.checkpoint import load_checkpoint, save_checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError, OutOfMemoryError
 from mafs_model.images.registration import Registration
+from mafs_model.prediction import Outputs
 from mafs_model.runtime import factory, selection, source_hash
-from mafs_model.runtime.engine import EngineOutput
+from mafs_model.runtime.cache import CACHE_VARIABLE
+from mafs_model.runtime.engine import Prediction
 from mafs_model.runtime.fallback import FallbackEngine
-from mafs_model.runtime.graph_files import CACHE_VARIABLE
-from mafs_model.types import Outputs
 import numpy as np
 import pytest
 
@@ -40,7 +40,7 @@ class FakeEngine:
             self.failures -= 1
             raise OutOfMemoryError("device 'cuda:0': out of memory")
         size = image.shape[:2]
-        return EngineOutput(
+        return Prediction(
             np.zeros((*size, 3), np.uint8) if outputs.fused else None,
             np.ones(size, np.uint8) if outputs.labels else None,
             np.full(size, 9, np.uint8) if outputs.confidence else None,
@@ -71,7 +71,9 @@ def laboratory(monkeypatch):
 
 
 def choose(checksum='abc', candidates=None, threads=2):
-    return selection.choose('w.safetensors', checksum, candidates or CANDIDATES, 'cpu', threads)
+    return selection.choose(
+        'w.safetensors', checksum, candidates or CANDIDATES, 'cpu', threads, factory.build_engine
+    )
 
 
 def test_the_fastest_is_chosen_and_the_log_says_why(laboratory, caplog):
@@ -326,16 +328,23 @@ def test_openmp_threads_wait_asleep_unless_told_otherwise(
     import os
     import sys
 
-    from mafs_model.runtime import waiting
+    from mafs_model.runtime import environment
 
-    monkeypatch.delenv(waiting.VARIABLE, raising=False)
+    monkeypatch.delenv(environment.OMP_VARIABLE, raising=False)
     if before is not None:
-        monkeypatch.setenv(waiting.VARIABLE, before)
+        monkeypatch.setenv(environment.OMP_VARIABLE, before)
     modules = {k: v for k, v in sys.modules.items() if k != 'torch'}
-    monkeypatch.setattr(waiting.sys, 'modules', {**modules, 'torch': None} if loaded else modules)
-    assert waiting.wait_passively() is holds
-    assert os.environ.get(waiting.VARIABLE) == after
-    os.environ.pop(waiting.VARIABLE, None)
+    modules |= {'torch': None} if loaded else {}
+    monkeypatch.setattr(environment.sys, 'modules', modules)
+    assert environment.wait_passively() is holds
+    assert os.environ.get(environment.OMP_VARIABLE) == after
+    os.environ.pop(environment.OMP_VARIABLE, None)
+
+
+@pytest.mark.parametrize('pattern', source_hash._SOURCES)
+def test_what_the_source_hash_covers_is_there(pattern):
+    # A moved file would silently leave the key of the cache.
+    assert [p for p in source_hash._PACKAGE.glob(pattern) if p.stat().st_size > 100]
 
 
 def test_changed_network_code_changes_the_revision(monkeypatch, tmp_path):

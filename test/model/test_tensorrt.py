@@ -19,9 +19,10 @@ from mafs_model.images.registration import Registration
 from mafs_model.predictor import Outputs, Predictor
 from mafs_model.runtime import tensorrt_engine, tensorrt_plan
 from mafs_model.runtime.agreement import TOLERANCES
+from mafs_model.runtime.cache import CACHE_VARIABLE
 from mafs_model.runtime.export import check_format
 from mafs_model.runtime.factory import build_engine
-from mafs_model.runtime.graph_files import CACHE_VARIABLE, graph_path, read_graph_metadata
+from mafs_model.runtime.graph_file import graph_path, read_graph_metadata
 import numpy as np
 import pytest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mafs_model.checkpoint import build_metadata, load_checkpoint, load_model, save_checkpoint
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError, DeviceError
-from mafs_model.images.visualization import overlay
+from mafs_model.images.overlay import DEFAULT_STYLE, paint
 from mafs_model.network.config import create_config
 from mafs_model.network.mafs import MAFS
 from mafs_model.predictor import Outputs, Predictor
@@ -221,10 +221,10 @@ def test_gpu_agrees_with_the_cpu(weights, predictor, backend):
     expected = predictor.predict(*images)
     with Predictor.create(weights, device='cuda', backend=backend) as gpu:
         for _ in range(2):
-            result = gpu.predict(*images, Outputs(overlay=0.5))
+            result = gpu.predict(*images, Outputs(overlay=DEFAULT_STYLE))
         assert np.abs(result.fused.astype(int) - expected.fused).max() <= 3
         assert (result.labels == expected.labels).mean() >= 0.99
-        painted = overlay(result.fused, result.labels, gpu.classes, 0.5).astype(int)
+        painted = paint(result.fused, result.labels, gpu.classes).astype(int)
         assert np.abs(result.overlay - painted).max() <= 1
         kept = result.fused.copy()
         gpu.predict(*pair(128, 160))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 from mafs_model.classes import ClassTable, SemanticClass
 from mafs_model.errors import ConfigError
+from mafs_model.images.overlay import Annotator, OverlayStyle, paint
 from mafs_model.images.visualization import (
     colorize,
     colormap_thermal,
     draw_legend,
-    overlay,
     put_notice,
 )
 import numpy as np
@@ -32,7 +32,7 @@ def test_overlay_blends_classes_and_leaves_the_rest(opacity):
     labels = LABELS.copy()
     labels[0, :3] = (255, 200, 0)
     before = FUSED.copy()
-    result = overlay(FUSED, labels, TABLE, opacity)
+    result = paint(FUSED, labels, TABLE, OverlayStyle(opacity))
     color = TABLE.palette[labels].astype(float)
     expected = (1 - opacity) * FUSED + opacity * color
     shown = (labels > 0) & (labels < 9)
@@ -44,13 +44,42 @@ def test_overlay_blends_classes_and_leaves_the_rest(opacity):
 
 def test_first_class_of_a_table_without_background_is_shown():
     table = ClassTable('own', (SemanticClass(0, 'road', (10, 20, 30)),))
-    assert (overlay(FUSED, np.zeros((50, 70), np.uint8), table, 1.0) == (10, 20, 30)).all()
+    assert (
+        paint(FUSED, np.zeros((50, 70), np.uint8), table, OverlayStyle(1.0)) == (10, 20, 30)
+    ).all()
 
 
-@pytest.mark.parametrize('opacity', [-0.1, 1.1, float('nan')])
-def test_refused_opacity(opacity):
-    with pytest.raises(ConfigError, match=r'overlay opacity .*: expected 0 to 1'):
-        overlay(FUSED, LABELS, TABLE, opacity)
+@pytest.mark.parametrize('name', ['opacity', 'min_confidence'])
+@pytest.mark.parametrize('value', [-0.1, 1.1, float('nan')])
+def test_refused_style(name, value):
+    with pytest.raises(ConfigError, match=rf'overlay {name} .*: expected 0 to 1'):
+        OverlayStyle(**{name: value})
+
+
+@pytest.mark.parametrize('least', [0.0, 0.2, 0.5, 1.0])
+def test_overlay_leaves_out_what_is_doubtful(least):
+    confidence = RNG.integers(0, 256, (50, 70), dtype=np.uint8)
+    confidence[0] = 255
+    labels = np.full((50, 70), 2, np.uint8)
+    style = OverlayStyle(1.0, min_confidence=least)
+    painted = (paint(FUSED, labels, TABLE, style, confidence) == TABLE.palette[2]).all(-1)
+    assert np.array_equal(painted, confidence / 255 >= least)
+
+
+def test_annotations_lie_over_the_overlay():
+    image = np.full((200, 300, 3), 90, np.uint8)
+    draw = Annotator(TABLE)
+    draw(image, OverlayStyle())
+    assert (image == 90).all(), 'neither legend nor notice is asked for'
+    legend = draw_legend(TABLE, 300)
+    draw(image, OverlayStyle(legend=True))
+    assert np.array_equal(image[-len(legend) :], legend)
+    assert (image[: -len(legend)] == 90).all()
+    draw(image, OverlayStyle(), 'labels are empty')
+    assert image[:10].mean() < 60
+    small = np.full((10, 64, 3), 90, np.uint8)
+    draw(small, OverlayStyle(legend=True))
+    assert np.array_equal(small, draw_legend(TABLE, 64)[:10]), 'cut where the image ends'
 
 
 def test_thermal_colours_get_brighter_with_temperature():

@@ -62,6 +62,31 @@ def test_no_training_dependency_outside_training(package_imports, package):
     assert not wrong, '\n'.join(wrong)
 
 
+@pytest.mark.parametrize('package', ['mafs_model', 'mafs_synthetic'])
+def test_no_module_imports_itself_by_way_of_others(package_imports, package):
+    imports = [(module_of(i.file), i.module) for i in package_imports[package]]
+    modules = {importer for importer, _ in imports}
+    arrows: dict[str, set[str | None]] = {name: set() for name in modules}
+    for importer, imported in imports:
+        arrows[importer] |= {home_of(imported, modules)} - {importer, None}
+    # Imports inside functions count: they hide a circle, they do not open it.
+    while leaves := {name for name, needed in arrows.items() if not needed & arrows.keys()}:
+        for name in leaves:
+            del arrows[name]
+    assert not arrows, '\n'.join(f'{n} -> {sorted(arrows[n] & arrows.keys())}' for n in arrows)
+
+
+def module_of(file: Path) -> str:
+    return '.'.join(file.with_suffix('').parts).removesuffix('.__init__')
+
+
+def home_of(module: str, modules: set[str]) -> str | None:
+    """Return the module that an imported name is in, None outside of them."""
+    while module and module not in modules:
+        module = module.rpartition('.')[0]
+    return module or None
+
+
 def test_the_packages_are_not_empty(package_imports):
     # Guards the tests above against looking in the wrong place.
     assert all(len(found) > 10 for found in package_imports.values())

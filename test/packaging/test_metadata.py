@@ -105,7 +105,8 @@ def test_every_python_import_of_node_and_model_is_declared(
         for name in third_party(package_imports, package)
         if not is_ros(name)
     }
-    optional = required['onnx'] | required['openvino'] | required['quantise'] | {'tensorrt'}
+    optional = required['onnx'] | required['openvino'] | required['quantise']
+    optional |= {'argcomplete', 'tensorrt'}
     distributions = {DISTRIBUTION.get(name, name) for name in used}
     undeclared = distributions - required['core'] - required['torch'] - optional
     # Bags are written where the extra is there.

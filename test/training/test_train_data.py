@@ -327,7 +327,7 @@ class TestCrops:
         return load_sources([str(pairs.write(tmp_path, 2, size=(96, 128)))], 4)
 
     def test_contract(self, store):
-        sample = CropDataset(store, 64)[0, 5]
+        sample = CropDataset(store, 64, (0.75, 1.5), 0)[0, 5]
         assert sample['visible'].shape == (3, 64, 64)
         assert sample['thermal'].shape == (1, 64, 64)
         assert sample['label'].shape == (64, 64)
@@ -338,15 +338,15 @@ class TestCrops:
         assert batch['labelled'].tolist() == [True, True]
 
     def test_function_of_the_draw(self, store):
-        dataset = CropDataset(store, 64, seed=4)
-        again = CropDataset(store, 64, seed=4)
+        dataset = CropDataset(store, 64, (0.75, 1.5), seed=4)
+        again = CropDataset(store, 64, (0.75, 1.5), seed=4)
         assert torch.equal(dataset[0, 9]['visible'], again[0, 9]['visible'])
         assert not torch.equal(dataset[0, 9]['visible'], dataset[0, 10]['visible'])
 
     def test_images_and_label_stay_together(self, store):
         # at scale 1 nothing is resampled: thermal tells the class exactly
         for draw in range(20):
-            sample = CropDataset(store, 64, (1.0, 1.0))[0, draw]
+            sample = CropDataset(store, 64, (1.0, 1.0), 0)[0, draw]
             hot = (sample['thermal'][0] * 255).round()
             for index in (1, 2, 3):
                 expected = hot == int((0.5 + 0.12 * index) * 255)
@@ -354,14 +354,14 @@ class TestCrops:
 
     def test_small_image_is_padded_with_ignored_pixels(self, tmp_path, pairs):
         small = load_sources([str(pairs.write(tmp_path / 'small', 1, size=(48, 96)))], 4)
-        sample = CropDataset(small, 96, (1.0, 1.0))[0, 0]
+        sample = CropDataset(small, 96, (1.0, 1.0), 0)[0, 0]
         assert sample['visible'].shape == (3, 96, 96)
         assert (sample['label'] == 255).sum() == 48 * 96
 
     def test_focus_finds_objects(self, store):
         store.pairs[0].label[:] = 0
         store.pairs[0].label[90, 120] = 3
-        dataset = CropDataset(store, 32, (1.0, 1.0), focus=1.0)
+        dataset = CropDataset(store, 32, (1.0, 1.0), 0, focus=1.0)
         assert all((dataset[0, draw]['label'] == 3).any() for draw in range(30))
 
     def test_window_range(self):

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import math
+import re
 
+from mafs_model.errors import ConfigError
 from mafs_training.fairness import (
     create_weighting,
     exponentiated_gradient_step,
     FairnessWeighting,
     FixedWeighting,
-    max_min_point,
     project_to_floor,
     relative_improvement,
     UncertaintyWeighting,
+    WeightingOptions,
 )
+from mafs_training.limits import check_limits
 import pytest
 import torch
+
+
+def fairest(losses, starts):
+    """Index of the candidate [N] with the largest least relative improvement; losses [K,N]."""
+    gains = [
+        relative_improvement(loss, loss.new_tensor(start))
+        for loss, start in zip(losses, starts, strict=True)
+    ]
+    return int(torch.stack(gains).amin(0).argmax())
 
 
 class TestStep:
@@ -105,7 +117,7 @@ class TwoTasks:
         points = share * self.centres[0] + (1 - share) * self.centres[1]
         losses = torch.stack([self.losses(point) for point in points[::10]]).T
         starts = self.losses(self.begin).tolist()
-        return self.utilities(points[::10][max_min_point(list(losses), starts)]).min().item()
+        return self.utilities(points[::10][fairest(losses, starts)]).min().item()
 
 
 class TestToy:
@@ -119,7 +131,7 @@ class TestToy:
         assert starved[1] < 0  # worse than where it began: starved
 
         fair = FairnessWeighting(
-            ('one', 'two'), rate=0.05, floor=0.01, smoothing=0.5, start_steps=1
+            ('one', 'two'), WeightingOptions(rate=0.05, floor=0.01, smoothing=0.5, start_steps=1)
         )
         reached = toy.utilities(toy.train(fair.combine, fair.update, rate=0.05))
         assert reached.min().item() == pytest.approx(best, abs=0.02)
@@ -139,7 +151,7 @@ class TestToy:
         """At the fair point utilities are equal, so no shift of weight can raise the minimum."""
         toy = TwoTasks()
         fair = FairnessWeighting(
-            ('one', 'two'), rate=0.05, floor=0.01, smoothing=0.5, start_steps=1
+            ('one', 'two'), WeightingOptions(rate=0.05, floor=0.01, smoothing=0.5, start_steps=1)
         )
         one, two = toy.utilities(toy.train(fair.combine, fair.update, rate=0.05)).tolist()
         assert one == pytest.approx(two, abs=0.03)
@@ -147,19 +159,19 @@ class TestToy:
 
 class TestFairnessModule:
     def test_equal_factors_at_the_start(self):
-        module = FairnessWeighting(('a', 'b'), start_steps=2)
+        module = FairnessWeighting(('a', 'b'), WeightingOptions(start_steps=2))
         total = module.combine({'a': torch.tensor(50.0), 'b': torch.tensor(0.1)})
         assert total.item() == pytest.approx(2.0)
 
     def test_start_is_the_mean_of_the_first_steps(self):
-        module = FairnessWeighting(('a', 'b'), start_steps=2)
+        module = FairnessWeighting(('a', 'b'), WeightingOptions(start_steps=2))
         for a, b in ((4.0, 1.0), (2.0, 3.0)):
             module.update({'a': torch.tensor(a), 'b': torch.tensor(b)})
         assert module.start.tolist() == pytest.approx([3.0, 2.0])
         assert module.utilities().tolist() == pytest.approx([0.0, 0.0])
 
     def test_missing_task_is_left_alone(self):
-        module = FairnessWeighting(('a', 'b'), start_steps=1)
+        module = FairnessWeighting(('a', 'b'), WeightingOptions(start_steps=1))
         module.update({'a': torch.tensor(1.0), 'b': torch.tensor(1.0)})
         before = module.smoothed.clone()
         module.update({'a': torch.tensor(0.5), 'b': None})
@@ -171,7 +183,7 @@ class TestFairnessModule:
     def test_a_task_near_its_least_value_is_not_neglected(self, attainable, favoured):
         """'near' has won 80 % of the tenth that it can win, 'far' half of everything."""
         module = FairnessWeighting(
-            ('near', 'far'), start_steps=1, smoothing=0.0, attainable=attainable
+            ('near', 'far'), WeightingOptions(start_steps=1, smoothing=0.0, attainable=attainable)
         )
         module.update({'near': torch.tensor(1.0), 'far': torch.tensor(1.0)})
         for _ in range(20):
@@ -182,7 +194,9 @@ class TestFairnessModule:
         assert module.utilities().tolist() == pytest.approx(expected)
 
     def test_state_travels_with_the_checkpoint(self):
-        first, second = (FairnessWeighting(('a', 'b'), start_steps=1) for _ in range(2))
+        first, second = (
+            FairnessWeighting(('a', 'b'), WeightingOptions(start_steps=1)) for _ in range(2)
+        )
         for value in (1.0, 0.8, 0.5):
             first.update({'a': torch.tensor(value), 'b': torch.tensor(1.0)})
         second.load_state_dict(first.state_dict())
@@ -191,7 +205,7 @@ class TestFairnessModule:
         assert first.current() == second.current()
 
     def test_non_finite_loss_does_not_poison(self):
-        module = FairnessWeighting(('a',), floor=0.0, start_steps=1)
+        module = FairnessWeighting(('a',), WeightingOptions(floor=0.0, start_steps=1))
         module.update({'a': torch.tensor(1.0)})
         module.update({'a': torch.tensor(float('nan'))})
         assert torch.isfinite(module.smoothed).all()
@@ -199,17 +213,22 @@ class TestFairnessModule:
     @pytest.mark.parametrize(
         ('kwargs', 'message'),
         [
-            ({'floor': 0.6}, 'floor: expected 0 <= floor <= 0.5, got 0.6'),
-            ({'rate': 0}, 'rate: expected > 0'),
-            ({'smoothing': 1.0}, 'smoothing: expected 0 <= smoothing < 1'),
-            ({'start_steps': 0}, 'start_steps: expected >= 1'),
+            ({'floor': 1.5}, 'weighting.floor is 1.5, expected 0 to 1'),
+            ({'rate': 0}, 'weighting.rate is 0, expected more than 0'),
+            ({'smoothing': 1.0}, 'smoothing is 1.0, expected at least 0 and less than 1'),
+            ({'start_steps': 0}, 'weighting.start_steps is 0, expected at least 1'),
+            ({'kind': 'magic'}, "weighting.kind is 'magic', expected one of fairness, "),
             ({'attainable': {'a': 1.0}}, 'attainable: expected shares >= 0 and < 1 of a, b'),
-            ({'attainable': {'c': 0.5}}, 'attainable: expected shares'),
         ],
     )
     def test_ranges(self, kwargs, message):
-        with pytest.raises(ValueError, match=message):
-            FairnessWeighting(('a', 'b'), **kwargs)
+        options = WeightingOptions(**kwargs)
+        with pytest.raises((ConfigError, ValueError), match=re.escape(message)):  # noqa: PT012
+            check_limits('weighting', options)
+            create_weighting(options, ('a', 'b'))
+
+    def test_the_floor_is_at_most_an_equal_share(self):
+        assert FairnessWeighting(('a', 'b', 'c'), WeightingOptions(floor=0.5)).floor == 1 / 3
 
 
 class TestOthers:
@@ -226,11 +245,11 @@ class TestOthers:
         assert weights['b'] == pytest.approx(2.0, rel=0.02)
 
     def test_create(self):
-        assert isinstance(create_weighting('fixed', ('a',)), FixedWeighting)
-        assert isinstance(create_weighting('uncertainty', ('a',)), UncertaintyWeighting)
-        assert isinstance(create_weighting('fairness', ('a', 'b')), FairnessWeighting)
-        with pytest.raises(ValueError, match="got 'magic'"):
-            create_weighting('magic', ('a',))
+        assert isinstance(create_weighting(WeightingOptions('fixed'), ('a',)), FixedWeighting)
+        assert isinstance(
+            create_weighting(WeightingOptions('uncertainty'), ('a',)), UncertaintyWeighting
+        )
+        assert isinstance(create_weighting(WeightingOptions(), ('a', 'b')), FairnessWeighting)
 
     def test_unknown_and_empty(self):
         module = FixedWeighting(('a',), {'a': 2.0})

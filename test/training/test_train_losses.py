@@ -7,26 +7,14 @@ import math
 from mafs_training.losses import (
     confidence_weight,
     consistency_loss,
-    ConsistencyLoss,
     deep_supervision_loss,
-    DeepSupervisionLoss,
     dice_loss,
-    DiceLoss,
     fusion_loss,
-    FusionLoss,
-    gradient_loss,
-    intensity_loss,
+    FusionOptions,
     lovasz_softmax,
-    LovaszSoftmax,
     ohem_cross_entropy,
-    OhemCrossEntropy,
     psnr,
     reconstruction_loss,
-    ReconstructionLoss,
-    sobel,
-    ssim_loss,
-    ssim_map,
-    structure_loss,
 )
 from mafs_training.losses.deep_supervision import (
     balanced_binary_cross_entropy,
@@ -34,7 +22,10 @@ from mafs_training.losses.deep_supervision import (
     foreground_target,
     resize_labels,
 )
+from mafs_training.losses.fusion import gradient_loss, intensity_loss, structure_loss
 from mafs_training.losses.lovasz import jaccard_weights
+from mafs_training.losses.sobel import sobel
+from mafs_training.losses.ssim import ssim_loss, ssim_map
 import numpy as np
 import pytest
 import torch
@@ -139,42 +130,44 @@ class TestFusion:
                         df, dv, dt = (derivative(i, y, x, axis) for i in (f, v, t))
                         target = dv if abs(dv) >= abs(dt) else dt
                         total += abs(df - target) if signed else abs(abs(df) - abs(target))
-            assert gradient_loss(f, v, t, signed).item() == pytest.approx(total / 42, abs=1e-12)
+            assert gradient_loss(f, v, t, signed, 1.0).item() == pytest.approx(
+                total / 42, abs=1e-12
+            )
 
     def test_inverted_edge_costs_only_when_signed(self):
         ramp = torch.linspace(0, 1, 8).view(1, 1, 1, 8).expand(1, 1, 8, 8)
         flat = torch.zeros(1, 1, 8, 8)
-        magnitude = gradient_loss(1 - ramp, ramp, flat, signed=False)
+        magnitude = gradient_loss(1 - ramp, ramp, flat, signed=False, emphasis=1)
         assert magnitude.item() == pytest.approx(0, abs=1e-7)
-        assert gradient_loss(1 - ramp, ramp, flat, signed=True).item() > 0.1
+        assert gradient_loss(1 - ramp, ramp, flat, signed=True, emphasis=1).item() > 0.1
 
     def test_emphasis_asks_for_stronger_edges(self, rng):
         f, v, t = images(rng, 3, 1, 1, 16, 16, dtype=torch.float64)
-        expected = gradient_loss(f / 1.25, v, t).item() * 1.25
-        assert gradient_loss(f, v, t, emphasis=1.25).item() == pytest.approx(expected, rel=1e-9)
+        expected = gradient_loss(f / 1.25, v, t, True, 1).item() * 1.25
+        assert gradient_loss(f, v, t, True, 1.25).item() == pytest.approx(expected, rel=1e-9)
 
     def test_zero_at_the_ideal(self, rng):
         image = images(rng, 2, 1, 16, 16)
-        loss, terms = fusion_loss(image, image, image)
+        loss, terms = fusion_loss(image, image, image, FusionOptions())
         assert loss.item() == pytest.approx(0, abs=1e-5)
         assert set(terms) == {'intensity', 'gradient', 'structure'}
 
     def test_weights_and_module(self, rng):
         f, v, t = (images(rng, 2, 1, 16, 20) for _ in range(3))
-        loss, terms = fusion_loss(f, v, t, intensity=2, gradient=3, structure=5)
+        loss, terms = fusion_loss(f, v, t, FusionOptions(intensity=2, gradient=3, structure=5))
         expected = (
-            2 * intensity_loss(f, v, t) + 3 * gradient_loss(f, v, t) + 5 * structure_loss(f, v, t)
+            2 * intensity_loss(f, v, t)
+            + 3 * gradient_loss(f, v, t, True, 1)
+            + 5 * structure_loss(f, v, t, 1.0)
         )
         assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
-        module = FusionLoss(intensity=2, gradient=3, structure=5)
-        assert module(f, v, t)[0].item() == pytest.approx(loss.item())
         assert all(not term.requires_grad for term in terms.values())
-        assert 'structure' not in fusion_loss(f, v, t, structure=0)[1]
+        assert 'structure' not in fusion_loss(f, v, t, FusionOptions(structure=0))[1]
 
     def test_preservation_terms(self, rng):
         f, v, t = (images(rng, 1, 1, 40, 40) for _ in range(3))
-        plain, _ = fusion_loss(f, v, t)
-        more, terms = fusion_loss(f, v, t, information=2, edges=3, complement=4)
+        plain, _ = fusion_loss(f, v, t, FusionOptions())
+        more, terms = fusion_loss(f, v, t, FusionOptions(information=2, edges=3, complement=4))
         extra = 2 * terms['information'] + 3 * terms['edges'] + 4 * terms['complement']
         expected = plain + extra
         assert more.item() == pytest.approx(expected.item(), rel=1e-6)
@@ -182,7 +175,7 @@ class TestFusion:
     def test_gradcheck(self, rng):
         f, v, t = (images(rng, 1, 1, 12, 12, dtype=torch.float64) for _ in range(3))
         f.requires_grad_()
-        assert torch.autograd.gradcheck(lambda x: fusion_loss(x, v, t)[0], (f,))
+        assert torch.autograd.gradcheck(lambda x: fusion_loss(x, v, t, FusionOptions())[0], (f,))
 
     def test_exceptions(self, rng):
         f = images(rng, 1, 1, 16, 16)
@@ -229,12 +222,12 @@ class TestOhem:
         weights = torch.tensor([1.0, 2.0, 0.5, 3.0])
         expected = F.cross_entropy(logits, labels, weight=weights)
         # threshold 1 keeps every pixel
-        actual = OhemCrossEntropy(1.0, 1.0, class_weights=weights)(logits, labels)
+        actual = ohem_cross_entropy(logits, labels, 1.0, 1.0, class_weights=weights)
         assert actual.item() == pytest.approx(expected.item(), rel=1e-5)
 
     def test_nothing_labelled(self):
         logits = torch.randn(1, 3, 4, 4, requires_grad=True)
-        loss = ohem_cross_entropy(logits, torch.full((1, 4, 4), 255))
+        loss = ohem_cross_entropy(logits, torch.full((1, 4, 4), 255), 0.7, 0.1)
         loss.backward()
         assert loss.item() == 0
         assert torch.count_nonzero(logits.grad) == 0
@@ -242,7 +235,9 @@ class TestOhem:
     def test_gradcheck(self, rng):
         logits = torch.randn(1, 3, 3, 3, generator=rng, dtype=torch.float64, requires_grad=True)
         labels = torch.randint(0, 3, (1, 3, 3), generator=rng)
-        assert torch.autograd.gradcheck(lambda z: ohem_cross_entropy(z, labels, 0.9), (logits,))
+        assert torch.autograd.gradcheck(
+            lambda z: ohem_cross_entropy(z, labels, 0.9, 0.1), (logits,)
+        )
 
     @pytest.mark.parametrize(
         ('kwargs', 'message'),
@@ -254,14 +249,18 @@ class TestOhem:
     def test_ranges(self, kwargs, message):
         with pytest.raises(ValueError, match=message):
             ohem_cross_entropy(
-                torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, dtype=torch.long), **kwargs
+                torch.zeros(1, 2, 2, 2),
+                torch.zeros(1, 2, 2, dtype=torch.long),
+                **{'threshold': 0.7, 'min_kept': 0.1, **kwargs},
             )
 
     def test_shapes(self):
         with pytest.raises(ValueError, match=r'expected shape \[1, 2, 2\], got \[1, 2, 3\]'):
-            ohem_cross_entropy(torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 3, dtype=torch.long))
+            ohem_cross_entropy(
+                torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 3, dtype=torch.long), 1, 1
+            )
         with pytest.raises(TypeError, match='int64'):
-            ohem_cross_entropy(torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2))
+            ohem_cross_entropy(torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2), 1, 1)
 
 
 class TestLovasz:
@@ -290,7 +289,7 @@ class TestLovasz:
         assert lovasz_softmax(logits, labels).item() == pytest.approx(
             lovasz_softmax(changed, labels).item()
         )
-        assert LovaszSoftmax()(logits, torch.full((1, 4, 4), 255)).item() == 0
+        assert lovasz_softmax(logits, torch.full((1, 4, 4), 255)).item() == 0
 
     def test_gradcheck(self, rng):
         logits = torch.randn(1, 2, 2, 3, generator=rng, dtype=torch.float64, requires_grad=True)
@@ -310,7 +309,6 @@ class TestDice:
         class_1 = (2 * 0.5 + 1) / ((0.25 + 0.5) + 1 + 1)
         expected = 1 - (class_0 + class_1) / 2
         assert dice_loss(logits, labels).item() == pytest.approx(expected, abs=1e-6)
-        assert DiceLoss()(logits, labels).item() == pytest.approx(expected, abs=1e-6)
 
     def test_perfect_and_empty(self):
         labels = torch.tensor([[[0, 1], [2, 2]]])
@@ -363,13 +361,17 @@ class TestDeepSupervision:
             for z in stages
         ]
         assert terms['stages'].item() == pytest.approx((sum(coarse) / 2).item(), rel=1e-5)
-        module = DeepSupervisionLoss(stage=1, binary=2, boundary=3)
-        assert module(stages, binary, boundary, labels)[0].item() == pytest.approx(total.item())
 
     def test_nothing_labelled(self):
         labels = torch.full((1, 8, 8), 255)
         total, terms = deep_supervision_loss(
-            [torch.randn(1, 3, 4, 4)], torch.randn(1, 1, 4, 4), None, labels
+            [torch.randn(1, 3, 4, 4)],
+            torch.randn(1, 1, 4, 4),
+            None,
+            labels,
+            stage=1,
+            binary=1,
+            boundary=1,
         )
         assert total.item() == 0
         assert terms == {}
@@ -381,7 +383,6 @@ class TestConsistency:
         teacher = torch.tensor([[[[2 * math.log(3.0)]], [[0.0]]]])  # p = 3/4, 1/4 at temperature 2
         expected = 4 * (0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5))
         assert consistency_loss(student, teacher, 2.0).item() == pytest.approx(expected, rel=1e-5)
-        assert ConsistencyLoss(2.0)(student, teacher).item() == pytest.approx(expected, rel=1e-5)
 
     def test_scipy(self, rng):
         special = pytest.importorskip('scipy.special')
@@ -392,7 +393,7 @@ class TestConsistency:
 
     def test_teacher_gets_no_gradient(self, rng):
         a, b = (torch.randn(1, 3, 4, 4, generator=rng, requires_grad=True) for _ in range(2))
-        consistency_loss(a, b).backward()
+        consistency_loss(a, b, 2.0).backward()
         assert a.grad is not None
         assert b.grad is None
 
@@ -408,12 +409,12 @@ class TestConsistency:
         a, b = (torch.randn(1, 3, 2, 2, generator=rng, dtype=torch.float64) for _ in range(2))
         a.requires_grad_()
         assert torch.autograd.gradcheck(
-            lambda z: consistency_loss(z, b).double(), (a,), eps=1e-2, atol=1e-2, rtol=1e-2
+            lambda z: consistency_loss(z, b, 2.0).double(), (a,), eps=1e-2, atol=1e-2, rtol=1e-2
         )
 
     def test_confidence(self):
         logits = torch.tensor([[[[0.0, 50.0]], [[0.0, 0.0]]]])
-        assert confidence_weight(logits)[0, 0].tolist() == pytest.approx([0.0, 1.0], abs=1e-5)
+        assert confidence_weight(logits, 0.0)[0, 0].tolist() == pytest.approx([0.0, 1.0], abs=1e-5)
         assert confidence_weight(torch.tensor([[[[1.0]], [[0.0]]]]), 0.9).item() == 0
 
     def test_temperature(self):
@@ -437,18 +438,20 @@ class TestReconstruction:
     def test_mask_weights(self, rng):
         target, prediction = (images(rng, 2, 3, 6, 6) for _ in range(2))
         mask = (images(rng, 2, 1, 6, 6) > 0.5).float()
-        _, terms = reconstruction_loss(prediction, target, mask, visible_weight=0.25)
+        _, terms = reconstruction_loss(
+            prediction, target, mask, intensity=1, gradient=1, visible_weight=0.25
+        )
         weight = np.where(mask.numpy() > 0, 1.0, 0.25).repeat(3, axis=1)
         expected = np.average(np.abs((prediction - target).numpy()), weights=weight)
         assert terms['intensity'].item() == pytest.approx(expected, rel=1e-5)
 
     def test_module_and_gradcheck(self, rng):
         target, prediction = (images(rng, 1, 1, 5, 5, dtype=torch.float64) for _ in range(2))
-        assert ReconstructionLoss()(prediction, target)[0].item() == pytest.approx(
-            reconstruction_loss(prediction, target)[0].item()
-        )
         prediction.requires_grad_()
-        assert torch.autograd.gradcheck(lambda x: reconstruction_loss(x, target)[0], (prediction,))
+        weights = {'intensity': 5, 'gradient': 5, 'visible_weight': 0.1}
+        assert torch.autograd.gradcheck(
+            lambda x: reconstruction_loss(x, target, None, **weights)[0], (prediction,)
+        )
 
     def test_psnr(self):
         assert psnr(
@@ -458,5 +461,10 @@ class TestReconstruction:
     def test_mask_shape(self):
         with pytest.raises(ValueError, match=r'mask: expected shape \[1, 1, 4, 4\]'):
             reconstruction_loss(
-                torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4), torch.zeros(1, 4, 4)
+                torch.zeros(1, 1, 4, 4),
+                torch.zeros(1, 1, 4, 4),
+                torch.zeros(1, 4, 4),
+                intensity=1,
+                gradient=1,
+                visible_weight=0,
             )

@@ -120,7 +120,7 @@ class TestSinkhorn:
 
     def test_arguments(self):
         with pytest.raises(ValueError, match=r'scores: expected shape \[N,K\]'):
-            sinkhorn(torch.zeros(3))
+            sinkhorn(torch.zeros(3), 0.1)
         with pytest.raises(ValueError, match='epsilon'):
             sinkhorn(torch.zeros(3, 2), epsilon=0)
 
@@ -140,7 +140,7 @@ class TestCollapse:
                 cosine = [prototypes.cosine(branch(points)) for branch in branches]
                 logits = [value / prototypes.temperature for value in cosine]
                 if balanced:
-                    targets = [balanced_targets(value) for value in cosine]
+                    targets = [balanced_targets(value, 0.05) for value in cosine]
                 else:
                     targets = [value.detach().softmax(1) for value in logits]
                     # a nudge towards one prototype, as noise gives sooner or later

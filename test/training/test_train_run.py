@@ -248,13 +248,21 @@ class TestErrors:
             ('joint', ['--data.labelled_fraction', '1.5'], 'is 1.5, expected 0 to 1, or -1'),
             ('joint', ['--data.focus', '2'], 'data.focus is 2.0, expected 0 to 1'),
             ('joint', ['--segmenter.width', '0'], 'segmenter.width is 0, expected at least 1'),
-            ('joint', ['--segmentation.ohem_min_kept', '3'], 'is 3.0, expected at most 1'),
+            (
+                'joint',
+                ['--segmentation.ohem_min_kept', '3'],
+                'is 3.0, expected more than 0 and at most 1',
+            ),
             (
                 'joint',
                 ['--segmentation.region', 'x'],
-                "segmentation.region: expected one of ('lov",
+                "segmentation.region is 'x', expected one of lov",
             ),
-            ('joint', ['--weighting.kind', 'x'], "weighting: expected one of ('fairness', "),
+            (
+                'joint',
+                ['--weighting.kind', 'x'],
+                "weighting.kind is 'x', expected one of fairness, ",
+            ),
             (
                 'joint',
                 ['--weighting.kind', 'fixed', '--weighting.fixed', '{"fusion": -1}'],

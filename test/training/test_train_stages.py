@@ -12,6 +12,7 @@ from mafs_training.ema import AveragedNetwork
 from mafs_training.initial import load_initial
 from mafs_training.joint import JointStage
 from mafs_training.lightning_module import parameter_groups
+from mafs_training.losses import fusion_loss
 from mafs_training.mae import MAEStage
 from mafs_training.options import (
     DropoutOptions,
@@ -23,7 +24,7 @@ from mafs_training.options import (
     SSVIFOptions,
 )
 from mafs_training.ssvif import SSVIFStage
-from mafs_training.stage import draw_presence, fusion_sources, fusion_terms
+from mafs_training.stage import draw_presence, fusion_sources
 from mafs_training.supervision import enet_weights
 from mafs_training.teacher import (
     create_segmenter,
@@ -106,7 +107,7 @@ def attainable_loss(sources, options):
     optimizer = torch.optim.Adam([image], lr=1e-3)
     losses = []
     for _ in range(60):
-        loss = fusion_terms(image, sources, options)[0]
+        loss = fusion_loss(image, *sources, options)[0]
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
@@ -120,9 +121,9 @@ def test_fusion_loss_ignores_the_precision_of_the_network():
     sources = (ramp, ramp.transpose(2, 3).contiguous())
     options = FusionOptions(structure_range=2 / 255, information=1, edges=1, complement=1)
     image = ((ramp + sources[1]) / 2).requires_grad_()
-    expected, expected_terms = fusion_terms(image, sources, options)
+    expected, expected_terms = fusion_loss(image, *sources, options)
     with torch.autocast('cpu', torch.bfloat16):
-        loss, terms = fusion_terms(image, sources, options)
+        loss, terms = fusion_loss(image, *sources, options)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(terms, expected_terms)

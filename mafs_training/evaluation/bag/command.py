@@ -82,9 +82,7 @@ def _process(
     if options.out_bag:
         from mafs_training.evaluation.bag.writer import OutputBag
 
-        sink = stack.enter_context(
-            OutputBag(options.out_bag, predictor.classes, classical=predictor.is_classical)
-        ).write
+        sink = stack.enter_context(OutputBag(options.out_bag)).write
     expected = min(
         (reader.topics[t].count for t in topics.values() if t in reader.topics), default=0
     )

@@ -9,9 +9,11 @@ import time
 from typing import Any
 
 from mafs_model.errors import BagError, ImageError
+from mafs_model.images.overlay import DEFAULT_STYLE
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
-from mafs_model.predictor import Prediction, Predictor
+from mafs_model.prediction import Outputs, Prediction
+from mafs_model.predictor import Predictor
 from mafs_training.evaluation.bag.pairs import BagPair, BagPairing
 from mafs_training.evaluation.fusion.baselines import BASELINES, fuse_baseline
 from mafs_training.evaluation.fusion.run import collect, PairOutcome
@@ -109,7 +111,9 @@ def process_bag(
     label_files = list_images(labels, 'label') if labels is not None else {}
     scaler = predictor.thermal_scaler
     assert isinstance(scaler, KeepingScaler), 'metrics need the scaled thermal image'
-    for number, (pair, prediction) in enumerate(_predictions(pairing, predictor, outcome)):
+    outputs = Outputs(overlay=None if sink is None else DEFAULT_STYLE)
+    predictions = _predictions(pairing, predictor, outputs, outcome)
+    for number, (pair, prediction) in enumerate(predictions):
         row = _row(pair, prediction)
         outcome.rows.append(row)
         if sink is not None:
@@ -150,7 +154,7 @@ def registered(
 
 
 def _predictions(
-    pairing: BagPairing, predictor: Predictor, outcome: BagOutcome
+    pairing: BagPairing, predictor: Predictor, outputs: Outputs, outcome: BagOutcome
 ) -> Iterator[tuple[BagPair, Prediction]]:
     """Predict pair after pair; the time this takes, reading included, is summed up."""
     pairs = iter(pairing)
@@ -164,7 +168,7 @@ def _predictions(
         try:
             assert not isinstance(pair.visible.image, ImageError)
             assert not isinstance(pair.thermal.image, ImageError)
-            prediction = predictor.predict(pair.visible.image, pair.thermal.image)
+            prediction = predictor.predict(pair.visible.image, pair.thermal.image, outputs)
         except ImageError as error:
             outcome.failed[str(error)] = outcome.failed.get(str(error), 0) + 1
             continue

@@ -9,9 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mafs_model.bags.reader import BagWriter
-from mafs_model.classes import ClassTable
 from mafs_model.errors import BagError
-from mafs_model.images.visualization import overlay, put_notice
 from mafs_model.predictor import Prediction
 from mafs_training.evaluation.bag.pairs import BagPair
 
@@ -25,7 +23,6 @@ TOPICS = {
     'confidence': '/mafs_fusion/semantic/confidence',
     'overlay': '/mafs_fusion/semantic/overlay',
 }
-_NOTICE = 'no weights: classical fusion, labels empty'
 
 
 class OutputBag:
@@ -36,20 +33,16 @@ class OutputBag:
 
     Args:
         path: with the suffix .mcap one file, else a folder.
-        classes: class table of the labels.
-        classical: the labels are empty; the overlay says so.
 
     Raises:
         BagError: something is at `path` already, or it cannot be written.
 
     """
 
-    def __init__(self, path: Path, classes: ClassTable, *, classical: bool) -> None:
+    def __init__(self, path: Path) -> None:
         if path.exists():
             raise BagError(f'{path} exists already, choose another --out-bag')
         self._path = path
-        self._classes = classes
-        self._classical = classical
         self._folder: Path | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,15 +76,13 @@ class OutputBag:
         assert prediction.fused is not None
         assert prediction.labels is not None
         assert prediction.confidence is not None
-        painted = overlay(prediction.fused, prediction.labels, self._classes)
-        if self._classical:
-            painted = put_notice(painted, _NOTICE)
+        assert prediction.overlay is not None
         receive_ns = max(pair.visible.receive_ns, pair.thermal.receive_ns)
         for name, image, encoding in (
             ('fused', prediction.fused, 'rgb8'),
             ('labels', prediction.labels, 'mono8'),
             ('confidence', prediction.confidence, 'mono8'),
-            ('overlay', painted, 'rgb8'),
+            ('overlay', prediction.overlay, 'rgb8'),
         ):
             self._writer.write_image(
                 TOPICS[name], pair.visible_ns, pair.visible.frame_id, image, encoding, receive_ns

@@ -10,7 +10,8 @@ from pathlib import Path
 import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.errors import DatasetError, ImageError
-from mafs_model.images.visualization import draw_legend, overlay
+from mafs_model.images.overlay import paint
+from mafs_model.images.visualization import draw_legend
 from mafs_model.predictor import Prediction, Predictor
 from mafs_training.datasets.layouts import PairFiles, read_pair
 from mafs_training.datasets.reading import RawPair
@@ -198,9 +199,9 @@ def draw_row(
     }
     if table is not None:
         assert prediction.labels is not None
-        images['labels'] = overlay(prediction.fused, prediction.labels, table)
+        images['labels'] = paint(prediction.fused, prediction.labels, table)
         if pair.label is not None:
-            images['reference'] = overlay(prediction.fused, pair.label, table)
+            images['reference'] = paint(prediction.fused, pair.label, table)
     height, width = pair.thermal.shape
     shown = (max(1, round(CELL_WIDTH * height / width)), CELL_WIDTH)
     cells = []

@@ -1,0 +1,238 @@
+"""The work of ``mafs fuse``: every pair of a source through the predictor into a sink."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass, field
+import sys
+import time
+
+from mafs_model.classes import ClassTable
+from mafs_model.command_line import quiet_start
+from mafs_model.errors import ConfigError, ImageError
+from mafs_model.images.preprocessing import parse_size
+from mafs_model.images.registration import Registration
+from mafs_model.images.thermal import ThermalScaler
+from mafs_model.predictor import Predictor
+from mafs_model.runtime.device import check_device_name
+from mafs_model.runtime.factory import find_weights
+from mafs_model.sinks.opening import open_sink
+from mafs_model.sinks.results import ClassShares, Painter, Result, Sink
+from mafs_model.sources.items import PairSource
+from mafs_model.sources.opening import open_pairs, Request
+import numpy as np
+from tqdm import tqdm
+
+_MAX_PROBLEMS = 1000  # A folder of a million unreadable files must not fill the memory.
+
+
+@dataclass
+class FuseReport:
+    """
+    What became of the pairs.
+
+    Attributes:
+        out: where the results are, as it was given.
+        files: files and folders that hold them.
+        pairs: number of pairs fused.
+        left_out: one line for each file or pair left out, the first thousand.
+        weights: identification of the weights.
+        backend: what computed.
+        device: where.
+        class_shares: class name -> share of all pixels, 0 to 1, largest first; empty without a
+            network.
+        seconds: wall time of reading, computing and writing.
+        ms_per_pair: median time of the predictor for a pair, None without pairs.
+
+    """
+
+    out: str
+    files: list[str] = field(default_factory=list)
+    pairs: int = 0
+    left_out: list[str] = field(default_factory=list)
+    weights: str = ''
+    backend: str = ''
+    device: str = ''
+    class_shares: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    ms_per_pair: float | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values for JSON."""
+        values = asdict(self)
+        values['class_shares'] = {n: round(s, 6) for n, s in self.class_shares.items()}
+        values['seconds'] = round(self.seconds, 3)
+        values['ms_per_pair'] = None if self.ms_per_pair is None else round(self.ms_per_pair, 3)
+        return values
+
+    def summary(self) -> str:
+        """Return one or two lines for people."""
+        lines = f'{self.pairs} fused into {self.out} ({self.weights}, {self.device})'
+        shown = [f'{n} {100 * s:.1f} %' for n, s in self.class_shares.items() if s >= 0.0005]
+        return lines + (f'\nclasses: {", ".join(shown)}' if shown else '')
+
+
+def fuse(arguments: argparse.Namespace) -> FuseReport:
+    """
+    Fuse what the arguments of ``mafs fuse`` name.
+
+    Pairs that cannot be used are left out and reported; the rest is done. Inputs and outputs are
+    checked before weights are read.
+
+    Args:
+        arguments: parsed options, see ``mafs_model.cli``.
+
+    Raises:
+        MafsError: settings, inputs, weights or device are wrong; results cannot be written.
+
+    """
+    if not 0.0 <= arguments.opacity <= 1.0:
+        raise ConfigError(f'--opacity {arguments.opacity:g}: expected 0 to 1')
+    if arguments.frames is not None and arguments.frames < 1:
+        raise ConfigError(f'--frames {arguments.frames}: expected a whole number of at least 1')
+    for option in ('rate', 'timeout'):
+        value = getattr(arguments, option)
+        if value is not None and not 0 < value <= 3600:
+            raise ConfigError(f'--{option} {value:g}: expected more than 0, at most 3600')
+    _check_settings(arguments)
+    source = open_pairs(
+        Request(
+            visible=arguments.rgb or (),
+            thermal=arguments.thermal or (),
+            both=arguments.input,
+            pattern=arguments.pair,
+            layout=arguments.layout,
+            limit=arguments.frames,
+            timeout_s=arguments.timeout,
+            unchecked=arguments.unchecked,
+        )
+    )
+    try:
+        sink = open_sink(
+            arguments.out,
+            source,
+            picture=arguments.picture,
+            rate_hz=arguments.rate,
+            overwrite=arguments.overwrite,
+        )
+        report = FuseReport(str(arguments.out))
+        if source.count == 0:
+            report.left_out = source.problems[:_MAX_PROBLEMS]
+            return report
+        with quiet_start('mafs fuse'):
+            made = create_predictor(arguments, source.is_sequence)
+        with made as predictor:
+            _run(predictor, source, sink, report, arguments)
+        return report
+    finally:
+        source.close()
+
+
+def create_predictor(arguments: argparse.Namespace, is_sequence: bool = False) -> Predictor:
+    """
+    Return the predictor that the options describe.
+
+    Args:
+        arguments: parsed options of the model and of the preparation of images.
+        is_sequence: the pairs are moments of one recording.
+
+    Raises:
+        MafsError: settings, weights or device are wrong.
+
+    """
+    return Predictor.create(
+        arguments.weights,
+        device=arguments.device,
+        backend=arguments.backend,
+        precision=arguments.precision,
+        threads=arguments.threads,
+        classes=arguments.classes,
+        inference_size=parse_size(arguments.size) if arguments.size else None,
+        output_size=parse_size(arguments.output_size) if arguments.output_size else None,
+        registration=Registration.load(arguments.homography) if arguments.homography else None,
+        thermal_scaler=_scaler(arguments, is_sequence or arguments.sequence),
+    )
+
+
+def _check_settings(arguments: argparse.Namespace) -> None:
+    """Raise ConfigError or CheckpointError for what is wrong whatever the input."""
+    check_device_name(arguments.device)
+    for size in (arguments.size, arguments.output_size):
+        if size:
+            parse_size(size)
+    if arguments.homography:
+        Registration.load(arguments.homography)
+    if arguments.classes:
+        ClassTable.load(arguments.classes)
+    if arguments.weights not in {None, 'default', 'classical'}:
+        find_weights(arguments.weights)
+    _scaler(arguments, is_sequence=False)
+
+
+def _scaler(arguments: argparse.Namespace, is_sequence: bool) -> ThermalScaler:
+    """Return the scaling of thermal images; raises ConfigError."""
+    low, high = arguments.thermal_range or (None, None)
+    return ThermalScaler(
+        arguments.thermal_scaling,
+        low,
+        high,
+        unit=arguments.thermal_unit,
+        # Unrelated files must not influence each other, whatever their order.
+        smoothing=0.9 if is_sequence else 0.0,
+    )
+
+
+def _run(
+    predictor: Predictor,
+    source: PairSource,
+    sink: Sink,
+    report: FuseReport,
+    arguments: argparse.Namespace,
+) -> None:
+    """Fuse all pairs into the sink and fill the report."""
+    notice = predictor.notices[0] if predictor.is_classical else None
+    painter = Painter(predictor.classes, arguments.opacity, notice)
+    shares = ClassShares(predictor.classes)
+    times: list[float] = []
+    left_out: list[str] = []
+    start = time.perf_counter()
+    bar = tqdm(
+        source,
+        total=source.count,
+        unit='pair',
+        desc='fusing',
+        disable=arguments.quiet or source.count == 1,
+        file=sys.stderr,
+    )
+    try:
+        try:
+            for item in bar:
+                try:
+                    images = item.read()
+                    prediction = predictor.predict(*images)
+                except ImageError as error:
+                    if len(left_out) < _MAX_PROBLEMS:
+                        left_out.append(f"pair '{item.name}': {error}")
+                    continue
+                sink.write(Result(item.name, images, prediction), painter)
+                report.pairs += 1
+                times.append(sum(prediction.timings_ms.values()))
+                if prediction.labels is not None and not predictor.is_classical:
+                    shares.add(prediction.labels)
+        except KeyboardInterrupt:
+            if not source.is_live:
+                raise
+            # A camera has no end of its own: this is how people stop it.
+        sink.close()
+    except BaseException:
+        sink.abort()
+        raise
+    finally:
+        bar.close()
+    report.seconds = time.perf_counter() - start
+    report.left_out = [*source.problems, *left_out][:_MAX_PROBLEMS]
+    report.files = list(sink.files())
+    report.weights, report.backend = predictor.weights_id, predictor.backend
+    report.device = predictor.device
+    report.class_shares = shares.shares()
+    report.ms_per_pair = float(np.median(times)) if times else None
