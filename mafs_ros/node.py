@@ -13,13 +13,14 @@ from mafs_ros.executable import run
 from mafs_ros.health import assess, Context, Level
 from mafs_ros.inference import Pipeline
 from mafs_ros.intake import Intake
-from mafs_ros.parameter_handler import ParameterHandler
+from mafs_ros.parameter_handler import describe, ParameterHandler
 from mafs_ros.parameters import Settings
 from mafs_ros.processor import PairProcessor
 from mafs_ros.publishers import OutputPublishers
 from mafs_ros.reporting import Reporter
 from mafs_ros.statistics import Statistics
 from mafs_ros.sync import load_message_filters
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -131,6 +132,10 @@ class FusionNode(LifecycleNode):
         self._succeeds('recover from the error', self.release)
         self._state_label = 'unconfigured'
         return result
+
+    def describe_parameter(self, name: str) -> ParameterDescriptor:
+        """Return what `ros2 param describe` shows."""
+        return describe(super().describe_parameter(name))
 
     def _succeeds(self, what: str, step: Callable[[], None]) -> bool:
         """Run a step of a transition; log why it fails, because rclpy does not."""

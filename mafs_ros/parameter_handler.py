@@ -7,7 +7,12 @@ from typing import Any
 
 from mafs_model.errors import ConfigError
 from mafs_ros.parameters import BY_NAME, Parameter, Settings, TABLE
-from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
 import rclpy.node
 import rclpy.parameter
 
@@ -38,7 +43,10 @@ class ParameterHandler:
         self.locked = False  # True while configured: what needs a reload is refused
         for row in TABLE:
             default = list(row.default) if isinstance(row.default, tuple) else row.default
-            node.declare_parameter(row.name, default, _descriptor(row))
+            declared = node.declare_parameter(row.name, default, _descriptor(row))
+            node.set_parameters([_normalised(declared)])
+        if hasattr(node, 'add_pre_set_parameters_callback'):  # not in Humble
+            node.add_pre_set_parameters_callback(lambda updates: [_normalised(u) for u in updates])
         node.add_on_set_parameters_callback(self._on_set)
 
     def read(self) -> Settings:
@@ -77,6 +85,8 @@ class ParameterHandler:
                 row = BY_NAME.get(update.name)
                 if row is None:
                     continue
+                if update.type_ == rclpy.parameter.Parameter.Type.NOT_SET:
+                    raise ConfigError(f'{row.name}: got nothing, expected a value')
                 row.validate(update.value)
                 self._check_unlocked(row, update.value)
                 new[row.name] = update.value
@@ -97,6 +107,73 @@ class ParameterHandler:
                 f'{row.name}: got {value!r}, expected no change while configured (clean up '
                 'the node, set it, configure again)'
             )
+
+
+_TYPES = {
+    'bool': rclpy.parameter.Parameter.Type.BOOL,
+    'int': rclpy.parameter.Parameter.Type.INTEGER,
+    'double': rclpy.parameter.Parameter.Type.DOUBLE,
+    'string': rclpy.parameter.Parameter.Type.STRING,
+    'double_array': rclpy.parameter.Parameter.Type.DOUBLE_ARRAY,
+}
+
+
+def describe(descriptor: ParameterDescriptor) -> ParameterDescriptor:
+    """
+    Return the descriptor of a parameter as others may see it: with its type and its range.
+
+    They are not in the descriptor that rclpy keeps, because rclpy would act on them: refuse a
+    value with less of a reason than the table gives, and end the node where it is in a file. It
+    also notes there the type of every value it is asked to set, refused ones included.
+
+    Args:
+        descriptor: as declared; returned as it is for a parameter that is not in the table.
+
+    """
+    row = BY_NAME.get(descriptor.name)
+    if row is None:
+        return descriptor
+    shown = ParameterDescriptor(
+        name=descriptor.name,
+        type=descriptor.type,
+        description=descriptor.description,
+        additional_constraints=descriptor.additional_constraints,
+        dynamic_typing=row.kind not in _TYPES,
+    )
+    if row.kind in _TYPES:
+        shown.type = _TYPES[row.kind].value
+    if row.minimum is not None and row.maximum is not None:
+        if row.kind == 'int':
+            shown.integer_range = [
+                IntegerRange(from_value=int(row.minimum), to_value=int(row.maximum), step=1)
+            ]
+        else:
+            shown.floating_point_range = [
+                FloatingPointRange(from_value=row.minimum, to_value=row.maximum)
+            ]
+    return shown
+
+
+def _normalised(given: rclpy.parameter.Parameter) -> rclpy.parameter.Parameter:
+    """
+    Return a value in the type of its row where it means the same: whole numbers for doubles.
+
+    An empty list is what a file says, and `ros2 param dump` writes, but not what arrives: the
+    parser of ROS makes 'not set' of it.
+    """
+    row = BY_NAME.get(given.name)
+    types = rclpy.parameter.Parameter.Type
+    if row is None:
+        return given
+    if row.kind == 'double_array' and (given.type_ == types.NOT_SET or not len(given.value)):
+        return rclpy.parameter.Parameter(given.name, types.DOUBLE_ARRAY, [])
+    if row.kind in ('double', 'double_or_auto') and given.type_ == types.INTEGER:
+        return rclpy.parameter.Parameter(given.name, types.DOUBLE, float(given.value))
+    if row.kind == 'double_array' and given.type_ == types.INTEGER_ARRAY:
+        return rclpy.parameter.Parameter(
+            given.name, types.DOUBLE_ARRAY, [*map(float, given.value)]
+        )
+    return given
 
 
 def _descriptor(row: Parameter) -> ParameterDescriptor:

@@ -56,7 +56,9 @@ def make_node(ros_context: Any) -> Iterator[Callable[..., Any]]:
 
     nodes = []
 
-    def make(communicate: bool = False, **parameters: Any) -> Any:
+    def make(
+        communicate: bool = False, arguments: list[str] | None = None, **parameters: Any
+    ) -> Any:
         overrides = [
             Parameter(name.replace('__', '.'), value=value) for name, value in parameters.items()
         ]
@@ -64,6 +66,7 @@ def make_node(ros_context: Any) -> Iterator[Callable[..., Any]]:
             context=ros_context,
             parameter_overrides=overrides,
             enable_communication_interface=communicate,
+            cli_args=arguments,
         )
         nodes.append(node)
         return node

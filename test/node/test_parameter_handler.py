@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 pytest.importorskip('rclpy')
 pytest.importorskip('mafs_ros.msg')
@@ -73,6 +75,47 @@ def test_whole_number_is_good_enough_for_a_double(make_node: MakeNode) -> None:
     assert handler_of(node).read().sync_slop == 1.0
     assert set_one(node, 'sync.slop', 2).successful
     assert handler_of(node).read().sync_slop == 2.0
+
+
+@pytest.mark.parametrize('row', TABLE, ids=lambda row: row.name)
+def test_description_has_type_and_range(make_node: MakeNode, row: Any) -> None:
+    node = make_node()
+    # Whatever is refused, the description stays: rclpy notes the type of what was asked.
+    assert not set_one(node, row.name, [b'x']).successful
+    shown = node.describe_parameter(row.name)
+    kinds = Parameter.Type
+    expected = {
+        'bool': kinds.BOOL, 'int': kinds.INTEGER, 'double': kinds.DOUBLE, 'string': kinds.STRING,
+        'double_array': kinds.DOUBLE_ARRAY,
+    }  # fmt: skip
+    if row.kind in expected:
+        assert shown.type == expected[row.kind].value
+        assert not shown.dynamic_typing
+        assert node.get_parameter(row.name).type_ == expected[row.kind]
+    limits = [*shown.floating_point_range, *shown.integer_range]
+    if row.minimum is None:
+        assert not limits
+    else:
+        assert [(r.from_value, r.to_value) for r in limits] == [(row.minimum, row.maximum)]
+
+
+def test_whole_numbers_become_doubles(make_node: MakeNode) -> None:
+    node = make_node(sync__slop=1, thermal__homography=[1, 0, 0, 0, 1, 0, 0, 0, 1])
+    assert node.get_parameter('sync.slop').type_ == Parameter.Type.DOUBLE
+    assert node.get_parameter('thermal.homography').type_ == Parameter.Type.DOUBLE_ARRAY
+    if hasattr(node, 'add_pre_set_parameters_callback'):
+        assert set_one(node, 'sync.slop', 2).successful
+        assert node.get_parameter('sync.slop').type_ == Parameter.Type.DOUBLE
+
+
+def test_empty_list_of_a_file_is_no_homography(make_node: MakeNode, tmp_path: Path) -> None:
+    # What `ros2 param dump` writes of the defaults: the parser of ROS makes 'not set' of [].
+    content = {'mafs_fusion': {'ros__parameters': {'thermal': {'homography': []}}}}
+    dump = tmp_path / 'dump.yaml'
+    dump.write_text(yaml.safe_dump(content), encoding='utf-8')
+    node = make_node(arguments=['--ros-args', '--params-file', str(dump)])
+    assert handler_of(node).read().thermal_homography is None
+    assert node.get_parameter('thermal.homography').type_ == Parameter.Type.DOUBLE_ARRAY
 
 
 def test_wrong_type_from_a_file_does_not_end_the_node(make_node: MakeNode) -> None:
