@@ -8,7 +8,7 @@ import traceback
 
 import cv2
 from mafs_model.errors import MafsError
-from mafs_ros import diagnostics, ros_logging
+from mafs_ros import diagnostics, qos, ros_logging
 from mafs_ros.executable import run
 from mafs_ros.health import assess, Context, Level
 from mafs_ros.inference import Pipeline
@@ -16,9 +16,10 @@ from mafs_ros.intake import Intake
 from mafs_ros.parameter_handler import describe, ParameterHandler
 from mafs_ros.parameters import Settings
 from mafs_ros.processor import PairProcessor
-from mafs_ros.publishers import OutputPublishers
+from mafs_ros.publishers import OutputPublishers, overridable_publishers
 from mafs_ros.reporting import Reporter
 from mafs_ros.statistics import Statistics
+from mafs_ros.subscriptions import overridable_subscriptions
 from mafs_ros.sync import load_message_filters
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
@@ -155,6 +156,12 @@ class FusionNode(LifecycleNode):
     def _configure(self) -> None:
         self._log_handler = ros_logging.attach(self.get_logger())
         settings = self._handler.read()
+        for problem in qos.check_overrides(
+            self._handler.overrides,
+            overridable_publishers(self),
+            overridable_subscriptions(self, settings),
+        ):
+            self.get_logger().warning(problem)
         if settings.sync_policy != 'nearest':
             load_message_filters()
         self._pipeline = Pipeline(settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from mafs_model.errors import ConfigError
@@ -64,13 +63,20 @@ class ParameterHandler:
         """Return new settings if a parameter changed since the last call."""
         return self.read() if self._changed else None
 
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """Return the values given from outside (file, command line), by name."""
+        # rclpy ignores undeclared ones silently; it offers no public way to list them.
+        given: dict[str, rclpy.parameter.Parameter] = getattr(
+            self._node, '_parameter_overrides', {}
+        )
+        return {name: parameter.value for name, parameter in given.items()}
+
     def unknown_names(self) -> list[str]:
-        """Return names given from outside (file, command line) that are no parameters."""
-        # rclpy ignores undeclared overrides silently; it offers no public way to list them.
-        overrides: Iterable[str] = getattr(self._node, '_parameter_overrides', {})
+        """Return names given from outside that are no parameters."""
         return sorted(
             name
-            for name in overrides
+            for name in self.overrides
             if name not in BY_NAME and name.split('.')[0] not in _FOREIGN
         )
 

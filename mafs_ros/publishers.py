@@ -38,6 +38,12 @@ def load_vision_msgs() -> Any | None:
     return module if hasattr(module, 'LabelInfo') else None
 
 
+def overridable_publishers(node: LifecycleNode) -> list[str]:
+    """Return the topics whose QoS users can override, with namespace and remapped."""
+    names = (*IMAGE_TOPICS.values(), CAMERA_INFO_TOPIC, STATUS_TOPIC)
+    return [str(node.resolve_topic_name(name)) for name in names]
+
+
 class OutputPublishers:
     """
     All publishers of the node.

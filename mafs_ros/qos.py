@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+from mafs_model.errors import ConfigError
 from rclpy.qos import (
     QoSDurabilityPolicy,
     QoSHistoryPolicy,
@@ -16,6 +19,14 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks
 
+_PREFIX = 'qos_overrides'
+# A queue of more images than this is a typing error: a minute of 640x480 at 30 Hz is 1.6 GB.
+MAX_DEPTH = 1000
+_VALUES = {
+    'depth': f'a whole number 0 to {MAX_DEPTH}',
+    'history': "one of 'keep_last', 'keep_all', 'system_default'",
+    'reliability': "one of 'reliable', 'best_effort', 'system_default'",
+}
 _OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY)
 
 
@@ -67,6 +78,57 @@ def latched() -> QoSProfile:
 def overridable() -> QoSOverridingOptions:
     """Return options that declare `qos_overrides.<topic>...` parameters."""
     return QoSOverridingOptions(_OVERRIDABLE)
+
+
+def check_overrides(
+    overrides: Mapping[str, object], publishers: Iterable[str], subscriptions: Iterable[str]
+) -> list[str]:
+    """
+    Return the overrides that have no effect, each with what is wrong about it.
+
+    Args:
+        overrides: values by name, as given from outside; other parameters than `qos_overrides`
+            are passed over.
+        publishers: topics whose publisher can be overridden, with their namespace and remapped.
+        subscriptions: topics whose subscription can be.
+
+    Raises:
+        ConfigError: a value that its policy does not have.
+
+    """
+    entities = {
+        *(f'{topic}.publisher' for topic in publishers),
+        *(f'{topic}.subscription' for topic in subscriptions),
+    }
+    problems = []
+    for name, value in sorted(overrides.items()):
+        if name.split('.')[0] != _PREFIX:
+            continue
+        entity, _, policy = name.removeprefix(f'{_PREFIX}.').rpartition('.')
+        if entity not in entities:
+            problems.append(
+                f"parameter '{name}' is ignored: '{entity or policy}' is none of "
+                + ', '.join(sorted(entities))
+            )
+        elif policy not in _VALUES:
+            problems.append(
+                f"parameter '{name}' is ignored: '{policy}' is none of {', '.join(_VALUES)}"
+            )
+        elif not _is_value(policy, value):
+            raise ConfigError(f'{name}: got {value!r}, expected {_VALUES[policy]}')
+    return problems
+
+
+def _is_value(policy: str, value: object) -> bool:
+    """Return whether a policy has a value."""
+    if policy == 'depth':
+        return type(value) is int and 0 <= value <= MAX_DEPTH
+    names = QoSHistoryPolicy if policy == 'history' else QoSReliabilityPolicy
+    return (
+        isinstance(value, str)
+        and value.upper() in names.__members__
+        and value.upper() != 'UNKNOWN'
+    )
 
 
 def no_publisher_events() -> PublisherEventCallbacks:

@@ -197,3 +197,12 @@ def input_topic(node: LifecycleNode, stream: str, transport: str) -> str:
     if transport == 'compressed' and not base.endswith('/compressed'):
         return base + '/compressed'
     return base
+
+
+def overridable_subscriptions(node: LifecycleNode, settings: Settings) -> list[str]:
+    """Return the topics whose QoS users can override, with namespace and remapped."""
+    return [
+        input_topic(node, 'visible', settings.rgb_transport),
+        input_topic(node, 'thermal', settings.thermal_transport),
+        str(node.resolve_topic_name(CAMERA_INFO_TOPIC)),
+    ]
