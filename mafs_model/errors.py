@@ -54,3 +54,7 @@ class BagError(MafsError):
 
 class DatasetError(MafsError):
     """A data set on disk is incomplete or does not match its description."""
+
+
+class CalibrationError(MafsError):
+    """Recordings do not show what a calibration needs, or it would be wrong."""

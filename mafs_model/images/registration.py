@@ -106,10 +106,10 @@ class Registration:
 
         """
         if self.homography is None:
-            return _scaling(thermal_size, size)
+            return scaling(thermal_size, size)
         calibrated = self.visible_size or visible_size or size
-        matrix = _scaling(calibrated, size) @ self.homography
-        return matrix @ _scaling(thermal_size, self.thermal_size or thermal_size)
+        matrix = scaling(calibrated, size) @ self.homography
+        return matrix @ scaling(thermal_size, self.thermal_size or thermal_size)
 
     def warp(
         self, thermal: UInt8Image, size: Size, visible_size: Size | None = None
@@ -273,7 +273,7 @@ def _size_of(image: UInt8Image) -> Size:
     return int(image.shape[0]), int(image.shape[1])
 
 
-def _scaling(source: Size, target: Size) -> NDArray[np.float64]:
+def scaling(source: Size, target: Size) -> NDArray[np.float64]:
     """Return the 3x3 pixel map of resizing: corners of the outer pixels stay on each other."""
     sy, sx = target[0] / source[0], target[1] / source[1]
     return np.array([[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5], [0.0, 0.0, 1.0]])

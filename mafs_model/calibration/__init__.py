@@ -1,0 +1,1 @@
+"""Two cameras of one rig: their calibration file, and what images tell about place and time."""
