@@ -8,7 +8,14 @@ import re
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
-PACKAGES = ('mafs_ros', 'mafs_model', 'mafs_training', 'mafs_demo', 'mafs_synthetic')
+PACKAGES = (
+    'mafs_ros',
+    'mafs_model',
+    'mafs_training',
+    'mafs_calibration',
+    'mafs_demo',
+    'mafs_synthetic',
+)
 EXTRAS = ('openvino', 'demo', 'onnx', 'train', 'quantise', 'dev')
 DATA = ['py.typed', '**/*.yaml', '**/*.json', 'data/weights/*']
 

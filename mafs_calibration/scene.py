@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from mafs_calibration.coarse_search import Candidate, search
 from mafs_calibration.tile_shifts import COARSE, FINE, Refiner, TileShifts
 from mafs_model.calibration.structure import agreement, live_area, Mask
-from mafs_model.errors import CalibrationError
 from mafs_model.types import UInt8Image
 import numpy as np
 from numpy.typing import NDArray

@@ -115,9 +115,7 @@ class Refiner:
         for image in self._thermal:
             if shrinking < 0.8:  # bilinear look-up alone would alias
                 image = cv2.GaussianBlur(image, (0, 0), 0.5 / shrinking)
-            warped = cv2.warpPerspective(
-                image, to_level, size, borderMode=cv2.BORDER_REPLICATE
-            )
+            warped = cv2.warpPerspective(image, to_level, size, borderMode=cv2.BORDER_REPLICATE)
             fields.append(structure(warped, mask))
         return self._visible, fields, mask
 
@@ -146,18 +144,15 @@ class Refiner:
         height, width = self._size
         surface = np.empty((2 * reach + 1, 2 * reach + 1, rows, columns), np.float32)
         product = np.zeros((height, width), np.float32)
-        for i, dy in enumerate(range(-reach, reach + 1)):
-            for j, dx in enumerate(range(-reach, reach + 1)):
+        shifts = range(-reach, reach + 1)
+        for i, dy in enumerate(shifts):
+            ours_y, theirs_y = _overlap(dy, height)
+            for j, dx in enumerate(shifts):
+                ours_x, theirs_x = _overlap(dx, width)
                 product[:] = 0
-                target = product[max(0, -dy) : height - max(0, dy), max(0, -dx) : width - max(0, dx)]
-                ours = slice(max(0, -dy), height - max(0, dy)), slice(
-                    max(0, -dx), width - max(0, dx)
-                )
-                theirs = slice(max(0, dy), height - max(0, -dy)), slice(
-                    max(0, dx), width - max(0, -dx)
-                )
+                target = product[ours_y, ours_x]
                 for field, other in zip(thermal, visible, strict=True):
-                    a, b = field[ours], other[theirs]
+                    a, b = field[ours_y, ours_x], other[theirs_y, theirs_x]
                     target += a.real * b.real
                     target += a.imag * b.imag
                 surface[i, j] = cv2.resize(product, (columns, rows), interpolation=cv2.INTER_AREA)
@@ -228,6 +223,14 @@ class _Peaks:
     weights: NDArray[np.float64]
 
 
+def _overlap(shift: int, length: int) -> tuple[slice, slice]:
+    """Return what of one side is compared with what of the other at a shift."""
+    return (
+        slice(max(0, -shift), length - max(0, shift)),
+        slice(max(0, shift), length - max(0, -shift)),
+    )
+
+
 def _locate(surface: NDArray[np.float32], reach: int, size: Size) -> _Peaks:
     """Return the peak of each tile to a fraction of a pixel; tiles without one are left out."""
     count, _, rows, columns = surface.shape
@@ -249,9 +252,7 @@ def _locate(surface: NDArray[np.float32], reach: int, size: Size) -> _Peaks:
             if xx <= 0 or xx * yy - xy * xy <= 0 or contrast <= _MIN_CONTRAST:
                 continue
             offset = np.clip(np.linalg.solve(curvature, slope), -1, 1)
-            centres.append(
-                ((column + 0.5) * size[1] / columns, (row + 0.5) * size[0] / rows)
-            )
+            centres.append(((column + 0.5) * size[1] / columns, (row + 0.5) * size[0] / rows))
             shifts.append((j - reach + offset[0], i - reach + offset[1]))
             information.append(curvature / spread)
             weights.append((contrast - _MIN_CONTRAST) ** 2)

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import ConfigError
+from mafs_model.yaml_files import read_yaml
 import numpy as np
 from numpy.typing import NDArray
-import yaml
 
 _DIRECTORY = Path(__file__).parent / 'data' / 'classes'
 _ALIASES = {'msrs': 'mfnet'}  # MSRS annotates MFNet's nine classes.
-_MAX_BYTES = 1 << 20  # A class file is a few hundred bytes; anything huge is a mistake.
 IGNORE_INDEX = 255  # label without class, unless a class table names another one
 MAX_CLASSES = 255  # ids 0..254 leave 255 for the ignored label in an 8-bit image.
 
@@ -155,7 +154,7 @@ class ClassTable:
                     f"classes '{text}': neither a known data set "
                     f'({", ".join(available())}) nor a YAML file'
                 )
-        return cls.from_dict(_read_yaml(path), f"class file '{path}'")
+        return cls.from_dict(read_yaml(path, 'class file'), f"class file '{path}'")
 
 
 def available() -> tuple[str, ...]:
@@ -186,16 +185,3 @@ def _parse_class(entry: Any, where: str) -> SemanticClass:
     ):
         raise ConfigError(f"{where}: 'color' is {color!r}, expected [red, green, blue], 0..255")
     return SemanticClass(entry['id'], name, (color[0], color[1], color[2]))
-
-
-def _read_yaml(path: Path) -> Any:
-    """Return the parsed file; raises ConfigError with one line."""
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError(f"class file '{path}': larger than {_MAX_BYTES} bytes")
-        return yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"class file '{path}': cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        line = ' '.join(str(error).split())
-        raise ConfigError(f"class file '{path}': not valid YAML: {line}") from None

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from mafs_model.errors import ConfigError
-from mafs_model.images.preprocessing import check_size, luminance, resize
+from mafs_model.errors import ConfigError, ImageError
+from mafs_model.images.preprocessing import check_size, format_size, luminance, resize
 from mafs_model.types import Size, UInt8Image
+from mafs_model.yaml_files import read_yaml
 import numpy as np
 from numpy.typing import NDArray
 import yaml
 
-_MAX_BYTES = 1 << 20
 _MAX_CONDITION = 1e12  # Beyond this the inverse has no correct digit left.
 _STEPS = 32  # OpenCV looks up in steps of this fraction of a pixel.
+_ASPECT_TOLERANCE = 0.01
+_FAR_PX = 1 << 14  # far outside, still within remap's 16-bit coordinates
 _CACHED_MAPS = 4  # Sizes change rarely; a handful covers alternating cameras.
 
 
@@ -27,7 +29,7 @@ class Registration:
 
     The homography maps homogeneous pixel coordinates (x, y, 1) of the thermal image to those of
     the visible image; pixel centres are at whole numbers. It holds for the calibrated sizes; for
-    other sizes of the same cameras it is rescaled.
+    other sizes of the same proportions it is rescaled, others are refused.
 
     Args:
         homography: 3x3 numbers, or None for identity by resizing.
@@ -42,7 +44,7 @@ class Registration:
     def __init__(
         self, homography: Any = None, *, thermal_size: Any = None, visible_size: Any = None
     ) -> None:
-        self.homography = None if homography is None else _check_homography(homography)
+        self.homography = None if homography is None else check_homography(homography)
         self.thermal_size = (
             None if thermal_size is None else check_size(thermal_size, 'thermal_size')
         )
@@ -68,7 +70,7 @@ class Registration:
             ConfigError: missing or malformed file, naming the key and the expectation.
 
         """
-        data = _read_yaml(Path(path).expanduser())
+        data = read_yaml(path, 'homography file')
         known = {'homography', 'thermal_size', 'visible_size'}
         if not isinstance(data, Mapping) or 'homography' not in data:
             raise ConfigError(f"homography file '{path}': expected a key 'homography'")
@@ -104,9 +106,14 @@ class Registration:
             size: (height, width) of the result.
             visible_size: (height, width) of the received visible image; default ``size``.
 
+        Raises:
+            ImageError: an image has not the proportions of the calibrated one.
+
         """
         if self.homography is None:
             return scaling(thermal_size, size)
+        check_proportions('thermal', thermal_size, self.thermal_size)
+        check_proportions('visible', visible_size or size, self.visible_size)
         calibrated = self.visible_size or visible_size or size
         matrix = scaling(calibrated, size) @ self.homography
         return matrix @ scaling(thermal_size, self.thermal_size or thermal_size)
@@ -172,8 +179,14 @@ class Registration:
         if key not in self._maps:
             while len(self._maps) >= _CACHED_MAPS:
                 self._maps.pop(next(iter(self._maps)))
-            self._maps[key] = Maps(self.matrix(*key), thermal_size, size)
+            self._maps[key] = self._make_maps(*key)
         return self._maps[key]
+
+    def _make_maps(self, thermal_size: Size, size: Size, visible_size: Size) -> Maps:
+        """Return new maps for these sizes; raises ImageError."""
+        return Maps.of_homography(
+            self.matrix(thermal_size, size, visible_size), thermal_size, size
+        )
 
 
 class Maps:
@@ -181,21 +194,43 @@ class Maps:
     Look-up coordinates of one combination of sizes, in steps of 1/32 pixel.
 
     Args:
-        matrix: 3x3 map from thermal pixels to those of the result.
+        xs: column in the thermal image of each pixel of the result, float [H,W].
+        ys: row, likewise.
         thermal_size: (height, width) of the thermal image.
-        size: (height, width) of the result.
 
     Attributes:
         thermal_size: as given.
-        size: as given.
+        size: (height, width) of the result.
         outside: uint8 [H,W], 255 where there is no thermal data; None if there is everywhere.
         coordinates: whole numbers x, y of the look-up, int16 [H,W,2].
         fractions: the rest in OpenCV's packing, uint16 [H,W].
 
     """
 
-    def __init__(self, matrix: NDArray[np.float64], thermal_size: Size, size: Size) -> None:
-        self.thermal_size, self.size = thermal_size, size
+    def __init__(
+        self, xs: NDArray[np.floating[Any]], ys: NDArray[np.floating[Any]], thermal_size: Size
+    ) -> None:
+        self.thermal_size = thermal_size
+        self.size: Size = (int(xs.shape[0]), int(xs.shape[1]))
+        xs = np.clip(xs, -_FAR_PX, _FAR_PX).astype(np.float32)
+        ys = np.clip(ys, -_FAR_PX, _FAR_PX).astype(np.float32)
+        outside = (
+            (xs < -0.5) | (ys < -0.5) | (xs > thermal_size[1] - 0.5) | (ys > thermal_size[0] - 0.5)
+        )
+        self.outside = np.where(outside, 255, 0).astype(np.uint8) if outside.any() else None
+        self.coordinates, self.fractions = cv2.convertMaps(xs, ys, cv2.CV_16SC2)
+
+    @classmethod
+    def of_homography(cls, matrix: NDArray[np.float64], thermal_size: Size, size: Size) -> Maps:
+        """
+        Return the maps of a homography.
+
+        Args:
+            matrix: 3x3 map from thermal pixels to those of the result.
+            thermal_size: (height, width) of the thermal image.
+            size: (height, width) of the result.
+
+        """
         height, width = size
         inverse = np.linalg.inv(matrix)
         # Row vectors keep the intermediate arrays at the size of one image plane.
@@ -205,14 +240,9 @@ class Maps:
         sign = np.sign(w[height // 2, width // 2]) or 1.0
         behind = w * sign <= 1e-12  # beyond the horizon: no thermal pixel maps there
         w = np.where(behind, 1.0, w)
-        limit = 1 << 14  # far outside, still within remap's 16-bit coordinates
-        xs = np.clip(np.where(behind, -limit, u / w), -limit, limit).astype(np.float32)
-        ys = np.clip(np.where(behind, -limit, v / w), -limit, limit).astype(np.float32)
-        outside = (
-            (xs < -0.5) | (ys < -0.5) | (xs > thermal_size[1] - 0.5) | (ys > thermal_size[0] - 0.5)
+        return cls(
+            np.where(behind, -_FAR_PX, u / w), np.where(behind, -_FAR_PX, v / w), thermal_size
         )
-        self.outside = np.where(outside, 255, 0).astype(np.uint8) if outside.any() else None
-        self.coordinates, self.fractions = cv2.convertMaps(xs, ys, cv2.CV_16SC2)
 
     def points(self) -> NDArray[np.float32]:
         """Return the same x, y as numbers, float32 [H,W,2], exact."""
@@ -273,13 +303,39 @@ def _size_of(image: UInt8Image) -> Size:
     return int(image.shape[0]), int(image.shape[1])
 
 
+def check_proportions(name: str, size: Size, calibrated: Size | None) -> None:
+    """
+    Refuse an image that is not the calibrated one at another size.
+
+    Args:
+        name: 'thermal' or 'visible'.
+        size: (height, width) as received.
+        calibrated: (height, width) at calibration; None: not known, nothing is refused.
+
+    Raises:
+        ImageError: the sides differ by different factors: another crop, rotation or camera.
+
+    """
+    if calibrated is None or size == calibrated:
+        return
+    rows, columns = size[0] / calibrated[0], size[1] / calibrated[1]
+    # Sizes are rounded to whole pixels, so small images may be off by more.
+    tolerance = _ASPECT_TOLERANCE + 1 / min(*size, *calibrated)
+    if abs(rows / columns - 1) > tolerance:
+        raise ImageError(
+            'size',
+            f'{name} image is {format_size(size)}, but its calibration was made at '
+            f'{format_size(calibrated)}: expected that size or the same proportions',
+        )
+
+
 def scaling(source: Size, target: Size) -> NDArray[np.float64]:
     """Return the 3x3 pixel map of resizing: corners of the outer pixels stay on each other."""
     sy, sx = target[0] / source[0], target[1] / source[1]
     return np.array([[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5], [0.0, 0.0, 1.0]])
 
 
-def _check_homography(value: Any) -> NDArray[np.float64]:
+def check_homography(value: Any) -> NDArray[np.float64]:
     """Return a finite, invertible 3x3 float64 matrix; raises ConfigError."""
     try:
         matrix = np.asarray(value, dtype=np.float64)
@@ -294,18 +350,3 @@ def _check_homography(value: Any) -> NDArray[np.float64]:
     if np.linalg.matrix_rank(matrix) < 3 or np.linalg.cond(matrix) > _MAX_CONDITION:
         raise ConfigError('homography: not invertible (determinant 0)')
     return matrix
-
-
-def _read_yaml(path: Path) -> Any:
-    """Return the parsed file; raises ConfigError with one line."""
-    if not path.is_file():
-        raise ConfigError(f"homography file '{path}': no such file")
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError(f"homography file '{path}': larger than {_MAX_BYTES} bytes")
-        return yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"homography file '{path}': cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        line = ' '.join(str(error).split())
-        raise ConfigError(f"homography file '{path}': not valid YAML: {line}") from None

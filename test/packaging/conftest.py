@@ -84,5 +84,12 @@ def package_imports() -> dict[str, list[Import]]:
     """Return the imports of every file of each package."""
     return {
         name: _imports_below(ROOT / name, ROOT)
-        for name in ('mafs_ros', 'mafs_model', 'mafs_training', 'mafs_demo', 'mafs_synthetic')
+        for name in (
+            'mafs_ros',
+            'mafs_model',
+            'mafs_training',
+            'mafs_demo',
+            'mafs_synthetic',
+            'mafs_calibration',
+        )
     }

@@ -27,7 +27,14 @@ ROSDEP = {
     'tqdm': 'python3-tqdm',
     'yaml': 'python3-yaml',
 }
-PROJECT = {'mafs_ros', 'mafs_model', 'mafs_training', 'mafs_demo', 'mafs_synthetic'}
+PROJECT = {
+    'mafs_ros',
+    'mafs_model',
+    'mafs_training',
+    'mafs_demo',
+    'mafs_synthetic',
+    'mafs_calibration',
+}
 
 
 @pytest.fixture(scope='module')
