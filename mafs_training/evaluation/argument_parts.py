@@ -49,6 +49,23 @@ def add_groups(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_boxes(parser: argparse.ArgumentParser, *, required: bool = False, text: str) -> None:
+    """Add --boxes and how its files are read; `text` says what the boxes are for."""
+    parser.add_argument('--boxes', type=Path, required=required, metavar='DIR', help=text)
+    parser.add_argument(
+        '--min-score',
+        type=unit,
+        metavar='S',
+        help="leave out a detector's boxes with a lower score (default: take all)",
+    )
+    parser.add_argument(
+        '--box-classes',
+        nargs='+',
+        metavar='NAME',
+        help='names of the ids 0, 1, ... in the box files (default: person bike car)',
+    )
+
+
 def add_weights(parser: argparse.ArgumentParser, *, classical: bool = True) -> None:
     """Add --weights; `classical`: the fusion without a network will do as well."""
     names = (
@@ -69,6 +86,30 @@ def add_split(parser: argparse.ArgumentParser) -> None:
 def add_limit(parser: argparse.ArgumentParser) -> None:
     """Add --limit of a data set."""
     parser.add_argument('--limit', type=positive, metavar='N', help='use N pairs, evenly spread')
+
+
+def add_data(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add what names a data set, or several of one class table, but its split."""
+    parser.add_argument(
+        '--data',
+        type=Path,
+        required=True,
+        nargs='+' if several else None,
+        metavar='ROOT',
+        help='root of the data set: folders ir/ and vi/, or one for each split',
+    )
+    parser.add_argument(
+        '--dataset',
+        default='msrs',
+        metavar='NAME|FILE',
+        help='class table of its labels (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--label-dir',
+        metavar='NAME',
+        help='folder of label images below the split (default: the first of '
+        'Segmentation_labels, label, labels, Label, label_silver that is there)',
+    )
 
 
 def add_topics(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +158,11 @@ def seconds(text: str) -> float:
 def share(text: str) -> float:
     """Parse a share from 0 to 0.999."""
     return bounded(text, 0.0, 0.999, 'a number from 0 to 0.999')
+
+
+def unit(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    return bounded(text, 0.0, 1.0, 'a number from 0 to 1')
 
 
 def rate(text: str) -> float:

@@ -2,60 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from mafs_model.errors import DatasetError, ImageError, MafsError
 from mafs_model.images.image_files import write_png
 from mafs_model.predictor import Outputs, Prediction, Predictor
-from mafs_training.evaluation.images import match_folders, read_eight_bit
+from mafs_training.evaluation.images import match_folders, read_eight_bit, same_size
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 
-def fuse_folders(
-    predictor: Predictor, visible: Path, thermal: Path, target: Path, *, quiet: bool = True
+def predict_folders(
+    predictor: Predictor,
+    folders: Mapping[str, Path],
+    target: Path,
+    wanted: Literal['fused', 'labels'],
+    *,
+    quiet: bool = True,
 ) -> list[str]:
     """
-    Fuse the pairs of two folders and write the results as PNG under their names.
+    Predict the pairs of two folders, or the images of one, and write PNG under their names.
 
-    Each pair is predicted on its own: the predictor is reset before it. Pairs that cannot be
-    read are left out in silence, for the measurement names them.
+    Each pair is predicted on its own: the predictor is reset before it. Images that lack a
+    partner, or that cannot be read, are left out and named.
 
     Args:
         predictor: the model.
-        visible: folder of 8-bit images.
-        thermal: folder of 8-bit grey images of the same names.
+        folders: 'visible' (8-bit), 'thermal' (8-bit grey) or both, with files of the same names.
         target: folder to write.
+        wanted: which output.
         quiet: no progress bar.
 
     Returns:
-        One line for each pair that the predictor refused.
+        One line for each pair that could not be used.
 
     Raises:
         DatasetError: a folder is unusable or a file cannot be written.
 
     """
-    matched = match_folders({'thermal': thermal, 'visible': visible})
-    problems = []
-    for name in tqdm(matched.names, desc='fusing', unit='', disable=quiet):
+    matched = match_folders(folders)
+    problems = list(matched.problems)
+    outputs = Outputs(fused=wanted == 'fused', labels=wanted == 'labels', confidence=False)
+    for name in tqdm(matched.names, desc='predicting', unit='', disable=quiet):
         try:
-            grey = read_eight_bit(matched.files['thermal'][name], 'thermal', grey=True)
-            colour = read_eight_bit(matched.files['visible'][name], 'visible')
-        except ImageError:
-            continue
-        if grey.shape != colour.shape[:2]:
-            continue
-        if colour.ndim == 2:
-            colour = np.repeat(colour[..., None], 3, axis=2)
-        predictor.reset()
-        try:
-            fused = predictor.predict(colour, grey, Outputs(labels=False, confidence=False)).fused
+            images = {
+                kind: read_eight_bit(matched.files[kind][name], kind, grey=kind == 'thermal')
+                for kind in folders
+            }
+            same_size(name, images)
+            predictor.reset()
+            prediction = predictor.predict(
+                _colour(images.get('visible')), images.get('thermal'), outputs
+            )
         except ImageError as error:
-            problems.append(f'{name}: {error}')
+            message = str(error)
+            problems.append(message if name in message else f'{name}: {message}')
             continue
-        assert fused is not None, 'it was asked for'
-        write_image(target / f'{name}.png', fused)
+        image = getattr(prediction, wanted)
+        assert image is not None, 'it was asked for'
+        write_image(target / f'{name}.png', image)
     return problems
+
+
+def _colour(visible: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    """Return a visible image with three channels."""
+    if visible is None or visible.ndim == 3:
+        return visible
+    return np.repeat(visible[..., None], 3, axis=2)
 
 
 def save_images(folder: Path, name: str, prediction: Prediction) -> None:

@@ -112,6 +112,16 @@ class Plane:
         return np.sqrt(gx * gx + gy * gy), angle
 
     @cached_property
+    def smooth(self) -> Float:
+        """Gaussian of 4 px, what an area is as bright as, float64 [H, W]."""
+        return np.asarray(cv2.GaussianBlur(self.values, (0, 0), 4))
+
+    @cached_property
+    def detail(self) -> Float:
+        """Fine structure: the image minus its Gaussian of 1.5 px, float64 [H, W]."""
+        return self.values - cv2.GaussianBlur(self.values, (0, 0), 1.5)
+
+    @cached_property
     def window_sums(self) -> tuple[Float, Float]:
         """Sums of values and squares over every full 7x7 window, exact, float64 [H-6, W-6]."""
         return box_sum(self.values), box_sum(self.values * self.values)

@@ -21,6 +21,9 @@ def results(weights, triple, tmp_path_factory):
     _, thermal, visible = triple
     label = np.zeros(thermal.shape, np.uint8)
     label[30:60, 40:60] = 2
+    (folder / 'streets' / 'val' / 'boxes').mkdir(parents=True)
+    for name in ('00001D', '00002N'):
+        (folder / 'streets' / 'val' / 'boxes' / f'{name}.txt').write_text('0 0.4 0.5 0.2 0.3\n')
     for kind, image in (('ir', thermal), ('vi', visible), ('label', label)):
         (folder / 'streets' / 'val' / kind).mkdir(parents=True)
         for name, flip in (('00001D', 0), ('00002N', 1)):
@@ -60,10 +63,14 @@ def results(weights, triple, tmp_path_factory):
         assert main([command, *arguments, *common, *out]) == 0
     agree = ['agree', '--data', str(data), '--second', 'torch:fp32', *common]
     assert main([*agree, '--json', f'{folder}/agree.json']) == 0
+    boxes = ['--boxes', f'{data}/val/boxes', '--quiet', '--json', f'{folder}/objects.json']
+    assert main(['objects', '--labels', f'silver={data}/val/label', *boxes]) == 0
     return folder, file
 
 
-def card(results, *extra, files=('fusion', 'model', 'flicker', 'agree'), target='CARD.md'):
+def card(
+    results, *extra, files=('fusion', 'objects', 'model', 'flicker', 'agree'), target='CARD.md'
+):
     folder, file = results
     paths = [str(folder / f'{name}.json') for name in files]
     return main(
@@ -90,6 +97,11 @@ def test_a_card_is_made_and_says_what_the_results_say(results, capsys):
     assert f'{both["value"]:.3f} ({both["ci95"][0]:.3f} to {both["ci95"][1]:.3f})' in text
     thermal = model['persons']['groups']['all']['methods']['thermal']['contrast']['value']
     assert f'| all: thermal | 2 | {thermal:.1f} (' in text
+    # What the reference labels find of the boxes, and what the network does.
+    assert text.count('### Labels against boxes: streets/val') == 2
+    assert '| all: silver | person | 2 | ' in text
+    assert '### Boxed objects in the fused image: streets/val' in text
+    assert '| night: mine | person | 1 | ' in text
     assert '### Drop-out of the visible image: streets/val' in text
     assert 'Labels equal 100.00 %' in text
     assert 'mafs-eval flicker ' in text
@@ -115,7 +127,7 @@ def test_words_by_hand_stay_and_the_check_sees_old_numbers(results, capsys):
     assert card(results, files=('fusion',)) == 0
     shorter = target.read_text(encoding='utf-8')
     assert 'Drop-out' not in shorter
-    assert shorter.count('Not measured.') == 4
+    assert shorter.count('Not measured.') == 5
     assert 'My words 1.' in shorter
 
 
@@ -139,7 +151,7 @@ def test_wrong_files_are_one_line(results, capsys):
     assert 'lacks what this version expects' in capsys.readouterr().err
     (folder / 'seg.json').write_text('{"schema": "mafs-eval/1", "kind": "seg"}')
     assert card(results, files=('seg',), target='y.md') == 2
-    assert "kind is 'seg', expected one of fusion, model" in capsys.readouterr().err
+    assert "kind is 'seg', expected one of fusion, objects, model" in capsys.readouterr().err
     assert card(results, '--check', target='none.md') == 2
     assert 'none.md: no such file' in capsys.readouterr().err
 

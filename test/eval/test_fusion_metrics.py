@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 from mafs_model.errors import ImageError
 from mafs_training.metrics import intensity
+from mafs_training.metrics.detail import thermal_kept, visible_kept
 from mafs_training.metrics.fusion import FUSION_METRICS, fusion_metrics, VARIANTS
 from mafs_training.metrics.plane import luminance, MIN_SIDE, Plane
 from mafs_training.metrics.qabf import edge_transfer
@@ -16,6 +17,7 @@ from mafs_training.metrics.ssim import structural_similarity
 from mafs_training.metrics.vif import visual_information
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.signal import convolve2d
 from skimage.measure import shannon_entropy
 from skimage.metrics import structural_similarity as skimage_ssim
@@ -281,6 +283,83 @@ def test_conventions_of_edge_transfer_differ_only_at_ties_below_one():
         edge_transfer(image, image, image, convention='other')
 
 
+def drawn_pair(shape=(120, 160), seed=4):
+    """Textured images, thermal brighter on the left, visible brighter on the right."""
+    rng = np.random.default_rng(seed)
+    ramp = np.linspace(0, 90, shape[1])
+    fine = ndimage.gaussian_filter(rng.normal(0, 1, (2, *shape)), (0, 0.8, 0.8)) * 18
+    thermal = np.clip(150 - ramp + fine[0], 0, 255).astype(np.uint8)
+    visible = np.clip(60 + ramp + fine[1], 0, 255).astype(np.uint8)
+    return thermal, visible
+
+
+def smoothed(image, sigma, radius):
+    """Gaussian by an explicit sum over shifted rows and columns, edges mirrored."""
+    offsets = np.arange(-radius, radius + 1)
+    weights = np.exp(-(offsets**2) / (2 * sigma**2))
+    weights /= weights.sum()
+    padded = np.pad(image.astype(float), radius, mode='reflect')
+    height, width = image.shape
+    rows = sum(
+        w * padded[radius + o : radius + o + height] for o, w in zip(offsets, weights, strict=True)
+    )
+    return sum(
+        w * rows[:, radius + o : radius + o + width] for o, w in zip(offsets, weights, strict=True)
+    )
+
+
+def plain_kept(fused, darker, brighter):
+    detail = {
+        k: i - smoothed(i, 1.5, 6) for k, i in {'f': fused, 'd': darker, 'b': brighter}.items()
+    }
+    level = smoothed(brighter, 4, 16) - smoothed(darker, 4, 16)
+    above = below = pixels = 0.0
+    for y, x in np.ndindex(fused.shape):
+        d, b = detail['d'][y, x], detail['b'][y, x]
+        if level[y, x] > 15 and abs(d) > 4 and abs(d) > 1.5 * abs(b):
+            above, below, pixels = above + detail['f'][y, x] * d, below + d * d, pixels + 1
+    return above / below if pixels > 200 else math.nan
+
+
+def test_kept_detail_agrees_with_direct_sums():
+    thermal, visible = drawn_pair()
+    fused = np.round((thermal.astype(float) + visible) / 2).astype(np.uint8)
+    expected = plain_kept(fused, visible, thermal)
+    assert 0.3 < expected < 0.7
+    assert visible_kept(fused, thermal, visible) == pytest.approx(expected, abs=1e-9)
+    expected = plain_kept(fused, thermal, visible)
+    assert thermal_kept(fused, thermal, visible) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_copy_keeps_all_and_a_flat_image_nothing():
+    thermal, visible = drawn_pair()
+    assert visible_kept(visible, thermal, visible) == pytest.approx(1)
+    assert thermal_kept(thermal, thermal, visible) == pytest.approx(1)
+    flat = np.full_like(visible, 99)
+    assert visible_kept(flat, thermal, visible) == pytest.approx(0)
+    # Detail turned upside down is worse than none.
+    assert visible_kept(255 - visible, thermal, visible) == pytest.approx(-1)
+    # Nowhere is the thermal image the brighter one: nothing to keep.
+    assert math.isnan(visible_kept(flat, visible, visible))
+
+
+# What the reference suite has no value of, in plain words.
+PLAIN = {
+    'MSE': lambda f, t, v: np.mean([np.mean((f.astype(float) - s) ** 2) for s in (t, v)]),
+    'visible_kept': lambda f, t, v: plain_kept(f, v, t),
+    'thermal_kept': plain_kept,
+}
+
+
+@pytest.mark.parametrize('name', FUSION_METRICS)
+def test_every_metric_has_an_independent_value(name, triple):
+    plain = PLAIN.get(name)
+    expected = REFERENCE['fused'].get(name) if plain is None else plain(*triple)
+    assert expected is not None, f'{name}: neither in data/reference.json nor in PLAIN'
+    value = fusion_metrics(*triple, names=[name])[name]
+    assert value == pytest.approx(expected, rel=1e-6, abs=PRINTED, nan_ok=True)
+
+
 # --- reading and bad input --------------------------------------------------------------------
 
 
@@ -310,7 +389,7 @@ def test_planes_can_be_reused_and_change_nothing(triple):
 
 def test_all_names_are_there_in_order(triple):
     assert tuple(fusion_metrics(*triple)) == FUSION_METRICS
-    values = fusion_metrics(*triple, variants=True)
+    values = fusion_metrics(*triple, names=(*FUSION_METRICS, *VARIANTS))
     assert tuple(values) == FUSION_METRICS + VARIANTS
     assert values['MI_bits'] == pytest.approx(values['MI'] / math.log(2))
 

@@ -14,7 +14,6 @@ from mafs_training.evaluation.bag.run import BagOutcome
 from mafs_training.evaluation.fusion.report import (
     baseline_notes,
     conventions_section,
-    MEANING,
     means_table,
     method_colors,
 )
@@ -38,6 +37,7 @@ from mafs_training.evaluation.html.page import (
 )
 from mafs_training.evaluation.html.pictures import class_legend, pair_panels, panel
 from mafs_training.evaluation.seg.report import seg_sections
+from mafs_training.metrics.fusion import METRICS
 import numpy as np
 
 _SHOWN_OVER_TIME = ('VIF', 'Qabf', 'SSIM', 'SCD', 'EN', 'AG')
@@ -177,7 +177,9 @@ def over_time_section(document: Mapping[str, Any]) -> str:
             for name in ('maximum', 'visible', model)
         }
         charts += figure(
-            line_chart(series, colors, f'{metric} over time', x_title='s'), metric, MEANING[metric]
+            line_chart(series, colors, f'{metric} over time', x_title='s'),
+            metric,
+            METRICS[metric].meaning,
         )
     all_colors = method_colors(list(document['methods']), document['baselines'])
     boxes = ''.join(
@@ -188,7 +190,7 @@ def over_time_section(document: Mapping[str, Any]) -> str:
                 f'distribution of {metric}',
             ),
             metric,
-            MEANING[metric],
+            METRICS[metric].meaning,
         )
         for metric in document['metrics']
     )

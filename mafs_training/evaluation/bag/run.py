@@ -15,12 +15,12 @@ from mafs_model.images.thermal import ThermalScaler
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.predictor import Predictor
 from mafs_training.evaluation.bag.pairs import BagPair, BagPairing
-from mafs_training.evaluation.fusion.baselines import BASELINES, fuse_baseline
-from mafs_training.evaluation.fusion.run import collect, PairOutcome
+from mafs_training.evaluation.fusion.baselines import BASELINES
+from mafs_training.evaluation.fusion.pair import collect, measure_images, PairOutcome
 from mafs_training.evaluation.images import list_images, listing, read_labels, same_size
 from mafs_training.evaluation.seg.run import LabelScore, score_labels, seg_document
-from mafs_training.metrics.fusion import FUSION_METRICS, fusion_metrics
-from mafs_training.metrics.plane import luminance, Plane
+from mafs_training.metrics.fusion import FUSION_METRICS
+from mafs_training.metrics.plane import luminance
 import numpy as np
 from numpy.typing import NDArray
 
@@ -193,18 +193,9 @@ def measure(
     name: str, pair: BagPair, prediction: Prediction, thermal: NDArray[np.uint8], method: str
 ) -> PairOutcome:
     """Measure one pair and the baselines on it."""
-    outcome = PairOutcome(name)
     assert isinstance(pair.visible.image, np.ndarray)
     assert prediction.fused is not None
-    try:
-        first, second = Plane(thermal), Plane(pair.visible.image)
-        outcome.values[method] = fusion_metrics(prediction.fused, first, second)
-        for baseline in BASELINES:
-            fused = fuse_baseline(baseline, first.image, second.image)
-            outcome.values[baseline] = fusion_metrics(fused, first, second)
-    except ImageError as error:
-        outcome.problems.append(f'pair {name}: {error}')
-    return outcome
+    return measure_images(name, {method: prediction.fused}, thermal, pair.visible.image)
 
 
 def _score(

@@ -17,13 +17,20 @@ from mafs_training.evaluation.card.tables import (
     plain_text,
     value_cell,
 )
+from mafs_training.evaluation.fusion.clear import RATIOS as CLEAR_RATIOS
 from mafs_training.evaluation.fusion.verdicts import HEADLINE, headline
 from mafs_training.evaluation.model.modalities import MODALITIES, present_classes
 from mafs_training.evaluation.model.robustness import MISSING
+from mafs_training.evaluation.objects.run import RATIOS as ALL_OBJECT_RATIOS
+from mafs_training.evaluation.ratios import Ratio, ratio_header, ratio_rows
 from mafs_training.evaluation.tables import number
 from mafs_training.metrics.fusion import LOWER_IS_BETTER
 
 Documents = Sequence[Mapping[str, Any]]
+
+# The scores of labels against boxes that the card shows.
+_SHOWN = ('found', 'found_tall', 'precision', 'false_per_frame')
+OBJECT_RATIOS = [r for r in ALL_OBJECT_RATIOS if r.name in _SHOWN]
 
 _NOTHING = 'Not measured.'
 
@@ -89,7 +96,9 @@ def _fusion_part(document: Mapping[str, Any], method: str, rows: Mapping[str, An
             for metric, row in rows.items()
         ],
     )
-    shown = [m for m in (*HEADLINE, 'SSIM') if m in document['metrics']]
+    shown = [
+        m for m in (*HEADLINE, 'SSIM', 'visible_kept', 'thermal_kept') if m in document['metrics']
+    ]
     means = {
         **{
             name: {m: cell['mean'] for m, cell in table.items()}
@@ -199,6 +208,34 @@ def persons_block(documents: Documents) -> str:
             f'{markdown_table(header, rows)}'
         )
     return '\n\n'.join(parts) or _NOTHING
+
+
+def objects_block(documents: Documents) -> str:
+    """Return what labels find and invent, and how clear objects are in the fused images."""
+    parts = []
+    for document in documents:
+        if document.get('objects'):
+            parts.append(
+                f'### Labels against boxes: {data_name(document)}\n\n'
+                'Found: share of boxes that are more than 20 % filled with their class (tall: 25 '
+                'px and more); precision: share of regions of 40 pixels and more that lie in '
+                'boxes of their class; false/frame: those that do not. 95 % bootstrap '
+                'intervals over images in brackets.\n\n'
+                + _ratio_part(document['objects']['scores'], OBJECT_RATIOS)
+            )
+        if document.get('clear'):
+            parts.append(
+                f'### Boxed objects in the fused image: {data_name(document)}\n\n'
+                'Clear: contrast to the surroundings of '
+                "at least min(32 grey levels, 0.8 of the better camera's); kept: "
+                "at least 0.8 of the better camera's; lost: below 10 grey levels.\n\n"
+                + _ratio_part(document['clear']['scores'], CLEAR_RATIOS)
+            )
+    return '\n\n'.join(parts) or _NOTHING
+
+
+def _ratio_part(groups: Mapping[str, Any], ratios: Sequence[Ratio]) -> str:
+    return markdown_table(ratio_header(ratios), ratio_rows(groups, ratios))
 
 
 def missing_block(documents: Documents) -> str:

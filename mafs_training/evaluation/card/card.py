@@ -17,6 +17,7 @@ BLOCKS = (
     'fusion',
     'labels',
     'persons',
+    'objects',
     'missing',
     'flicker',
     'precision',
@@ -79,6 +80,9 @@ training parts. Hyper-parameters were chosen on that of MSRS; nothing was traine
 <!-- generated: persons -->
 <!-- /generated -->
 
+<!-- generated: objects -->
+<!-- /generated -->
+
 <!-- generated: missing -->
 <!-- /generated -->
 
@@ -127,6 +131,7 @@ def make_blocks(
         'fusion': blocks.fusion_block(documents),
         'labels': blocks.labels_block(documents, checkpoint),
         'persons': blocks.persons_block(documents),
+        'objects': blocks.objects_block(documents),
         'missing': blocks.missing_block(documents),
         'flicker': blocks.flicker_block(documents),
         'precision': blocks.precision_block(documents),

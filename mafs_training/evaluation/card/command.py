@@ -11,7 +11,7 @@ from mafs_training.evaluation.card.card import fill, make_blocks, read_card, unw
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.results import read_json, write_text
 
-KINDS = ('fusion', 'model', 'flicker', 'agree')
+KINDS = ('fusion', 'objects', 'model', 'flicker', 'agree')
 
 
 def run(options: Namespace) -> int:

@@ -15,6 +15,8 @@ def data_name(document: Mapping[str, Any]) -> str:
     inputs = document['inputs']
     if 'data' in inputs:
         return f'{Path(inputs["data"]).name}/{inputs["split"]}'
+    if document.get('kind') == 'objects':
+        return '/'.join(Path(document['objects']['boxes']).parts[-3:-1])
     return '/'.join(Path(inputs['visible']).parts[-3:-1]) or str(inputs['visible'])
 
 

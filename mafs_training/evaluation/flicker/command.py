@@ -11,10 +11,10 @@ from mafs_training.evaluation.bag.run import KeepingScaler
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.flicker.run import FlickerRun, run_flicker
 from mafs_training.evaluation.flicker.sequences import open_sequence
-from mafs_training.evaluation.fusion.command import parse_methods
 from mafs_training.evaluation.fusion.run import check_method_names
 from mafs_training.evaluation.fusion.verdicts import span
 from mafs_training.evaluation.images import list_images
+from mafs_training.evaluation.named_folders import parse_folders
 from mafs_training.evaluation.predictors import create_predictor, describe, method_name
 from mafs_training.evaluation.results import new_document, write_json, write_text
 from mafs_training.evaluation.tables import number, text_table
@@ -40,7 +40,7 @@ _MEANING = (
 
 def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
-    folders = parse_methods(options.fused)
+    folders = parse_folders(options.fused, '--fused')
     check_method_names(folders)
     with ExitStack() as stack:
         sequence = open_sequence(

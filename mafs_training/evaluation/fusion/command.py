@@ -10,11 +10,14 @@ from typing import Any
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError
+from mafs_training.evaluation.box_files import folder_of_options
 from mafs_training.evaluation.console import say, warn
+from mafs_training.evaluation.fusion.clear import clear_table
 from mafs_training.evaluation.fusion.run import beaten_by_baselines, evaluate_fusion
 from mafs_training.evaluation.fusion.verdicts import verdict_table
 from mafs_training.evaluation.groups import parse_groups
 from mafs_training.evaluation.images import list_images
+from mafs_training.evaluation.named_folders import parse_folders
 from mafs_training.evaluation.parallel import default_jobs
 from mafs_training.evaluation.results import write_json, write_text
 from mafs_training.evaluation.tables import means_of, metric_table
@@ -24,8 +27,9 @@ from mafs_training.metrics.fusion import FUSION_METRICS, LOWER_IS_BETTER, VARIAN
 def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
     _check(options)
-    methods = parse_methods(options.fused)
+    methods = parse_folders(options.fused, '--fused')
     references = _references(options)
+    boxes = folder_of_options(options.boxes, options.min_score, options.box_classes)
     with ExitStack() as stack:
         problems: list[str] = []
         model = None
@@ -40,11 +44,13 @@ def run(options: Namespace) -> int:
             common=options.common,
             variants=options.variants,
             references=references,
+            boxes=boxes,
             jobs=options.jobs or default_jobs(),
             quiet=options.quiet,
         )
         document['model'] = model
-        document['problems'] += problems
+        # Images that cannot be read, or lack a partner, are named by the measurement as well.
+        document['problems'] += [p for p in problems if p not in document['problems']]
         _finish(options, document)
     return len(document['problems'])
 
@@ -102,7 +108,7 @@ def _predicted(
     options: Namespace, stack: ExitStack, taken: dict[str, Path]
 ) -> tuple[dict[str, Any], Path, list[str]]:
     """Fuse the pairs; returns what fused them, the folder and what went wrong."""
-    from mafs_training.evaluation.prediction import fuse_folders
+    from mafs_training.evaluation.prediction import predict_folders
     from mafs_training.evaluation.predictors import create_predictor, describe, method_name
 
     folder = options.save or Path(
@@ -112,29 +118,9 @@ def _predicted(
     name = method_name(options.weights, predictor)
     if name in taken:
         raise ConfigError(f'--fused: {name!r} is the name of --weights, use NAME=DIR')
-    problems = fuse_folders(predictor, options.vi, options.ir, folder, quiet=options.quiet)
+    sources = {'thermal': options.ir, 'visible': options.vi}
+    problems = predict_folders(predictor, sources, folder, 'fused', quiet=options.quiet)
     return describe(predictor, name), folder, problems
-
-
-def parse_methods(texts: list[str]) -> dict[str, Path]:
-    """
-    Parse [NAME=]DIR arguments; without NAME the folder's name is taken.
-
-    Raises:
-        ConfigError: two methods of one name, or an empty name.
-
-    """
-    methods: dict[str, Path] = {}
-    for text in texts:
-        name, separator, folder = text.partition('=')
-        path = Path(folder if separator else text)
-        name = name if separator else path.resolve().name
-        if not name or not str(path):
-            raise ConfigError(f'--fused must be DIR or NAME=DIR, got {text!r}')
-        if name in methods:
-            raise ConfigError(f'--fused: method {name!r} is given twice, use NAME=DIR')
-        methods[name] = path
-    return methods
 
 
 def render(document: dict[str, Any]) -> str:
@@ -158,6 +144,8 @@ def render(document: dict[str, Any]) -> str:
             f'{group} ({len(document["groups"][group])} pairs)',
             metric_table(means, document['metrics'], LOWER_IS_BETTER),
         ]
+    if document['clear']:
+        parts += ['', clear_table(document['clear'])]
     for method, rows in document.get('verdicts', {}).items():
         parts += ['', verdict_table(rows, method)]
     notes = []

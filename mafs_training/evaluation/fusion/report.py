@@ -10,6 +10,7 @@ from typing import Any
 
 from mafs_model.classes import ClassTable
 from mafs_training.evaluation.fusion.baselines import BASELINES, fuse_baseline
+from mafs_training.evaluation.fusion.clear import RATIOS as CLEAR_RATIOS
 from mafs_training.evaluation.fusion.run import beaten_by_baselines
 from mafs_training.evaluation.fusion.verdicts import headline, span
 from mafs_training.evaluation.html.charts import box_chart, COLORS, MUTED
@@ -23,31 +24,14 @@ from mafs_training.evaluation.html.page import (
     table,
 )
 from mafs_training.evaluation.html.pictures import class_legend, colored, pair_panels, panel
+from mafs_training.evaluation.html.ratios import meanings, ratio_html
 from mafs_training.evaluation.images import list_images, read_eight_bit, read_labels
 from mafs_training.evaluation.tables import best_rows, number
-from mafs_training.metrics.fusion import LOWER_IS_BETTER
+from mafs_training.metrics.fusion import LOWER_IS_BETTER, METRICS
 from mafs_training.metrics.plane import luminance
 
 _BEST_AND_WORST = 3
 _SHOWN_METHODS = 4
-
-MEANING = {
-    'EN': 'entropy, bit',
-    'SD': 'standard deviation',
-    'SF': 'spatial frequency',
-    'AG': 'average gradient',
-    'MI': 'mutual information, nat',
-    'SCD': 'sum of correlations of differences',
-    'VIF': 'visual information fidelity',
-    'Qabf': 'edge transfer',
-    'SSIM': 'structural similarity, published constants',
-    'SSIM255': 'structural similarity, 0-255 constants',
-    'CC': 'correlation',
-    'PSNR': 'peak signal to noise, dB',
-    'MSE': 'squared error, lower is better',
-    'Qabf_XP': 'edge transfer after the paper',
-    'MI_bits': 'mutual information, bit',
-}
 
 
 def fusion_page(
@@ -100,6 +84,8 @@ def fusion_sections(document: Mapping[str, Any]) -> list[str]:
             '% bootstrap interval over images. Trivial baselines in grey.',
         )
     ]
+    if document.get('clear'):
+        parts.append(clear_section(document['clear'], document['baselines']))
     for method, rows in document.get('verdicts', {}).items():
         parts.append(verdict_section(rows, method))
     if document['groups']:
@@ -112,7 +98,7 @@ def fusion_sections(document: Mapping[str, Any]) -> list[str]:
                 f'distribution of {metric}',
             ),
             metric,
-            MEANING.get(metric, ''),
+            METRICS[metric].meaning,
         )
         for metric in document['metrics']
     )
@@ -124,6 +110,15 @@ def fusion_sections(document: Mapping[str, Any]) -> list[str]:
         )
     )
     return parts
+
+
+def clear_section(part: Mapping[str, Any], baselines: Sequence[str]) -> str:
+    """Return how clear boxed objects are in every fused image."""
+    return section(
+        'How clear boxed objects are',
+        ratio_html(part['scores'], CLEAR_RATIOS, baselines),
+        f'{meanings(CLEAR_RATIOS)} Small: 95 % bootstrap intervals over images.',
+    )
 
 
 def verdict_section(rows: Mapping[str, Any], method: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 import math
 from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import ConfigError, DatasetError, ImageError
-from mafs_training.evaluation.fusion.baselines import BASELINES, fuse_baseline
+from mafs_training.evaluation.box_files import BoxFolder
+from mafs_training.evaluation.fusion.baselines import BASELINES
+from mafs_training.evaluation.fusion.clear import clear_part
+from mafs_training.evaluation.fusion.pair import collect, measure_images, PairOutcome
 from mafs_training.evaluation.fusion.verdicts import verdicts
 from mafs_training.evaluation.groups import group_names
 from mafs_training.evaluation.images import (
@@ -20,9 +23,8 @@ from mafs_training.evaluation.images import (
     same_size,
 )
 from mafs_training.evaluation.parallel import map_tasks
-from mafs_training.evaluation.results import group_means, new_document, summarize
-from mafs_training.metrics.fusion import FUSION_METRICS, fusion_metrics, VARIANTS
-from mafs_training.metrics.plane import Plane
+from mafs_training.evaluation.results import group_means, new_document
+from mafs_training.metrics.fusion import FUSION_METRICS, VARIANTS
 
 
 @dataclass(frozen=True)
@@ -33,45 +35,35 @@ class PairTask:
     thermal: Path
     visible: Path
     fused: Mapping[str, Path]
-    baselines: Sequence[str] = BASELINES
-    variants: bool = False
-
-
-@dataclass(frozen=True)
-class PairOutcome:
-    """Method to metric to value for one pair, and what went wrong, one line each."""
-
-    name: str
-    values: dict[str, dict[str, float]] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    metrics: Sequence[str] = FUSION_METRICS
+    boxes: BoxFolder | None = None
 
 
 def measure_pair(task: PairTask) -> PairOutcome:
-    """Measure every method on one pair; the sources' share of the work is done once."""
+    """Read the images of one pair and measure every method on it."""
+    problems: list[str] = []
     try:
-        thermal = Plane(read_eight_bit(task.thermal, 'thermal', grey=True))
-        visible = Plane(read_eight_bit(task.visible, 'visible'))
-        same_size(task.name, {'thermal': thermal.image, 'visible': visible.image})
-        outcome = PairOutcome(task.name)
-        for method in task.baselines:
-            fused = fuse_baseline(method, thermal.image, visible.image)
-            outcome.values[method] = fusion_metrics(
-                fused, thermal, visible, variants=task.variants
-            )
-    except ImageError as error:
+        thermal = read_eight_bit(task.thermal, 'thermal', grey=True)
+        visible = read_eight_bit(task.visible, 'visible')
+        same_size(task.name, {'thermal': thermal, 'visible': visible})
+        boxes = None
+        if task.boxes is not None:
+            boxes = task.boxes.of_image(task.name, thermal.shape)
+    except (ImageError, DatasetError) as error:
         return PairOutcome(task.name, problems=[str(error)])
+    fused = {}
     for method, path in task.fused.items():
         try:
-            image = Plane(read_eight_bit(path, 'fused'))
+            image = read_eight_bit(path, 'fused')
             same_size(
                 f'{task.name}, method {method}',
-                {'fused': image.image, 'thermal': thermal.image, 'visible': visible.image},
+                {'fused': image, 'thermal': thermal, 'visible': visible},
             )
-            outcome.values[method] = fusion_metrics(
-                image, thermal, visible, variants=task.variants
-            )
+            fused[method] = image
         except ImageError as error:
-            outcome.problems.append(str(error))
+            problems.append(str(error))
+    outcome = measure_images(task.name, fused, thermal, visible, metrics=task.metrics, boxes=boxes)
+    outcome.problems.extend(problems)
     return outcome
 
 
@@ -84,6 +76,7 @@ def evaluate_fusion(
     common: bool = False,
     variants: bool = False,
     references: Mapping[str, Mapping[str, float]] | None = None,
+    boxes: BoxFolder | None = None,
     jobs: int = 1,
     quiet: bool = True,
 ) -> dict[str, Any]:
@@ -98,6 +91,7 @@ def evaluate_fusion(
         common: measure only pairs for which every method has an image.
         variants: add the metrics under the papers' conventions.
         references: rows that were measured elsewhere: name to metric to mean.
+        boxes: boxes of the objects, to measure how clear they are.
         jobs: number of processes.
         quiet: no progress bar.
 
@@ -111,10 +105,10 @@ def evaluate_fusion(
 
     """
     check_method_names(fused)
-    tasks, problems = _plan(thermal, visible, fused, common=common, variants=variants)
+    metrics = FUSION_METRICS + (VARIANTS if variants else ())
+    tasks, problems = _plan(thermal, visible, fused, metrics, boxes, common=common)
     outcomes = list(map_tasks(measure_pair, tasks, jobs=jobs, title='fusion', quiet=quiet))
     problems += [problem for outcome in outcomes for problem in outcome.problems]
-    metrics = FUSION_METRICS + (VARIANTS if variants else ())
     methods = collect(outcomes, (*fused, *BASELINES), metrics)
     if not any(table['EN']['n'] for table in methods.values()):
         raise DatasetError(problems[0] if problems else 'no pair is common to all methods')
@@ -132,15 +126,25 @@ def evaluate_fusion(
             'references': {name: dict(row) for name, row in (references or {}).items()},
             'groups': groups,
             'group_means': group_means(methods, groups, metrics),
+            'clear': None,
             'problems': problems,
         }
     )
+    if boxes is not None:
+        clear = {outcome.name: outcome.clear for outcome in outcomes}
+        document['clear'] = clear_part(clear, list(methods), boxes.folder, groups)
     document['verdicts'] = {method: verdicts(document, method) for method in fused}
     return document
 
 
 def _plan(
-    thermal: Path, visible: Path, fused: Mapping[str, Path], *, common: bool, variants: bool
+    thermal: Path,
+    visible: Path,
+    fused: Mapping[str, Path],
+    metrics: Sequence[str],
+    boxes: BoxFolder | None,
+    *,
+    common: bool,
 ) -> tuple[list[PairTask], list[str]]:
     """Return what is to be measured, and the images that lack a partner, a line each kind."""
     matched = match_folders({'thermal': thermal, 'visible': visible})
@@ -161,28 +165,22 @@ def _plan(
             problems.append(
                 f'method {method} has fused images without sources: {listing(orphans)}'
             )
+    boxed: set[str] = set()
+    if boxes is not None:
+        there, lacking = boxes.covered(names)
+        boxed.update(there)
+        problems += lacking
     return [
         PairTask(
             name,
             matched.files['thermal'][name],
             matched.files['visible'][name],
             {m: found[name] for m, found in images.items() if name in found},
-            variants=variants,
+            metrics,
+            boxes if name in boxed else None,
         )
         for name in names
     ], problems
-
-
-def collect(
-    outcomes: Sequence[PairOutcome], methods: Sequence[str], metrics: Sequence[str]
-) -> dict[str, Any]:
-    """Turn outcomes per pair into one table a method."""
-    return {
-        method: summarize(
-            {o.name: o.values[method] for o in outcomes if method in o.values}, metrics
-        )
-        for method in methods
-    }
 
 
 def check_method_names(fused: Mapping[str, Path]) -> None:

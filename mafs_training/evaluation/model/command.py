@@ -10,6 +10,7 @@ from mafs_model.errors import DatasetError
 from mafs_training.datasets.layouts import PairFiles, read_pair
 from mafs_training.datasets.reading import RawPair
 from mafs_training.datasets.spec import thin
+from mafs_training.evaluation.box_files import BoxFolder, folder_of_options
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.fusion import command as fusion
 from mafs_training.evaluation.groups import parse_groups
@@ -18,6 +19,7 @@ from mafs_training.evaluation.model.persons import persons_table
 from mafs_training.evaluation.model.robustness import MISSING, robustness
 from mafs_training.evaluation.model.run import measure_pairs, model_document
 from mafs_training.evaluation.model.speed import measure_speed
+from mafs_training.evaluation.objects.run import objects_table
 from mafs_training.evaluation.pairs import evaluation_pairs
 from mafs_training.evaluation.parallel import default_jobs
 from mafs_training.evaluation.predictors import create_predictor, describe, method_name
@@ -25,6 +27,7 @@ from mafs_training.evaluation.results import new_document, write_json, write_tex
 from mafs_training.evaluation.seg import command as seg
 from mafs_training.evaluation.tables import number
 
+BOX_FOLDER = 'boxes'
 _ROBUSTNESS_PAIRS = {'full': 8, 'quick': 3, 'missing': 8}
 
 
@@ -38,6 +41,7 @@ def run(options: Namespace) -> int:
         limit=options.limit or 0,
         labelled=options.labelled,
     )
+    boxes = boxes_of(files, options)
     predictor = create_predictor(options)
     method = method_name(options.weights, predictor)
     document = new_document(
@@ -56,10 +60,11 @@ def run(options: Namespace) -> int:
         files,
         method=method,
         jobs=options.jobs or default_jobs(),
+        boxes=boxes,
         save=options.save,
         quiet=options.quiet,
     )
-    document.update(model_document(outcome, predictor, method, parse_groups(options.group)))
+    document.update(model_document(outcome, predictor, method, parse_groups(options.group), boxes))
     document['robustness'] = None
     if options.robustness != 'off':
         document['robustness'] = robustness(
@@ -78,8 +83,17 @@ def run(options: Namespace) -> int:
     if options.html:
         from mafs_training.evaluation.model.report import model_page
 
-        write_text(options.html, model_page(document, predictor, files))
+        write_text(options.html, model_page(document, predictor, files, boxes))
     return len(document['problems'])
+
+
+def boxes_of(files: Sequence[PairFiles], options: Namespace) -> BoxFolder | None:
+    """Return the boxes that the options name, else those beside the images if there are any."""
+    folder = options.boxes
+    if folder is None:
+        beside = files[0].visible.parent.parent / BOX_FOLDER
+        folder = beside if beside.is_dir() else None
+    return folder_of_options(folder, options.min_score, options.box_classes)
 
 
 def spread(files: Sequence[PairFiles], count: int) -> list[RawPair]:
@@ -136,6 +150,8 @@ def render(document: dict[str, Any]) -> str:
         parts += ['', 'labels: not measured, the data set has none here']
     if document['persons']:
         parts += ['', persons_table(document['persons'], model['name'])]
+    if document['objects']:
+        parts += ['', objects_table(document['objects'])]
     if document['robustness']:
         parts += [
             '',

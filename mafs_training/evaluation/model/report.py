@@ -8,20 +8,42 @@ import math
 from typing import Any
 
 from mafs_model.predictor import Predictor
+from mafs_training.datasets.boxes import Box
 from mafs_training.datasets.layouts import PairFiles, read_pair
+from mafs_training.datasets.reading import RawPair
+from mafs_training.evaluation.box_files import BoxFolder
 from mafs_training.evaluation.fusion.report import conventions_section, fusion_sections
 from mafs_training.evaluation.html.charts import bar_chart, COLORS, line_chart, MUTED
+from mafs_training.evaluation.html.outlines import (
+    BAD,
+    GOOD,
+    outline_box,
+    outline_legend,
+    Picture,
+    WEAK,
+)
 from mafs_training.evaluation.html.page import cell, figure, legend, note, page, section, table
 from mafs_training.evaluation.html.pictures import class_legend, colored, pair_panels, panel
 from mafs_training.evaluation.model.modalities import MODALITIES, present_classes
+from mafs_training.evaluation.objects.report import (
+    objects_picture,
+    objects_section,
+    SHOWN_FRAMES,
+)
+from mafs_training.evaluation.objects.run import worst_frames
 from mafs_training.evaluation.seg.report import seg_facts, seg_sections
 from mafs_training.evaluation.tables import number
+from mafs_training.metrics.box_contrast import box_contrasts, clearness
+from mafs_training.metrics.plane import luminance
 
 _BEST_AND_WORST = 3
 
 
 def model_page(
-    document: Mapping[str, Any], predictor: Predictor, files: Sequence[PairFiles]
+    document: Mapping[str, Any],
+    predictor: Predictor,
+    files: Sequence[PairFiles],
+    boxes: BoxFolder | None = None,
 ) -> str:
     """Return the report; the pairs of its panels are predicted again."""
     model, speed = document['model'], document['speed']
@@ -42,11 +64,14 @@ def model_page(
         ]
     if document['persons']:
         sections.append(persons_section(document['persons'], model['name']))
+    if document['objects']:
+        sections.append(objects_section(document['objects']))
     if document['robustness']:
         sections.append(robustness_section(document['robustness'], model['name']))
     sections += [
         speed_section(speed),
         panels_section(document, predictor, files),
+        *([worst_objects(document, predictor, files, boxes)] if boxes is not None else []),
         conventions_section(),
     ]
     return page(
@@ -230,3 +255,72 @@ def panels_section(
     return section(
         'Best and worst pairs', class_legend(predictor.classes) + body, f'Ranked by {rank}.'
     )
+
+
+def worst_objects(
+    document: Mapping[str, Any],
+    predictor: Predictor,
+    files: Sequence[PairFiles],
+    boxes: BoxFolder,
+) -> str:
+    """Return the frames with most objects missed, invented or lost in the fused image."""
+    method, by_name = document['model']['name'], {one.name: one for one in files}
+    body = ''
+    for name, title in _worst_by_boxes(document, method).items():
+        pair = read_pair(by_name[name])
+        predictor.reset()
+        prediction = predictor.predict(pair.visible, pair.thermal)
+        assert prediction.fused is not None
+        found = boxes.of_image(name, pair.thermal.shape)
+        panels = [
+            panel(pair.thermal, 'thermal'),
+            panel(pair.visible, 'visible'),
+            panel(draw_clear(prediction.fused, pair, found), 'fused'),
+        ]
+        if prediction.labels is not None and not predictor.is_classical:
+            shown = objects_picture(
+                pair.visible, prediction.labels, found, boxes, predictor.classes
+            )
+            panels.append(panel(shown, 'labels'))
+        body += pair_panels(f'{name}: {title}', panels)
+    if not body:
+        return ''
+    colors = {'found or clear': GOOD, 'neither clear nor lost, or in no box': WEAK}
+    outlines = outline_legend({**colors, 'missed or lost': BAD})
+    return section(
+        'Worst frames: objects',
+        outlines + class_legend(predictor.classes) + body,
+        'Most boxes missed and regions in no box; most objects lost in the fused image.',
+    )
+
+
+def _worst_by_boxes(document: Mapping[str, Any], method: str) -> dict[str, str]:
+    """Return the worst frames by labels, then those with most objects lost, and what is wrong."""
+    chosen: dict[str, str] = {}
+    if document['objects']:
+        for name, missed, wrong in worst_frames(
+            document['objects']['per_image'][method], SHOWN_FRAMES
+        ):
+            chosen[name] = f'{missed} boxes missed, {wrong} regions in no box'
+    if document['clear']:
+        lost = {
+            name: sum(kind['lost'] for kind in kinds.values())
+            for name, kinds in document['clear']['per_image'][method].items()
+        }
+        for name in sorted(lost, key=lambda n: (-lost[n], n))[:SHOWN_FRAMES]:
+            if lost[name]:
+                text = f'{lost[name]} objects lost in the fused image'
+                chosen[name] = f'{chosen[name]}, {text}' if name in chosen else text
+    return chosen
+
+
+def draw_clear(fused: Picture, pair: RawPair, boxes: Mapping[str, Sequence[Box]]) -> Picture:
+    """Return the fused image with its objects outlined: clear, neither, lost."""
+    images = {'fused': fused, 'thermal': pair.thermal, 'visible': pair.visible}
+    grey = {name: luminance(image) for name, image in images.items()}
+    drawn = fused.copy()
+    for found in boxes.values():
+        for one in box_contrasts(grey, found):
+            judged = clearness(*(one.contrast[k] for k in ('fused', 'visible', 'thermal')))
+            outline_box(drawn, one.box, BAD if judged.lost else GOOD if judged.clear else WEAK)
+    return drawn

@@ -10,20 +10,23 @@ from typing import Any
 
 from mafs_model.errors import DatasetError, ImageError
 from mafs_model.predictor import Outputs, Prediction, Predictor
+from mafs_training.datasets.boxes import Box
 from mafs_training.datasets.layouts import PairFiles, read_pair
 from mafs_training.datasets.reading import RawPair
-from mafs_training.evaluation.fusion.baselines import BASELINES, fuse_baseline
-from mafs_training.evaluation.fusion.run import collect, PairOutcome
+from mafs_training.evaluation.box_files import BoxFolder, class_ids
+from mafs_training.evaluation.fusion.baselines import BASELINES
+from mafs_training.evaluation.fusion.clear import clear_part
+from mafs_training.evaluation.fusion.pair import collect, measure_images, PairOutcome
 from mafs_training.evaluation.fusion.verdicts import verdicts
 from mafs_training.evaluation.groups import group_names
 from mafs_training.evaluation.model.modalities import MODALITIES, modality_gains, modality_scores
 from mafs_training.evaluation.model.persons import person_contrasts, persons_document
+from mafs_training.evaluation.objects.run import hit_counts, objects_part, score_objects
 from mafs_training.evaluation.prediction import save_images
 from mafs_training.evaluation.results import group_means
 from mafs_training.evaluation.seg.run import LabelScore, score_labels, seg_document
 from mafs_training.metrics.contrast import ObjectContrast
-from mafs_training.metrics.fusion import FUSION_METRICS, fusion_metrics
-from mafs_training.metrics.plane import Plane
+from mafs_training.metrics.fusion import FUSION_METRICS
 from tqdm import tqdm
 
 
@@ -36,6 +39,7 @@ class ModelOutcome:
         default_factory=lambda: {modality: {} for modality in MODALITIES}
     )
     persons: dict[str, list[ObjectContrast]] = field(default_factory=dict)
+    objects: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -57,6 +61,7 @@ def measure_pairs(
     *,
     method: str,
     jobs: int,
+    boxes: BoxFolder | None = None,
     save: Path | None = None,
     quiet: bool = True,
 ) -> ModelOutcome:
@@ -70,11 +75,20 @@ def measure_pairs(
         files: the pairs.
         method: name of the model in the table.
         jobs: threads that compute metrics while the next pair is predicted.
+        boxes: boxes of the objects, to judge labels and fused images by.
         save: folder for fused, label and confidence images.
         quiet: no progress bar.
 
     """
     outcome = ModelOutcome()
+    ids: dict[str, tuple[int, ...]] = {}
+    boxed: set[str] = set()
+    if boxes is not None:
+        there, lacking = boxes.covered(one.name for one in files)
+        boxed.update(there)
+        outcome.problems += lacking
+        if not predictor.is_classical:
+            ids = class_ids(boxes.names, predictor.classes)
     pairs = readable_pairs(files, predictor, problems=outcome.problems)
     # One worker: the predictor itself uses the other cores, and at most two pairs wait.
     with ThreadPoolExecutor(max(1, jobs - 1)) as pool:
@@ -92,7 +106,14 @@ def measure_pairs(
                 _measure_persons(predictor, pair, prediction, method, outcome)
                 if not predictor.is_classical:
                     _measure_labels(predictor, pair, prediction, outcome)
-            waiting.append(pool.submit(_measure_fusion, pair, prediction, method))
+            found = None
+            if boxes is not None and pair.name in boxed:
+                found = _boxes_of(boxes, pair, outcome)
+            if found is not None and not predictor.is_classical:
+                assert prediction.labels is not None
+                hits = score_objects(prediction.labels, found, ids)
+                outcome.objects[pair.name] = hit_counts(hits, found)
+            waiting.append(pool.submit(_measure_fusion, pair, prediction, method, found))
             while len(waiting) > jobs:
                 outcome.fusion.append(waiting.pop(0).result())
         outcome.fusion += [one.result() for one in waiting]
@@ -102,19 +123,27 @@ def measure_pairs(
     return outcome
 
 
-def _measure_fusion(pair: RawPair, prediction: Prediction, method: str) -> PairOutcome:
+def _measure_fusion(
+    pair: RawPair,
+    prediction: Prediction,
+    method: str,
+    boxes: Mapping[str, Sequence[Box]] | None,
+) -> PairOutcome:
     """Measure the model and the baselines on one pair."""
-    outcome = PairOutcome(pair.name)
     assert prediction.fused is not None, 'all outputs were asked for'
+    fused = {method: prediction.fused}
+    return measure_images(pair.name, fused, pair.thermal, pair.visible, boxes=boxes)
+
+
+def _boxes_of(
+    boxes: BoxFolder, pair: RawPair, outcome: ModelOutcome
+) -> dict[str, list[Box]] | None:
+    """Return the boxes of a pair by class; None where their file cannot be used."""
     try:
-        thermal, visible = Plane(pair.thermal), Plane(pair.visible)
-        outcome.values[method] = fusion_metrics(prediction.fused, thermal, visible)
-        for name in BASELINES:
-            fused = fuse_baseline(name, thermal.image, visible.image)
-            outcome.values[name] = fusion_metrics(fused, thermal, visible)
-    except ImageError as error:
-        outcome.problems.append(f'{pair.name}: {error}')
-    return outcome
+        return boxes.of_image(pair.name, pair.thermal.shape)
+    except DatasetError as error:
+        outcome.problems.append(str(error))
+        return None
 
 
 def _measure_persons(
@@ -160,9 +189,13 @@ def _measure_labels(
 
 
 def model_document(
-    outcome: ModelOutcome, predictor: Predictor, method: str, patterns: Mapping[str, str]
+    outcome: ModelOutcome,
+    predictor: Predictor,
+    method: str,
+    patterns: Mapping[str, str],
+    boxes: BoxFolder | None = None,
 ) -> dict[str, Any]:
-    """Return the parts 'methods', 'labels' and 'modalities' of a model document."""
+    """Return what a model document says of fused images, labels and objects."""
     names = [one.name for one in outcome.fusion if one.values]
     groups = group_names(names, dict(patterns))
     methods = collect(outcome.fusion, (method, *BASELINES), FUSION_METRICS)
@@ -177,9 +210,15 @@ def model_document(
         'modalities': None,
         'gains': None,
         'persons': None,
+        'clear': None,
+        'objects': None,
         'problems': outcome.problems,
     }
     document['verdicts'] = {method: verdicts(document, method)}
+    if boxes is not None:
+        clear = {one.name: one.clear for one in outcome.fusion}
+        document['clear'] = clear_part(clear, list(methods), boxes.folder, groups)
+        document['objects'] = objects_part({method: outcome.objects}, boxes, patterns)
     labelled = list(outcome.persons)
     if patterns:
         found = {g: [n for n in names if n in labelled] for g, names in groups.items()}

@@ -1,4 +1,4 @@
-"""Bootstrap intervals and the torchmetrics modules."""
+"""Bootstrap intervals against SciPy and by coverage."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from mafs_training.metrics.bootstrap import (
     paired_pooled_difference,
     pooled_interval,
 )
-from mafs_training.metrics.fusion import FUSION_METRICS, fusion_metrics
 from mafs_training.metrics.segmentation import ConfusionMatrix, mean_iou_of_counts
-from mafs_training.metrics.torch_modules import FusionMetric, SegmentationMetric, to_eight_bit
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
-import torch
 
 
 def test_mean_interval_agrees_with_scipy():
@@ -88,51 +85,3 @@ def test_pooled_interval_of_mean_iou():
     gain = paired_pooled_difference(np.stack(counts), np.stack(counts_better), mean_iou_of_counts)
     assert gain.value == pytest.approx(better.mean_iou() - matrix.mean_iou())
     assert gain.excludes_zero
-
-
-def test_fusion_module_averages_the_functions(triple):
-    fused, thermal, visible = triple
-    other = np.maximum(thermal, visible)
-    metric = FusionMetric()
-
-    def tensor(*images):
-        return torch.from_numpy(np.stack(images))[:, None]
-
-    metric.update(tensor(fused, other), tensor(thermal, thermal), tensor(visible, visible))
-    expected = [fusion_metrics(image, thermal, visible) for image in (fused, other)]
-    values = metric.compute()
-    assert tuple(values) == FUSION_METRICS
-    for name in FUSION_METRICS:
-        assert values[name].item() == pytest.approx(np.mean([e[name] for e in expected]))
-    # Float images of 0..1 are read as the file would hold them.
-    metric.reset()
-    metric.update(tensor(fused) / 255, tensor(thermal) / 255, tensor(visible) / 255)
-    assert metric.compute()['Qabf'].item() == pytest.approx(expected[0]['Qabf'])
-
-
-def test_fusion_module_leaves_undefined_values_out(triple):
-    fused, thermal, visible = (torch.from_numpy(image)[None, None] for image in triple)
-    metric = FusionMetric(['SCD', 'EN'])
-    metric.update(thermal, thermal, visible)  # SCD is undefined here
-    metric.update(fused, thermal, visible)
-    assert metric.compute()['SCD'].item() == pytest.approx(fusion_metrics(*triple)['SCD'])
-    with pytest.raises(ValueError, match="unknown metric 'SSIM2'; there are EN, SD"):
-        FusionMetric(['SSIM2'])
-    with pytest.raises(ValueError, match=r'\[B, 1 or 3, H, W\], got \[4, 4\]'):
-        to_eight_bit(torch.zeros(4, 4))
-
-
-def test_segmentation_module_takes_logits_and_ids():
-    generator = torch.Generator().manual_seed(2)
-    logits = torch.randn((3, 4, 16, 16), generator=generator)
-    target = torch.randint(0, 4, (3, 16, 16), generator=generator)
-    target[0, :4] = 255
-    metric, by_ids = SegmentationMetric(4), SegmentationMetric(4)
-    metric.update(logits, target)
-    by_ids.update(logits.argmax(1), target)
-    matrix = ConfusionMatrix(4)
-    for p, t in zip(logits.argmax(1).numpy(), target.numpy(), strict=True):
-        matrix.add(p, t)
-    assert metric.compute()['mIoU'].item() == pytest.approx(matrix.mean_iou(), rel=1e-6)
-    assert by_ids.compute()['mIoU'] == metric.compute()['mIoU']
-    torch.testing.assert_close(metric.compute()['IoU'], torch.from_numpy(matrix.iou))

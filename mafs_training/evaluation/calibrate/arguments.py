@@ -1,0 +1,40 @@
+"""The arguments of `mafs-eval calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mafs_training.evaluation.argument_parts import (
+    add_command,
+    add_data,
+    add_device,
+    add_weights,
+    Commands,
+)
+
+
+def add_arguments(commands: Commands) -> None:
+    """Describe `mafs-eval calibrate`."""
+    parser = add_command(
+        commands,
+        'calibrate',
+        'Fit the temperature of weights to labelled pairs, so that their confidence is true.',
+        jobs=False,
+        html=False,
+    )
+    add_weights(parser, classical=False)
+    add_data(parser)
+    parser.add_argument(
+        '--split', default='train', help='folder below ROOT to fit on (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--check',
+        nargs='+',
+        default=[],
+        metavar='SPLIT',
+        help='splits on which the fit is only measured',
+    )
+    parser.add_argument(
+        '--out', type=Path, metavar='FILE', help='weights file to write (default: only measure)'
+    )
+    add_device(parser)

@@ -1,0 +1,1 @@
+"""`mafs-eval objects`: label images, or the labels of weights, against boxes."""
