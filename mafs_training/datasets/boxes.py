@@ -13,7 +13,7 @@ from mafs_model.errors import DatasetError
 BOX_CLASSES = ('person', 'bike', 'car')
 
 _MAX_BYTES = 1 << 20
-_MAX_CLASSES = 1000
+_MOST_KINDS = 1000
 _EXPECTED = "expected 'class cx cy w h [score ...]', relative to the image"
 
 
@@ -82,7 +82,7 @@ def _parse(fields: Sequence[str], size: tuple[int, int], where: str) -> Box:
         raise DatasetError(f'{where}: {_EXPECTED}, got {" ".join(fields)[:80]!r}') from None
     # Boxes of people at the border reach outside a little; pixels instead of shares do not.
     inside = all(map(math.isfinite, (x, y, w, h))) and max(abs(x - 0.5), abs(y - 0.5)) <= 1
-    if not (inside and 0 < w <= 2 and 0 < h <= 2 and 0 <= kind < _MAX_CLASSES):
+    if not (inside and 0 < w <= 2 and 0 < h <= 2 and 0 <= kind < _MOST_KINDS):
         raise DatasetError(f'{where}: {_EXPECTED}, got {" ".join(fields)[:80]!r}')
     if not 0 <= score <= 1:
         raise DatasetError(f'{where}: score {fields[5][:20]!r}, expected 0 to 1')

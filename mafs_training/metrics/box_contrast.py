@@ -23,11 +23,11 @@ LEAST_RING = 40
 INNER = (0.36, 0.46)
 OUTER = (0.6, 0.55)
 OWN = (0.55, 0.55)
-RING_PX = 8
+WIDER_PX = 8
 
 # Contrasts in grey levels: enough in itself, the share of the better camera's, and too little.
 ENOUGH = 32
-SHARE = 0.8
+OF_BETTER = 0.8
 LOST = 10
 
 
@@ -58,7 +58,7 @@ class BoxContrast:
 
 def clearness(fused: float, visible: float, thermal: float) -> Clearness:
     """Judge a contrast in the fused image by those in the sources, all in grey levels."""
-    better = SHARE * max(visible, thermal)
+    better = OF_BETTER * max(visible, thermal)
     return Clearness(fused >= min(ENOUGH, better), fused >= better, fused < LOST)
 
 
@@ -95,7 +95,7 @@ def box_contrasts(images: Mapping[str, Grey], boxes: Sequence[Box]) -> list[BoxC
         if box.height < LEAST_HEIGHT:
             continue
         inside = _ellipse(shape, box, INNER)
-        ring = _ellipse(shape, box, OUTER, RING_PX) & ~objects
+        ring = _ellipse(shape, box, OUTER, WIDER_PX) & ~objects
         if inside.sum() >= LEAST_INSIDE and ring.sum() >= LEAST_RING:
             contrast = {
                 name: abs(float(image[inside].mean() - image[ring].mean()))

@@ -19,7 +19,7 @@ FILLED = 0.2
 # lies in boxes that are enlarged by a margin in pixels.
 LEAST_REGION = 40
 INSIDE = 0.5
-MARGIN = 6
+ENLARGED_PX = 6
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def object_hits(mask: Mask, boxes: Sequence[Box]) -> ObjectHits:
         part = mask[top : max(0, bottom), left : max(0, right)]
         found.append(bool(part.size and part.mean() > FILLED))
         near[
-            max(0, top - MARGIN) : max(0, bottom + MARGIN),
-            max(0, left - MARGIN) : max(0, right + MARGIN),
+            max(0, top - ENLARGED_PX) : max(0, bottom + ENLARGED_PX),
+            max(0, left - ENLARGED_PX) : max(0, right + ENLARGED_PX),
         ] = True
     count, regions, table, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=8

@@ -37,7 +37,6 @@ KNOWN = {
         'mafs_training/metrics/calibration.py',
         'mafs_training/metrics/contrast.py',
         'mafs_training/metrics/segmentation.py',
-        'mafs_training/metrics/torch_modules.py',
     },
     'jpeg_quality': {'mafs_demo/replay/export.py', 'mafs_model/sinks/pictures.py'},
     'opacity': {
@@ -49,15 +48,13 @@ KNOWN = {
     'queue_size': {
         'mafs_model/pairing/nearest.py',
         'mafs_ros/parameters.py',
-        'mafs_training/evaluation/argument_models.py',
-        'mafs_training/evaluation/bag/pairs.py',
+        'mafs_training/evaluation/bag/arguments.py',
     },
     'slop': {
         'mafs_ros/health.py',
         'mafs_ros/parameters.py',
         'mafs_training/datasets/cli.py',
-        'mafs_training/evaluation/argument_models.py',
-        'mafs_training/evaluation/bag/pairs.py',
+        'mafs_training/evaluation/bag/arguments.py',
     },
     'stale_after': {'mafs_ros/health.py', 'mafs_ros/parameters.py'},
     'tile_width': {'mafs_demo/pictures/contact_sheet.py', 'mafs_demo/pictures/movie.py'},

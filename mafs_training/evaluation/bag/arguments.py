@@ -16,6 +16,10 @@ from mafs_training.evaluation.argument_parts import (
     share,
 )
 
+# As the node has them (a test compares).
+SLOP_S = 0.03
+QUEUE_SIZE = 30
+
 
 def add_arguments(commands: Commands) -> None:
     """Describe `mafs-eval bag`."""
@@ -37,14 +41,14 @@ def add_arguments(commands: Commands) -> None:
     parser.add_argument(
         '--slop',
         type=seconds,
-        default=0.03,
+        default=SLOP_S,
         metavar='S',
         help='largest stamp difference of a pair in seconds (default: %(default)s)',
     )
     parser.add_argument(
         '--queue-size',
         type=positive,
-        default=30,
+        default=QUEUE_SIZE,
         metavar='N',
         help='frames a stream may wait for partners (default: %(default)s)',
     )

@@ -10,6 +10,7 @@ from typing import Any
 from mafs_model.bags.reader import BagImage, BagReader
 from mafs_model.errors import ImageError
 from mafs_model.pairing.nearest import NearestPairer, OffsetEstimator, Pair
+from mafs_training.evaluation.bag.arguments import QUEUE_SIZE, SLOP_S
 
 NS_PER_S = 1_000_000_000
 # As the node's parameter stamps.jump_back.
@@ -28,8 +29,8 @@ class PairingSettings:
 
     """
 
-    slop_ns: int = 30_000_000
-    queue_size: int = 30
+    slop_ns: int = round(1e9 * SLOP_S)
+    queue_size: int = QUEUE_SIZE
     time_offset_ns: int | None = 0
 
 
