@@ -109,7 +109,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 def _fuse_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``mafs fuse``."""
     from mafs_model.images.thermal import METHODS, UNITS
-    from mafs_model.sinks.results import PICTURES
+    from mafs_model.result import PICTURES
     from mafs_model.sources.live import TIMEOUT_S
     from mafs_model.sources.side_by_side import LAYOUTS
 

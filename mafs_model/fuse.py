@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict, dataclass, field
+from functools import partial
 import sys
 import time
 
@@ -14,10 +15,11 @@ from mafs_model.images.preprocessing import parse_size
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
 from mafs_model.predictor import Predictor
+from mafs_model.result import Painter
 from mafs_model.runtime.device import check_device_name
 from mafs_model.runtime.factory import find_weights
 from mafs_model.sinks.opening import open_sink
-from mafs_model.sinks.results import ClassShares, Painter, Result, Sink
+from mafs_model.sinks.results import ClassShares, Sink
 from mafs_model.sources.items import PairSource
 from mafs_model.sources.opening import open_pairs, Request
 import numpy as np
@@ -190,8 +192,7 @@ def _run(
     arguments: argparse.Namespace,
 ) -> None:
     """Fuse all pairs into the sink and fill the report."""
-    notice = predictor.notices[0] if predictor.is_classical else None
-    painter = Painter(predictor.classes, arguments.opacity, notice)
+    painter = Painter(arguments.opacity)
     shares = ClassShares(predictor.classes)
     times: list[float] = []
     left_out: list[str] = []
@@ -214,7 +215,8 @@ def _run(
                     if len(left_out) < _MAX_PROBLEMS:
                         left_out.append(f"pair '{item.name}': {error}")
                     continue
-                sink.write(Result(item.name, images, prediction), painter)
+                result = predictor.result(prediction, images, item.name)
+                sink.write(item.name, partial(painter.paint, result))
                 report.pairs += 1
                 times.append(sum(prediction.timings_ms.values()))
                 if prediction.labels is not None and not predictor.is_classical:

@@ -6,10 +6,12 @@ Node, command line and evaluation all call :meth:`Predictor.predict`, so they ca
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+import logging
 from pathlib import Path
 import time
-from typing import Any
+from typing import Any, overload
 
 import cv2
 from mafs_model.classes import ClassTable
@@ -26,14 +28,22 @@ from mafs_model.images.preprocessing import (
 )
 from mafs_model.images.registration import Registration, Unregistered
 from mafs_model.images.thermal import ThermalScaler
+from mafs_model.inputs import as_thermal, as_visible
 from mafs_model.prediction import Outputs, Prediction
+from mafs_model.result import Result
 from mafs_model.runtime import create_engine, Engine
 from mafs_model.runtime.classical import CLASSICAL_NOTICE
 from mafs_model.runtime.engine import registers
-from mafs_model.types import Mode, Size, ThermalImage, UInt8Image
+from mafs_model.sources.items import Images, PairSource
+from mafs_model.sources.live import TIMEOUT_S
+from mafs_model.sources.opening import open_pairs, Request
+from mafs_model.sources.side_by_side import Layout
+from mafs_model.types import Backend, Mode, Precision, Size, ThermalImage, UInt8Image
 import numpy as np
 
-__all__ = ['Mode', 'Outputs', 'Prediction', 'Predictor']
+__all__ = ['Mode', 'Outputs', 'Prediction', 'Predictor', 'Result']
+
+_LOGGER = logging.getLogger('mafs_model.predictor')
 
 ALL_OUTPUTS = Outputs()
 
@@ -80,8 +90,8 @@ class Predictor:
         weights: str | Path | None = None,
         *,
         device: str = 'auto',
-        backend: str = 'auto',
-        precision: str = 'auto',
+        backend: Backend = 'auto',
+        precision: Precision = 'auto',
         inference_size: Any = None,
         output_size: Any = None,
         registration: Registration | None = None,
@@ -231,6 +241,114 @@ class Predictor:
         mode = _mode(visible is not None, thermal is not None, engine.is_classical)
         return replace(result.only(outputs), mode=mode, timings_ms=timings_ms)
 
+    @overload
+    def __call__(self, visible: list[Any], thermal: list[Any] | None = None) -> list[Result]: ...
+
+    @overload
+    def __call__(self, visible: None, thermal: list[Any]) -> list[Result]: ...
+
+    @overload
+    def __call__(self, visible: Any = None, thermal: Any = None) -> Result: ...
+
+    def __call__(self, visible: Any = None, thermal: Any = None) -> Result | list[Result]:
+        """
+        Fuse what people have at hand; programs call :meth:`predict`.
+
+        Args:
+            visible: path, PIL image, array or tensor, see ``mafs_model.inputs``; None if this
+                camera is missing; or a list of any of these.
+            thermal: the same; a list as long as the other.
+
+        Returns:
+            The result, for lists a list of them.
+
+        Raises:
+            ImageError: an image is unusable.
+            ConfigError: lists of different length.
+
+        """
+        if isinstance(visible, list) or isinstance(thermal, list):
+            return [self(*pair) for pair in _pairs(visible, thermal)]
+        images = Images(
+            None if visible is None else as_visible(visible),
+            None if thermal is None else as_thermal(thermal),
+        )
+        named = next((x for x in (visible, thermal) if isinstance(x, (str, Path))), None)
+        name = '' if named is None else Path(named).stem
+        return self.result(self.predict(*images), images, name)
+
+    def predict_video(
+        self,
+        visible: str | Path | int | None = None,
+        thermal: str | Path | int | None = None,
+        *,
+        both: str | Path | None = None,
+        layout: Layout | None = None,
+        limit: int | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Iterator[Result]:
+        """
+        Fuse recordings or cameras pair by pair.
+
+        Whatever ``mafs fuse`` takes is taken: films, folders, patterns, TIFF pages, numbers of
+        webcams, addresses of streams. Images that cannot be used are left out and logged.
+
+        Args:
+            visible: input of the visible camera.
+            thermal: input of the thermal camera.
+            both: one input that holds both, with ``layout`` or as a folder of two folders.
+            layout: where ``both`` shows the cameras.
+            limit: number of pairs after which to stop.
+            timeout_s: longest wait for an image of a camera.
+
+        Yields:
+            Results in order; closing the generator closes files and cameras.
+
+        Raises:
+            ConfigError: an input is not there, or does not go with the others.
+
+        """
+        request = Request(
+            visible=() if visible is None else (str(visible),),
+            thermal=() if thermal is None else (str(thermal),),
+            both=None if both is None else str(both),
+            layout=layout,
+            limit=limit,
+            timeout_s=timeout_s,
+        )
+        source = open_pairs(request)
+        # Not a generator itself, so that a wrong input is refused where it is named.
+        return self._fuse_all(source)
+
+    def _fuse_all(self, source: PairSource) -> Iterator[Result]:
+        """Yield the results of a source and close it."""
+        try:
+            for item in source:
+                try:
+                    images = item.read()
+                    prediction = self.predict(*images)
+                except ImageError as error:
+                    _LOGGER.warning("pair '%s' is left out: %s", item.name, error)
+                    continue
+                yield self.result(prediction, images, item.name, item.time_s)
+            for problem in source.problems:
+                _LOGGER.warning('%s', problem)
+        finally:
+            source.close()
+
+    def result(
+        self, prediction: Prediction, images: Images, name: str = '', time_s: float | None = None
+    ) -> Result:
+        """Return a prediction with everything that its pictures need."""
+        notice = CLASSICAL_NOTICE if self.is_classical else ''
+        return Result(prediction, images, self.classes, name, notice, time_s)
+
+    def __repr__(self) -> str:
+        """Return one line: weights, backend and device."""
+        if self._engine is None:
+            return 'Predictor(closed)'
+        return f'Predictor({self.weights_id}, {self.backend}, {self.device})'
+
     def warm_up(self, visible_size: Any, thermal_size: Any, repeats: int = 2) -> float:
         """
         Run on grey images so that the first real pair is not slower than the others.
@@ -330,6 +448,20 @@ def set_threads(threads: int) -> None:
 def _size_of(image: ThermalImage) -> Size:
     """Return (height, width)."""
     return int(image.shape[0]), int(image.shape[1])
+
+
+def _pairs(visible: Any, thermal: Any) -> list[tuple[Any, Any]]:
+    """Return two lists, or one and None, as pairs; raises ConfigError."""
+    lists = [x for x in (visible, thermal) if x is not None]
+    if not all(isinstance(x, list) for x in lists) or len({len(x) for x in lists}) > 1:
+        counts = [len(x) if isinstance(x, list) else 'one' for x in lists]
+        raise ConfigError(
+            f'{counts[0]} visible and {counts[-1]} thermal images, expected two lists of the same '
+            'length'
+        )
+    count = len(lists[0])
+    none = [None] * count
+    return list(zip(visible or none, thermal or none, strict=True))
 
 
 def _pair(size: Any, name: str) -> Size:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from mafs_model.errors import ConfigError
 from mafs_model.images.overlay import OverlayStyle
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.predictor import Predictor
-from mafs_model.types import ThermalImage, UInt8Image
+from mafs_model.types import Backend, Precision, ThermalImage, UInt8Image
 from mafs_ros.parameters import Settings
 import numpy as np
 
@@ -84,8 +86,8 @@ class Pipeline:
         return Predictor.create(
             settings.weights,
             device=settings.device,
-            backend=settings.backend,
-            precision=settings.precision,
+            backend=cast(Backend, settings.backend),
+            precision=cast(Precision, settings.precision),
             inference_size=settings.inference_size,
             output_size=settings.output_size,
             registration=self.registration,

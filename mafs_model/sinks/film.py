@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 from mafs_model.errors import ConfigError, DeviceError, MafsError
 from mafs_model.images.preprocessing import resize
-from mafs_model.sinks.results import Painter, Picture, Result
+from mafs_model.sinks.results import Paint
 from mafs_model.sinks.writing import written_beside
-from mafs_model.types import UInt8Image
+from mafs_model.types import Picture, UInt8Image
 import numpy as np
 
 FILM_SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.avi')
@@ -68,9 +68,9 @@ class FilmSink:
         self._stream: Any = None
         self._finished = False
 
-    def write(self, result: Result, painter: Painter) -> None:
+    def write(self, name: str, paint: Paint) -> None:
         """Add a picture; raises MafsError."""
-        image = _even(painter.paint(result, self._picture))
+        image = _even(paint(self._picture))
         try:
             if self._container is None:
                 self._begin(image)

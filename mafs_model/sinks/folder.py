@@ -7,8 +7,9 @@ from pathlib import Path
 
 from mafs_model.errors import ConfigError, MafsError
 from mafs_model.sinks.pictures import write_picture
-from mafs_model.sinks.results import Painter, Picture, Result
+from mafs_model.sinks.results import Paint
 from mafs_model.sinks.writing import own_folder
+from mafs_model.types import Picture
 
 KINDS: tuple[Picture, ...] = ('fused', 'labels', 'colors', 'overlay')
 
@@ -44,11 +45,11 @@ class FolderSink:
                     f"--out '{out}': {kind}/{taken} is there already; --overwrite replaces results"
                 )
 
-    def write(self, result: Result, painter: Painter) -> None:
+    def write(self, name: str, paint: Paint) -> None:
         """Write the four pictures of a result; raises MafsError."""
         for kind in KINDS:
             folder = own_folder(self._out / kind)
-            write_picture(folder / f'{result.name}.png', painter.paint(result, kind))
+            write_picture(folder / f'{name}.png', paint(kind))
 
     def close(self) -> None:
         """Do nothing: every file is in its place."""

@@ -9,9 +9,10 @@ from mafs_model.images.image_files import SUFFIXES
 from mafs_model.sinks.film import FILM_SUFFIXES, FilmSink
 from mafs_model.sinks.folder import FolderSink
 from mafs_model.sinks.pictures import PICTURE_SUFFIXES, PictureSink
-from mafs_model.sinks.results import Picture, Sink
+from mafs_model.sinks.results import Sink
 from mafs_model.sources.given import TABLE_SUFFIXES, VIDEO_SUFFIXES
 from mafs_model.sources.items import PairSource
+from mafs_model.types import Picture
 
 # Names of files that results are not written as; anything else is the name of a folder.
 _OTHER_SUFFIXES = {*SUFFIXES, *TABLE_SUFFIXES, *VIDEO_SUFFIXES, '.json', '.pdf', '.svg', '.npz'}
@@ -65,14 +66,20 @@ def check_out(out: str | Path, source: PairSource, picture: Picture | None) -> P
                 f'({", ".join(FILM_SUFFIXES)}); --frames 1 takes the first pair'
             )
     elif suffix not in FILM_SUFFIXES:
-        if picture is not None:
-            raise ConfigError(
-                f"--picture {picture}: for a picture or a video, but --out '{path}' is a folder, "
-                'which gets all of them'
-            )
-        if suffix in _OTHER_SUFFIXES:
-            raise ConfigError(
-                f"--out '{path}': results are not written as {suffix}, expected a folder, a "
-                f'picture ({", ".join(PICTURE_SUFFIXES)}) or a video ({", ".join(FILM_SUFFIXES)})'
-            )
+        check_suffix(path, picture)
     return path
+
+
+def check_suffix(path: Path, picture: Picture | None) -> None:
+    """Raise ConfigError if a folder for results has the name of a file, or cannot hold them."""
+    if picture is not None:
+        raise ConfigError(
+            f"picture {picture}: for a picture or a video, but '{path}' is a folder, which gets "
+            'all of them'
+        )
+    suffix = path.suffix.lower()
+    if suffix in _OTHER_SUFFIXES and not path.is_dir():
+        raise ConfigError(
+            f"'{path}': results are not written as {suffix}, expected a folder, a "
+            f'picture ({", ".join(PICTURE_SUFFIXES)}) or a video ({", ".join(FILM_SUFFIXES)})'
+        )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import cv2
 from mafs_model.errors import ConfigError, MafsError
-from mafs_model.sinks.results import Painter, Picture, Result
+from mafs_model.sinks.results import Paint
 from mafs_model.sinks.writing import written_beside
-from mafs_model.types import UInt8Image
+from mafs_model.types import Picture, UInt8Image
 
 PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
 _LOSSY = ('.jpg', '.jpeg', '.webp')
@@ -70,9 +70,9 @@ class PictureSink:
         self._picture: Picture = picture
         self._written = False
 
-    def write(self, result: Result, painter: Painter) -> None:
+    def write(self, name: str, paint: Paint) -> None:
         """Write the picture; raises MafsError."""
-        write_picture(self._path, painter.paint(result, self._picture))
+        write_picture(self._path, paint(self._picture))
         self._written = True
 
     def close(self) -> None:

@@ -35,11 +35,13 @@ class Item:
     Attributes:
         name: name for results, without suffix and without folders.
         read: reads the images; raises ImageError where they are unusable.
+        time_s: moment in the recording, None for single pictures.
 
     """
 
     name: str
     read: Callable[[], Images]
+    time_s: float | None = None
 
 
 class PairSource(Protocol):

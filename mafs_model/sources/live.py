@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 import threading
 import time
 from typing import Any
@@ -129,6 +130,7 @@ class LivePairs:
         pace = 'visible' if 'visible' in self.cameras else 'thermal'
         seen = 0
         count = 0
+        start: float | None = None
         while self.limit is None or count < self.limit:
             try:
                 seen, image = self.cameras[pace].newest(seen)  # type: ignore[index]
@@ -140,8 +142,9 @@ class LivePairs:
                     self.problems.append(str(error))
                 return
             count += 1
-            pair = _images(images)
-            yield Item(f'frame_{count:06d}', lambda pair=pair: pair)  # type: ignore[misc]
+            start = time.monotonic() if start is None else start
+            pair = partial(Images, *_images(images))
+            yield Item(f'frame_{count:06d}', pair, time.monotonic() - start)
 
     def first(self) -> Images | None:
         """Return the first images; raises ConfigError if a camera sends none in time."""

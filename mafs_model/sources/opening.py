@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Words
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from mafs_model.errors import ConfigError, ImageError
 from mafs_model.images import image_files
@@ -173,7 +174,7 @@ def _open_both(request: Request) -> PairSource:
 def _stills(pairs: list[PairFiles], problems: list[str], limit: int | None) -> StillPairs:
     """Return matched files as a source."""
     pairs = pairs if limit is None else pairs[:limit]
-    items = [Item(pair.name, lambda pair=pair: _read(pair)) for pair in pairs]  # type: ignore[misc]
+    items = [Item(pair.name, partial(_read, pair)) for pair in pairs]
     files = [f for pair in pairs for f in (pair.visible, pair.thermal) if f is not None]
     return StillPairs(items, problems, look=lambda: _look(pairs), files=files)
 

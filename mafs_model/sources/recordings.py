@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from mafs_model.errors import ImageError
@@ -52,8 +53,8 @@ class RecordedPairs:
             return
         count = 0
         try:
-            for count, images in enumerate(self._images(), 1):
-                yield Item(f'frame_{count:06d}', lambda images=images: images)  # type: ignore[misc]
+            for count, (images, time_s) in enumerate(self._images(), 1):
+                yield Item(f'frame_{count:06d}', partial(Images, *images), time_s)
                 if count == self.limit:
                     return
         except ImageError as error:
@@ -77,22 +78,22 @@ class RecordedPairs:
         """Return whether the images pair by their moments."""
         return all(s.is_timed for s in self.sequences.values())
 
-    def _images(self) -> Iterator[Images]:
-        """Yield the images of every pair."""
+    def _images(self) -> Iterator[tuple[Images, float | None]]:
+        """Yield the images of every pair and its moment."""
         if len(self.sequences) == 1:
             camera, sequence = next(iter(self.sequences.items()))
             for frame in sequence.frames():
                 if camera == 'visible':
-                    yield Images(frame.image, None)
+                    yield Images(frame.image, None), frame.time_s
                 else:
-                    yield Images(None, as_thermal(frame.image))
+                    yield Images(None, as_thermal(frame.image)), frame.time_s
             return
         visible, thermal = (self.sequences[c].frames() for c in ('visible', 'thermal'))  # type: ignore[index]
         pairs = (
             nearest(visible, thermal) if self._by_moment() else self._in_order(visible, thermal)
         )
         for one, other in pairs:
-            yield Images(one.image, as_thermal(other.image))
+            yield Images(one.image, as_thermal(other.image)), one.time_s
 
     def _in_order(
         self, visible: Iterator[Frame], thermal: Iterator[Frame]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Literal
 
 from mafs_model.errors import ImageError
 from mafs_model.sources.items import Images, Item, PairSource
@@ -10,7 +12,8 @@ from mafs_model.sources.sequences import as_thermal
 from mafs_model.types import UInt8Image
 import numpy as np
 
-LAYOUTS = ('visible-left', 'thermal-left', 'visible-top', 'thermal-top')
+Layout = Literal['visible-left', 'thermal-left', 'visible-top', 'thermal-top']
+LAYOUTS: tuple[Layout, ...] = ('visible-left', 'thermal-left', 'visible-top', 'thermal-top')
 
 
 class SplitPairs:
@@ -45,7 +48,7 @@ class SplitPairs:
     def __iter__(self) -> Iterator[Item]:
         """Yield the pairs."""
         for item in self._source:
-            yield Item(item.name, lambda item=item: self._cut(item.read()))  # type: ignore[misc]
+            yield Item(item.name, partial(self._cut, item), item.time_s)
 
     def first(self) -> Images | None:
         """Return the two parts of the first image in the colours it is stored in."""
@@ -58,8 +61,9 @@ class SplitPairs:
         """Close the source."""
         self._source.close()
 
-    def _cut(self, images: Images) -> Images:
-        """Return the parts of one image."""
+    def _cut(self, item: Item) -> Images:
+        """Return the parts of one image; raises ImageError."""
+        images = item.read()
         assert images.visible is not None
         parts = split(images.visible, self._layout)
         assert parts.thermal is not None

@@ -373,9 +373,9 @@ def test_18_ctrl_c_ends_a_recording(data, fuse, monkeypatch):
 
     write = FilmSink.write
 
-    def interrupted(self, result, painter):
-        write(self, result, painter)
-        if result.name == 'frame_000004':
+    def interrupted(self, name, paint):
+        write(self, name, paint)
+        if name == 'frame_000004':
             raise KeyboardInterrupt
 
     monkeypatch.setattr(FilmSink, 'write', interrupted)

@@ -187,7 +187,7 @@ def test_links_in_the_output_folder_are_not_followed(data, fuse):
 
 
 def test_a_failure_leaves_nothing_half_written(data, fuse, monkeypatch):
-    from mafs_model.sinks.results import Painter
+    from mafs_model.result import Painter
 
     paint = Painter.paint
 

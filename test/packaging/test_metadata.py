@@ -165,6 +165,7 @@ def test_extras_of_pip_are_the_files_of_requirements(root, required, monkeypatch
     assert names(asked['install_requires']) == required['core'] | required['torch']
     extras = {name: names(lines) for name, lines in asked['extras_require'].items()}
     assert extras.pop('tensorrt') == {'tensorrt'}
+    assert extras.pop('completion') == {'argcomplete'}
     assert extras == {name: required[name] for name in extras}
     assert set(extras) == set(required) - {'core', 'torch', 'build', 'colcon', 'ros'}
     assert 'nncf' not in extras['onnx'] | extras['openvino'], 'it is for those who quantise'

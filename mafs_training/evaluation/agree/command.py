@@ -5,12 +5,13 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, cast
 
 from mafs_model.errors import ConfigError
 from mafs_model.predictor import Predictor
 from mafs_model.runtime.agreement import TOLERANCES
 from mafs_model.runtime.factory import BACKENDS, find_weights
+from mafs_model.types import Backend, Precision
 from mafs_training.evaluation.agree.run import (
     agree_document,
     compare_predictors,
@@ -41,8 +42,8 @@ def run(options: Namespace) -> int:
                 Predictor.create(
                     weights,
                     device=options.device,
-                    backend=backend,
-                    precision=precision,
+                    backend=cast(Backend, backend),
+                    precision=cast(Precision, precision),
                     threads=options.threads,
                 )
             )
