@@ -20,14 +20,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from node_rig import IMAGE_TOPICS, NodeRig, Options, process_cpu_s, running_node
+from mafs_model.topics import IMAGE_TOPICS
+from node_rig import NodeRig, Options, process_cpu_s, running_node
 
 BOUND_MS = 8.0
 WARM_UP_PAIRS = 60
 TIMES = ('wait_ms', 'preprocess_ms', 'inference_ms', 'postprocess_ms', 'publish_ms')
 CASES: dict[str, dict[str, Any]] = {
     'all outputs': {},
-    'fused and labels': {'outputs': IMAGE_TOPICS[:2]},
+    'fused and labels': {'outputs': (IMAGE_TOPICS['fused'], IMAGE_TOPICS['labels'])},
     'no output (receive and pair)': {'outputs': ()},
     'all outputs, classical fusion included': {'engine': 'classical'},
 }

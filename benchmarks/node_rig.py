@@ -15,10 +15,18 @@ import tempfile
 import time
 from typing import Any
 
+from mafs_model.topics import (
+    absolute,
+    CAMERA_INFO_INPUT,
+    CAMERA_INFO_TOPIC,
+    IMAGE_TOPICS,
+    INPUT_TOPICS,
+    NODE_NAME,
+    STATUS_TOPIC,
+)
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-IMAGE_TOPICS = ('fused/image', 'semantic/labels', 'semantic/confidence', 'semantic/overlay')
 PERIOD_NS = 33_333_333
 THERMAL_DELAY_NS = 3_000_000
 START_WITHIN_S = 60.0
@@ -60,7 +68,7 @@ class Options:
 
     size: tuple[int, int] = (480, 640)
     engine: str = 'null'
-    outputs: tuple[str, ...] = IMAGE_TOPICS
+    outputs: tuple[str, ...] = tuple(IMAGE_TOPICS.values())
     simulated_time: bool = False
     domain_id: int = 43
 
@@ -99,20 +107,19 @@ class NodeRig:
         self._cameras = {
             topic: self.node.create_publisher(kind, topic, qos_profile_sensor_data)
             for topic, kind in (
-                ('rgb/image_raw', Image),
-                ('thermal/image_raw', Image),
-                ('rgb/camera_info', CameraInfo),
+                *((topic, Image) for topic in INPUT_TOPICS.values()),
+                (CAMERA_INFO_INPUT, CameraInfo),
             )
         }
-        self.node.create_subscription(FusionStatus, 'mafs_fusion/status', self._on_status, 100)
+        self.node.create_subscription(FusionStatus, absolute(STATUS_TOPIC), self._on_status, 100)
         self.node.create_subscription(Log, '/rosout', self._on_log, 100)
         for topic in options.outputs:
             self.node.create_subscription(
-                Image, f'mafs_fusion/{topic}', self._counter(topic), qos_profile_sensor_data
+                Image, absolute(topic), self._counter(topic), qos_profile_sensor_data
             )
         if options.outputs:
             self.node.create_subscription(
-                CameraInfo, 'mafs_fusion/fused/camera_info', lambda message: None, 1
+                CameraInfo, absolute(CAMERA_INFO_TOPIC), lambda message: None, 1
             )
         self._frames = _frames(options.size)
 
@@ -122,7 +129,7 @@ class NodeRig:
 
     def _on_log(self, message: Any) -> None:
         level = message.level[0] if isinstance(message.level, bytes) else message.level
-        if message.name.startswith('mafs_fusion') and level >= LEVEL_ERROR:
+        if message.name.startswith(NODE_NAME) and level >= LEVEL_ERROR:
             self.errors.append(message.msg)
 
     def _counter(self, topic: str) -> Callable[[Any], None]:
@@ -157,7 +164,7 @@ class NodeRig:
 
     def wait_until_active(self) -> None:
         """Wait until the node listens to the cameras and the listeners know its outputs."""
-        cameras = [self._cameras[t] for t in ('rgb/image_raw', 'thermal/image_raw')]
+        cameras = [self._cameras[t] for t in INPUT_TOPICS.values()]
         self.wait(
             lambda: all(c.get_subscription_count() for c in cameras), 'active node', START_WITHIN_S
         )
@@ -175,8 +182,8 @@ class NodeRig:
         visible, thermal, info = self._frames
         for topic, message in (
             ('rgb/camera_info', info),
-            ('rgb/image_raw', visible[index % len(visible)]),
-            ('thermal/image_raw', thermal[index % len(thermal)]),
+            (INPUT_TOPICS['visible'], visible[index % len(visible)]),
+            (INPUT_TOPICS['thermal'], thermal[index % len(thermal)]),
         ):
             delay_ns = THERMAL_DELAY_NS if topic.startswith('thermal') else 0
             message.header.stamp = Time(nanoseconds=stamp_ns + delay_ns).to_msg()
@@ -216,10 +223,8 @@ class NodeRig:
         """Return how many subscriptions and publishers the node has in the graph."""
         node = self.node
         return {
-            'subscriptions': _total(
-                node.get_subscriber_names_and_types_by_node('mafs_fusion', '/')
-            ),
-            'publishers': _total(node.get_publisher_names_and_types_by_node('mafs_fusion', '/')),
+            'subscriptions': _total(node.get_subscriber_names_and_types_by_node(NODE_NAME, '/')),
+            'publishers': _total(node.get_publisher_names_and_types_by_node(NODE_NAME, '/')),
         }
 
 

@@ -6,14 +6,13 @@ Everything else is the node as it is installed; arguments are those of `fusion_n
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from mafs_model import predictor
 from mafs_model.classes import ClassTable
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.types import UInt8Image
-from mafs_ros.node import main
+from mafs_ros.executable import main
 import numpy as np
 
 
@@ -57,4 +56,4 @@ def _create_engine(weights: Any = None, **unused: Any) -> NullEngine:
 
 if __name__ == '__main__':
     predictor.create_engine = _create_engine
-    sys.exit(main())
+    main()

@@ -18,11 +18,11 @@ from mafs_demo.replay import sources
 from mafs_demo.replay.session import NodeOptions, require_ros, Session
 from mafs_demo.replay.sources import Sequence, SequenceOptions
 from mafs_demo.workspace import Workspace
+from mafs_model.defaults import SLOP_S
 from mafs_model.errors import ConfigError, MafsError
 from mafs_model.version import __version__
 from tqdm import tqdm
 
-_DEFAULT_SLOP_S = 0.03
 _SHOWN_NOTES = 5
 
 
@@ -152,9 +152,9 @@ def build_parser() -> argparse.ArgumentParser:
     node.add_argument(
         '--slop',
         type=_number(0.0001, 10, 's'),
-        default=_DEFAULT_SLOP_S,
+        default=SLOP_S,
         metavar='S',
-        help=f'largest offset of a pair (default {_DEFAULT_SLOP_S})',
+        help=f'largest offset of a pair (default {SLOP_S})',
     )
     node.add_argument(
         '-p',

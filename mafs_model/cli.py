@@ -20,6 +20,7 @@ from mafs_model.command_line import (
     quiet_start,
     run,
 )
+from mafs_model.defaults import OPACITY
 from mafs_model.errors import ConfigError
 from mafs_model.version import __version__
 
@@ -217,8 +218,8 @@ def _fuse_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--opacity',
         type=float,
-        default=0.5,
-        help='opacity of the class colours in the overlay (default: 0.5)',
+        default=OPACITY,
+        help='opacity of the class colours in the overlay (default: %(default)s)',
     )
     add_model_options(parser)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mafs_model.classes import ClassTable
+from mafs_model.defaults import OPACITY
 from mafs_model.errors import ConfigError
 from mafs_model.images.overlay import OverlayStyle, paint
 from mafs_model.images.preprocessing import gray_to_rgb, resize
@@ -80,7 +81,7 @@ class Result:
         found = {n: int(counts[i]) / self.labels.size for i, n in enumerate(self.classes.names)}
         return dict(sorted(((n, s) for n, s in found.items() if s), key=lambda e: -e[1]))
 
-    def overlay(self, opacity: float = 0.5, *, legend: bool = True) -> UInt8Image:
+    def overlay(self, opacity: float = OPACITY, *, legend: bool = True) -> UInt8Image:
         """
         Return the fused image with the class colours over it.
 
@@ -175,7 +176,7 @@ class Painter:
 
     """
 
-    opacity: float = 0.5
+    opacity: float = OPACITY
     _scaler: ThermalScaler = field(default_factory=ThermalScaler, repr=False)
 
     def __post_init__(self) -> None:

@@ -1,23 +1,28 @@
-"""Pairing of frames after the constant latency of the thermal camera was taken out."""
+"""Pairing of frames after the constant latency of the thermal camera was taken out, or none."""
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from dataclasses import dataclass
+from statistics import median
 
 from mafs_model.pairing.nearest import OffsetEstimator, Pair
 from mafs_ros.conversions import Frame
-from mafs_ros.parameters import AUTO, Settings
-from mafs_ros.sync import create_synchronizer, NS_PER_S, Synchronizer
+from mafs_ros.parameters import AUTO, SettingsBox
+from mafs_ros.sync import create_synchronizer, NS_PER_S, other_stream, STREAMS, Synchronizer
+
+# Intervals of a camera without an image until it is missing rather than slow.
+_MISSED_INTERVALS = 3.0
 
 
 @dataclass(frozen=True)
 class Job:
     """
-    One pair on its way to the worker, with what was true when it was formed.
+    One pair, or one image alone, on its way to the worker, with what was true when it was formed.
 
     Attributes:
-        visible: frame of the visible camera.
-        thermal: frame of the thermal camera.
+        visible: frame of the visible camera; None: it is missing.
+        thermal: frame of the thermal camera; None: it is missing.
         offset_s: thermal minus visible stamp after the time offset was added.
         time_offset_s: what was added to the thermal stamp.
         estimated: whether the time offset is an estimate.
@@ -25,12 +30,69 @@ class Job:
 
     """
 
-    visible: Frame
-    thermal: Frame
+    visible: Frame | None
+    thermal: Frame | None
     offset_s: float
     time_offset_s: float
     estimated: bool
     queued: dict[str, int]
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """Return the frames that are there."""
+        return tuple(frame for frame in (self.visible, self.thermal) if frame is not None)
+
+    @property
+    def received_s(self) -> float:
+        """Return the steady time at which the later of its frames arrived."""
+        return max(frame.received_s for frame in self.frames)
+
+    def stamp_ns(self, clock: str) -> int:
+        """Return the stamp of 'visible' or 'thermal', on its clock also where it is missing."""
+        offset_ns = round(self.time_offset_s * NS_PER_S)
+        if clock == 'visible':
+            if self.visible is not None:
+                return self.visible.stamp_ns
+            assert self.thermal is not None
+            return max(0, self.thermal.stamp_ns + offset_ns)
+        if self.thermal is not None:
+            return self.thermal.stamp_ns
+        assert self.visible is not None
+        return max(0, self.visible.stamp_ns - offset_ns)
+
+
+class Presence:
+    """
+    Which camera is missing while the other one delivers.
+
+    Silence counts from the first image of the other camera after the last of this one: a pause
+    of both (a player that halts, a busy machine) is no absence. It is measured against the usual
+    interval of the camera, so that a slow one is not taken for a dead one.
+    """
+
+    def __init__(self) -> None:
+        self._last_s: dict[str, float] = {}
+        self._silent_since_s: dict[str, float] = {}
+        self._intervals_s: dict[str, deque[float]] = {
+            stream: deque(maxlen=5) for stream in STREAMS
+        }
+
+    def arrived(self, stream: str, now_s: float) -> None:
+        """Note a usable image at a steady time."""
+        if stream in self._last_s:
+            self._intervals_s[stream].append(now_s - self._last_s[stream])
+        self._last_s[stream] = now_s
+        self._silent_since_s.pop(stream, None)
+        self._silent_since_s.setdefault(other_stream(stream), now_s)
+
+    def is_missing(self, stream: str, now_s: float, after_s: float) -> bool:
+        """Return whether the other camera has gone on without this one for too long."""
+        since_s = self._silent_since_s.get(stream)
+        if since_s is None:
+            return False
+        intervals = self._intervals_s[stream]
+        usual_s = median(intervals) if intervals else 0.0
+        return now_s - since_s > max(after_s, _MISSED_INTERVALS * usual_s)
 
 
 class Alignment:
@@ -40,66 +102,86 @@ class Alignment:
     Threads: called by the executor only, one callback at a time.
 
     Args:
-        settings: validated parameters.
+        settings: what is in force.
 
     Raises:
         ConfigError: the policy needs a package that is not installed.
 
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SettingsBox) -> None:
         self._settings = settings
         self._estimator = OffsetEstimator()
-        self._synchronizer = self._create()
-        self._drops_reported: dict[str, int] = {}
+        self._rules = self._wanted_rules()
+        self._synchronizer = create_synchronizer(*self._rules)
+        self._earlier_drops: Counter[str] = Counter()  # of synchronisers that were replaced
+        self._drops_reported: Counter[str] = Counter()
         self._restarts_reported = 0
+        self._presence = Presence()
+        self.alone = ''  # the stream that is worked with while the other one is missing
 
-    def _create(self) -> Synchronizer:
-        s = self._settings
-        return create_synchronizer(
-            s.sync_policy, s.sync_slop, s.sync_queue_size, s.stamps_jump_back
-        )
+    def _wanted_rules(self) -> tuple[str, float, int, float]:
+        """Return what a synchroniser is made of."""
+        s = self._settings.current
+        return s.sync_policy, s.sync_slop, s.sync_queue_size, s.stamps_jump_back
+
+    def _current_synchronizer(self) -> Synchronizer:
+        """Return the synchroniser, made anew where the settings ask for another one."""
+        rules = self._wanted_rules()
+        if rules != self._rules:
+            self._synchronizer.reset()
+            self._earlier_drops.update(self._synchronizer.dropped())
+            self._synchronizer = create_synchronizer(*rules)
+            self._rules = rules
+            self._restarts_reported = 0
+        return self._synchronizer
 
     @property
     def estimated(self) -> bool:
         """Return whether the time offset is estimated."""
-        return self._settings.thermal_time_offset == AUTO
+        return self._settings.current.thermal_time_offset == AUTO
 
     @property
     def time_offset_ns(self) -> int:
         """Return what is added to thermal stamps now."""
-        configured = self._settings.thermal_time_offset
+        configured = self._settings.current.thermal_time_offset
         if isinstance(configured, str):
             return self._estimator.offset_ns or 0
         return round(configured * NS_PER_S)
 
-    def update(self, settings: Settings) -> dict[str, int]:
-        """
-        Take over new settings.
-
-        Returns:
-            Frames dropped because the synchroniser had to be made anew, by reason.
-
-        """
-        changed = settings.changed_from(self._settings)
-        self._settings = settings
-        dropped: dict[str, int] = {}
-        if {'sync.slop', 'stamps.jump_back'} & set(changed):
-            self._synchronizer.reset()
-            dropped = self.new_drops()
-            self._synchronizer = self._create()
-            self._drops_reported = {}
-            self._restarts_reported = 0
-        return dropped
-
     def add(self, stream: str, frame: Frame) -> list[Job]:
-        """Add a frame of 'visible' or 'thermal'; return the pairs that became certain."""
+        """Add a frame of 'visible' or 'thermal'; return what is to be done now."""
+        self._presence.arrived(stream, frame.received_s)
+        if self._is_alone(stream, frame):
+            return [self._single(stream, frame)]
         stamp_ns = frame.stamp_ns
         if self.estimated:
             self._estimator.add(stream, stamp_ns)
         if stream == 'thermal':
             stamp_ns += self.time_offset_ns
-        return self._jobs(self._synchronizer.add(stream, stamp_ns, frame))
+        return self._jobs(self._current_synchronizer().add(stream, stamp_ns, frame))
+
+    def _is_alone(self, stream: str, frame: Frame) -> bool:
+        """Return whether a frame is to be worked with although the other camera is missing."""
+        settings = self._settings.current
+        alone = settings.on_missing == 'single' and self._presence.is_missing(
+            other_stream(stream), frame.received_s, settings.single_after
+        )
+        if alone and self.alone != stream:
+            # What waits is older than what goes out alone now: outputs never go back in time.
+            self._current_synchronizer().reset()
+        self.alone = stream if alone else ''
+        return alone
+
+    def _single(self, stream: str, frame: Frame) -> Job:
+        return Job(
+            visible=frame if stream == 'visible' else None,
+            thermal=frame if stream == 'thermal' else None,
+            offset_s=0.0,
+            time_offset_s=self.time_offset_ns / NS_PER_S,
+            estimated=self.estimated,
+            queued=dict.fromkeys(STREAMS, 0),
+        )
 
     def settle(self) -> list[Job]:
         """Return pairs that still wait for certainty, when both streams have gone silent."""
@@ -112,12 +194,10 @@ class Alignment:
 
     def new_drops(self) -> dict[str, int]:
         """Return frames that left without partner since the last call, by reason."""
-        total = self._synchronizer.dropped()
-        new = {
-            reason: count - self._drops_reported.get(reason, 0) for reason, count in total.items()
-        }
+        total = self._earlier_drops + Counter(self._synchronizer.dropped())
+        new = total - self._drops_reported
         self._drops_reported = total
-        return {reason: count for reason, count in new.items() if count > 0}
+        return dict(new)
 
     def jumped_back(self) -> bool:
         """Return whether stamps jumped back since the last call."""
@@ -130,7 +210,7 @@ class Alignment:
     def _jobs(self, pairs: list[Pair]) -> list[Job]:
         if not pairs:
             return []
-        queued = {stream: self._synchronizer.queued(stream) for stream in ('visible', 'thermal')}
+        queued = {stream: self._synchronizer.queued(stream) for stream in STREAMS}
         return [
             Job(
                 visible=pair.visible.payload,

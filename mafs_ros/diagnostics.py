@@ -9,7 +9,6 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from mafs_ros.health import Level
 from mafs_ros.statistics import Snapshot
 
-TOPIC = '/diagnostics'
 PERIOD_S = 1.0
 
 

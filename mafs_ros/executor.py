@@ -36,7 +36,7 @@ class QuietExecutor(SingleThreadedExecutor):
         A `shutdown` from another thread destroys what the loop of rclpy may still use.
         """
         self._own()
-        while not stopped.is_set():
+        while not stopped.is_set() and self._context.ok():
             self.spin_once(timeout_sec=1.0)
 
     def _own(self) -> None:

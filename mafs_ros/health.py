@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from mafs_ros.parameters import Settings
 from mafs_ros.statistics import Snapshot, StreamState
 
 MIN_RECENT_DROPS = 3  # One bad image in ten seconds is no condition to warn about.
 LOSS_WARN = 0.2  # Share of published images that may get lost before it is worth a warning.
 LOW_MATCH = 0.5
+ARRIVING_S = 0.5  # A camera whose last message is younger has not stopped.
+_DEFAULTS = Settings.from_values({})
 CAMERA = {'visible': 'visible (rgb)', 'thermal': 'thermal'}
 
 # Reasons of the pairing: an image without partner is normal for cameras of different rates.
@@ -47,12 +50,11 @@ class Context:
         state: label of the lifecycle state.
         last_error: why the last transition failed, '' if it did not.
         fault: why the last inference failed, '' if it did not.
+        alone: stream that is worked with while the other one is missing, '' for pairs.
         publishers: number of publishers of each input.
         topics: name of each input.
         last_texts: newest text by reason of drop.
-        stale_after_s: an input without an image for this long is stalled.
-        min_pair_rate_hz: fewer pairs than this are a warning.
-        slop_s: largest offset of a pair.
+        settings: what is in force.
         clock_is_zero: whether simulated time is asked for and nobody publishes /clock.
         notices: what the user should know about the set-up (no weights, no GPU).
 
@@ -61,12 +63,11 @@ class Context:
     state: str = 'active'
     last_error: str = ''
     fault: str = ''
+    alone: str = ''
     publishers: dict[str, int] = field(default_factory=dict)
     topics: dict[str, str] = field(default_factory=dict)
     last_texts: dict[str, str] = field(default_factory=dict)
-    stale_after_s: float = 3.0
-    min_pair_rate_hz: float = 0.0
-    slop_s: float = 0.03
+    settings: Settings = _DEFAULTS
     clock_is_zero: bool = False
     notices: tuple[str, ...] = ()
 
@@ -92,8 +93,11 @@ def assess(snapshot: Snapshot, context: Context) -> tuple[Level, str]:
             'use_sim_time is set but no time arrives on /clock: play the bag with --clock or '
             'set use_sim_time to false'
         )
-    silent = [_silent(name, snapshot, context) for name in snapshot.streams]
-    found = [text for text in silent if text]
+    limit_s = context.settings.diagnostics_stale_after
+    silent = {name: _silent(name, snapshot, context, limit_s) for name in snapshot.streams}
+    found = [text for text in silent.values() if text]
+    if context.alone and not silent[context.alone]:
+        return Level.WARN, _alone(snapshot, context)
     if found:
         return Level.STALE, ' '.join(found)
     conditions = [
@@ -136,11 +140,25 @@ def _not_active(context: Context) -> tuple[Level, str]:
     return Level.STALE, f'Not running: lifecycle state {context.state}.'
 
 
-def _silent(name: str, snapshot: Snapshot, context: Context) -> str:
-    """Return a sentence if an input delivers nothing."""
+def _alone(snapshot: Snapshot, context: Context) -> str:
+    """Return the sentence for a node that works with one camera."""
+    missing = next(name for name in snapshot.streams if name != context.alone)
+    since_last_s = snapshot.streams[missing].since_last_s
+    if since_last_s is not None and since_last_s < ARRIVING_S:
+        why = f'The {CAMERA[missing]} images are refused{_newest_error(snapshot, context)}'
+    else:
+        why = _silent(missing, snapshot, context, 0.0)
+    return (
+        f'The {CAMERA[context.alone]} camera alone: {snapshot.processed_rate_hz:.1f} images/s '
+        f'processed. {why}'
+    )
+
+
+def _silent(name: str, snapshot: Snapshot, context: Context, limit_s: float) -> str:
+    """Return a sentence if an input has delivered nothing for longer than a limit."""
     stream = snapshot.streams[name]
     silence_s = snapshot.active_s if stream.since_last_s is None else stream.since_last_s
-    if silence_s <= context.stale_after_s:
+    if silence_s <= limit_s:
         return ''
     camera, topic = CAMERA[name], context.topics.get(name, name)
     count = context.publishers.get(name, 0)
@@ -194,8 +212,8 @@ def _no_pairs(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
     if all(s.accepted >= 10 for s in snapshot.streams.values()) and not snapshot.pairs:
         return Level.ERROR, (
             f'Both cameras deliver but no two stamps are within sync.slop '
-            f'({1e3 * context.slop_s:.0f} ms): are the clocks of the cameras synchronised? Raise '
-            "sync.slop or set thermal.time_offset (or 'auto')."
+            f'({1e3 * context.settings.sync_slop:.0f} ms): are the clocks of the cameras '
+            "synchronised? Raise sync.slop or set thermal.time_offset (or 'auto')."
         )
     if snapshot.pairs and snapshot.pair_rate_hz == 0:
         return Level.WARN, (
@@ -255,7 +273,7 @@ def _low_match(snapshot: Snapshot) -> tuple[Level, str] | None:
 
 
 def _low_rate(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
-    limit = context.min_pair_rate_hz
+    limit = context.settings.diagnostics_min_pair_rate
     if not limit or snapshot.active_s < 5.0 or snapshot.pair_rate_hz >= limit:
         return None
     return Level.WARN, (

@@ -1,8 +1,8 @@
-"""From one pair of images to the wanted results: the work of the worker thread, without ROS."""
+"""The predictor as the parameters want it: the work of the worker thread, without ROS."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from mafs_model.errors import ConfigError
 from mafs_model.images.overlay import OverlayStyle
@@ -11,33 +11,37 @@ from mafs_model.images.thermal import ThermalScaler
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.predictor import Predictor
 from mafs_model.types import Backend, Precision, ThermalImage, UInt8Image
-from mafs_ros.parameters import Settings
+from mafs_ros.parameters import Settings, SettingsBox
 import numpy as np
 
 # Typical cameras: the first real pair should not pay for what any size needs once.
 _WARM_UP_SIZE = (480, 640)
 
 
-def create_scaler(settings: Settings) -> ThermalScaler:
-    """Return the scaling of thermal images that the settings ask for."""
+def scaler_options(settings: Settings) -> dict[str, Any]:
+    """Return the options of the scaling of thermal images that the settings ask for."""
     low: float | None = None
     high: float | None = None
     if settings.thermal_scaling == 'range':
         low, high = settings.thermal_range_low, settings.thermal_range_high
     elif settings.thermal_scaling in ('percentile', 'clahe'):
         low, high = settings.thermal_percentile_low, settings.thermal_percentile_high
-    return ThermalScaler(
-        settings.thermal_scaling,
-        low,
-        high,
-        settings.thermal_smoothing,
-        unit=settings.thermal_range_unit,
-    )
+    return {
+        'method': settings.thermal_scaling,
+        'low': low,
+        'high': high,
+        'smoothing': settings.thermal_smoothing,
+        'unit': settings.thermal_range_unit,
+    }
 
 
 def overlay_style(settings: Settings) -> OverlayStyle:
     """Return how the settings ask for the overlay to look."""
-    return OverlayStyle(opacity=settings.overlay_opacity, legend=settings.overlay_legend)
+    return OverlayStyle(
+        opacity=settings.overlay_opacity,
+        legend=settings.overlay_legend,
+        min_confidence=settings.overlay_min_confidence,
+    )
 
 
 def create_registration(settings: Settings) -> Registration:
@@ -58,31 +62,30 @@ def create_registration(settings: Settings) -> Registration:
     return Registration(None)
 
 
-class Pipeline:
+class Inference:
     """
     A predictor whose settings may change between two pairs.
 
-    Threads: `process` is called by the worker thread only; `update` is called by the executor
-    and only leaves settings behind, which `process` takes over before the next pair.
+    Threads: `predict` is called by the worker thread only; `request_reset` is called by the
+    executor and only leaves a note.
 
     Args:
-        settings: validated parameters.
+        settings: what is in force.
 
     Raises:
         MafsError: weights, device, classes or homography cannot be used.
 
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.registration = create_registration(settings)
+    def __init__(self, settings: SettingsBox) -> None:
+        self.registration = create_registration(settings.current)
         self._settings = settings
-        self._applied = settings
         self._reset = False
         self.predictor = self._create_predictor()
-        self.classes = self.predictor.classes
 
     def _create_predictor(self) -> Predictor:
-        settings = self._settings
+        settings = self._settings.current
+        self._scaler_options = scaler_options(settings)
         return Predictor.create(
             settings.weights,
             device=settings.device,
@@ -91,7 +94,7 @@ class Pipeline:
             inference_size=settings.inference_size,
             output_size=settings.output_size,
             registration=self.registration,
-            thermal_scaler=create_scaler(settings),
+            thermal_scaler=ThermalScaler(**self._scaler_options),
             classes=settings.classes or None,
             threads=settings.threads or None,
         )
@@ -111,18 +114,15 @@ class Pipeline:
     @property
     def notices(self) -> tuple[str, ...]:
         """Return what the user should know, unless it is what the user asked for."""
-        if self._settings.weights == 'classical':
+        if self._settings.current.weights == 'classical':
             return ()
         return self.predictor.notices
 
     def warm_up(self) -> None:
-        """Run once on blank images."""
-        size = self._settings.output_size or _WARM_UP_SIZE
-        self.predictor.warm_up(size, size)
-
-    def update(self, settings: Settings) -> None:
-        """Take over new settings before the next pair."""
-        self._settings = settings  # one assignment: the worker sees the old or the new object
+        """Run on blank images, each alone as well where that may be asked for."""
+        settings = self._settings.current
+        size = settings.output_size or _WARM_UP_SIZE
+        self.predictor.warm_up(size, size, alone=settings.on_missing == 'single')
 
     def request_reset(self) -> None:
         """Forget the past (scaling limits) before the next pair, as after a jump in time."""
@@ -132,34 +132,26 @@ class Pipeline:
         """Free the network."""
         self.predictor.close()
 
-    def process(
+    def predict(
         self, visible: UInt8Image | None, thermal: ThermalImage | None, outputs: Outputs
     ) -> Prediction:
         """
         Compute the wanted results of one pair.
 
         Args:
-            visible: uint8 [H,W,3] RGB.
-            thermal: uint8, uint16 or float32 [h,w].
+            visible: uint8 [H,W,3] RGB, or None if this camera is missing.
+            thermal: uint8, uint16 or float32 [h,w], or None if this camera is missing.
             outputs: what somebody listens to.
 
         Raises:
             MafsError: the images cannot be used, or the device failed.
 
         """
-        self._take_settings()
-        return self.predictor.predict(visible, thermal, outputs)
-
-    def _take_settings(self) -> None:
-        """Apply what changed since the last pair."""
-        settings = self._settings
-        if settings is not self._applied:
-            changed = settings.changed_from(self._applied)
-            if any(
-                name.startswith('thermal.') and name != 'thermal.time_offset' for name in changed
-            ):
-                self.predictor.thermal_scaler = create_scaler(settings)
-            self._applied = settings
+        options = scaler_options(self._settings.current)
+        if options != self._scaler_options:
+            self.predictor.thermal_scaler = ThermalScaler(**options)
+            self._scaler_options = options
         if self._reset:
             self._reset = False
             self.predictor.reset()
+        return self.predictor.predict(visible, thermal, outputs)

@@ -1,24 +1,19 @@
-"""The executor's side of the active node: from received images to pairs in the mailbox."""
+"""The executor's side of the active node: from received images to pairs for the worker."""
 
 from __future__ import annotations
 
 from mafs_model.pairing.nearest import DROP_REASONS
 from mafs_ros.alignment import Alignment, Job
 from mafs_ros.conversions import Frame
-from mafs_ros.inference import Pipeline
-from mafs_ros.mailbox import Worker
 from mafs_ros.parameter_handler import ParameterHandler
-from mafs_ros.parameters import Settings
 from mafs_ros.processor import PairProcessor
 from mafs_ros.reporting import Reporter
-from mafs_ros.statistics import Statistics
 from mafs_ros.subscriptions import CameraInputs
-from mafs_ros.sync import load_message_filters
+from mafs_ros.sync import load_message_filters, STREAMS
 from rclpy.lifecycle import LifecycleNode
 
 # Without a partner is normal for cameras of different rates; these are not.
 _UNUSUAL = ('duplicate', 'late', 'overflow', 'outlier')
-_OVERTAKEN_PERIOD_S = 60.0  # Normal where the network is slower than the cameras.
 
 
 class Intake:
@@ -30,12 +25,9 @@ class Intake:
 
     Args:
         node: the node that subscribes.
-        settings: validated parameters.
-        handler: where changed parameters come from.
-        pipeline: is told about changes.
+        parameters: keeps the settings up to date.
         processor: works on the pairs.
-        statistics: counts.
-        reporter: logs.
+        reporter: counts and logs.
 
     Raises:
         ConfigError: the policy needs a package that is not installed.
@@ -45,50 +37,41 @@ class Intake:
     def __init__(
         self,
         node: LifecycleNode,
-        settings: Settings,
-        handler: ParameterHandler,
-        pipeline: Pipeline,
+        parameters: ParameterHandler,
         processor: PairProcessor,
-        statistics: Statistics,
         reporter: Reporter,
     ) -> None:
-        self.settings = settings
-        self._handler = handler
-        self._pipeline = pipeline
+        self._parameters = parameters
         self._processor = processor
-        self._statistics = statistics
         self._reporter = reporter
+        self._statistics = reporter.statistics
         self._time_jumped = False
         self._received_at_tick = 0
+        settings = parameters.settings
         self._alignment = Alignment(settings)
-        self._worker: Worker[Job] = Worker(
-            processor.process, self._on_overtaken, processor.on_error
+        by_filters = settings.current.sync_policy != 'nearest'
+        self._inputs = CameraInputs(
+            node,
+            settings,
+            reporter,
+            self._on_frame,
+            processor.set_camera_info,
+            load_message_filters().Subscriber if by_filters else None,
         )
-        processor.pair_waiting = lambda: self._worker.waiting
-        self._worker.start()
-        try:
-            self._inputs = CameraInputs(
-                node,
-                settings,
-                statistics,
-                reporter,
-                self._on_frame,
-                processor.set_camera_info,
-                load_message_filters().Subscriber if settings.sync_policy != 'nearest' else None,
-            )
-        except BaseException:
-            self._worker.stop(0.0)
-            raise
 
-    def stop(self, timeout_s: float) -> bool:
-        """Unsubscribe and end the worker; return whether it ended within the time."""
+    def stop(self) -> None:
+        """Unsubscribe."""
         self._inputs.destroy()
-        return self._worker.stop(timeout_s)
 
     @property
     def time_offset_ns(self) -> int:
         """Return what is added to thermal stamps now."""
         return self._alignment.time_offset_ns
+
+    @property
+    def alone(self) -> str:
+        """Return the stream that is worked with while the other one is missing, '' for pairs."""
+        return self._alignment.alone
 
     @property
     def topics(self) -> dict[str, str]:
@@ -117,14 +100,15 @@ class Intake:
         self._submit(self._alignment.add(stream, frame))
 
     def _submit(self, jobs: list[Job]) -> None:
-        """Count pairs and drops; put pairs into the mailbox."""
+        """Count pairs and drops; hand pairs to the worker."""
         if self._alignment.jumped_back():
-            self._pipeline.request_reset()
+            self._processor.request_reset()
             self._reporter.note('clock_jump', 'stamps jumped back: pairing starts again')
         self._count_drops(self._alignment.new_drops())
         for job in jobs:
-            self._statistics.paired(job.offset_s)
-            self._worker.put(job)
+            if len(job.frames) == len(STREAMS):
+                self._statistics.paired(job.offset_s)
+            self._processor.submit(job)
 
     def _count_drops(self, drops: dict[str, int]) -> None:
         """Count images that found no partner, by reason."""
@@ -136,27 +120,12 @@ class Intake:
             else:
                 self._statistics.dropped(reason, count)
 
-    def _on_overtaken(self, job: Job) -> None:
-        """Count a pair that a newer one replaced while the worker was busy."""
-        self._statistics.dropped('overtaken')
-        self._reporter.say(
-            'overtaken',
-            'pairs come faster than they are processed: the newest goes first, '
-            'older ones are skipped',
-            _OVERTAKEN_PERIOD_S,
-        )
-
     def _take_changes(self) -> None:
         """Take over changed parameters and a jump of the clock, between two images."""
+        self._parameters.refresh()
         if self._time_jumped:
             self._time_jumped = False
             self._alignment.reset()
-            self._pipeline.request_reset()
-            self._statistics.dropped('clock_jump', int(self._worker.clear()))
+            self._processor.request_reset()
+            self._statistics.dropped('clock_jump', self._processor.discard_waiting())
             self._reporter.note('clock_jump', 'the clock jumped: pairing starts again')
-        settings = self._handler.take_update()
-        if settings is not None:
-            self.settings = settings
-            self._inputs.settings = settings
-            self._processor.update(settings)
-            self._count_drops(self._alignment.update(settings))

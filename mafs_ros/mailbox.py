@@ -17,22 +17,22 @@ class Worker(Generic[T]):
     image is worth more than a complete sequence, and latency stays bounded at any input rate.
 
     Args:
-        process: called in the thread with one item. What it raises is handed to `on_error`;
+        handle: called in the thread with one item. What it raises is handed to `on_error`;
             the thread goes on with the next item.
         on_replaced: called in the thread of `put` with every item that was overtaken.
-        on_error: called in the worker's thread with what `process` raised.
+        on_error: called in the worker's thread with what `handle` raised.
         name: name of the thread.
 
     """
 
     def __init__(
         self,
-        process: Callable[[T], None],
+        handle: Callable[[T], None],
         on_replaced: Callable[[T], None],
         on_error: Callable[[Exception], None],
         name: str = 'fusion_worker',
     ) -> None:
-        self._process = process
+        self._handle = handle
         self._on_replaced = on_replaced
         self._on_error = on_error
         self._condition = threading.Condition()
@@ -67,11 +67,6 @@ class Worker(Generic[T]):
         with self._condition:
             return self._item is not None
 
-    @property
-    def alive(self) -> bool:
-        """Return whether the thread runs."""
-        return self._thread.is_alive()
-
     def stop(self, timeout_s: float) -> bool:
         """
         End the thread after the item it works on; the waiting item is thrown away.
@@ -102,7 +97,7 @@ class Worker(Generic[T]):
                 item, self._item = self._item, None
             assert item is not None
             try:
-                self._process(item)
+                self._handle(item)
             except Exception as error:  # noqa: BLE001 - handed on; one bad pair must not end it
                 self._on_error(error)
             # Images are large: do not keep the last pair alive while waiting for the next.

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import sys
 import traceback
 
 import cv2
 from mafs_model.errors import MafsError
+from mafs_model.topics import DIAGNOSTICS_TOPIC, NODE_NAME
 from mafs_ros import diagnostics, qos, ros_logging
-from mafs_ros.executable import run
 from mafs_ros.health import assess, Context, Level
-from mafs_ros.inference import Pipeline
+from mafs_ros.inference import Inference
 from mafs_ros.intake import Intake
 from mafs_ros.parameter_handler import describe, ParameterHandler
-from mafs_ros.parameters import Settings
 from mafs_ros.processor import PairProcessor
 from mafs_ros.publishers import OutputPublishers, overridable_publishers
 from mafs_ros.reporting import Reporter
@@ -26,7 +24,6 @@ from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-NODE_NAME = 'mafs_fusion'
 # An inference on a slow CPU takes seconds; one that takes longer than this is stuck.
 STOP_TIMEOUT_S = 10.0
 
@@ -39,8 +36,8 @@ class FusionNode(LifecycleNode):
     callback group, which is mutually exclusive, so the executor runs one at a time and they
     share state without locks. The only other thread is the worker, between activate and
     deactivate. What both touch is safe by itself: `Statistics`, `Reporter` and the mailbox lock,
-    `PairProcessor` and `Pipeline` take new settings over by one assignment, publishers are made
-    before the worker starts and destroyed after it ended.
+    the `SettingsBox` is replaced by one assignment, publishers are made before the worker starts
+    and destroyed after it ended.
 
     Args:
         name: name of the node.
@@ -54,8 +51,7 @@ class FusionNode(LifecycleNode):
         self._statistics = Statistics()
         self._reporter = Reporter(self.get_logger().warning, self._statistics)
         # Between configure and cleanup:
-        self._settings: Settings | None = None
-        self._pipeline: Pipeline | None = None
+        self._inference: Inference | None = None
         self._outputs: OutputPublishers | None = None
         self._processor: PairProcessor | None = None
         self._log_handler: ros_logging.RosLogHandler | None = None
@@ -72,7 +68,7 @@ class FusionNode(LifecycleNode):
             post_callback=self._on_time_jump,
         )
         self._diagnostics = self.create_publisher(
-            diagnostics.DiagnosticArray, diagnostics.TOPIC, 10
+            diagnostics.DiagnosticArray, DIAGNOSTICS_TOPIC, 10
         )
         # Steady time: diagnostics must speak even while simulated time stands still.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -155,7 +151,7 @@ class FusionNode(LifecycleNode):
 
     def _configure(self) -> None:
         self._log_handler = ros_logging.attach(self.get_logger())
-        settings = self._handler.read()
+        settings = self._handler.load()
         for problem in qos.check_overrides(
             self._handler.overrides,
             overridable_publishers(self),
@@ -164,26 +160,24 @@ class FusionNode(LifecycleNode):
             self.get_logger().warning(problem)
         if settings.sync_policy != 'nearest':
             load_message_filters()
-        self._pipeline = Pipeline(settings)
-        self._pipeline.warm_up()
+        self._inference = Inference(self._handler.settings)
+        self._inference.warm_up()
         self._outputs = OutputPublishers(self)
         self._processor = PairProcessor(
-            self._pipeline,
+            self._inference,
             self._outputs,
-            settings,
-            self._statistics,
+            self._handler.settings,
             self._reporter,
             lambda: self.get_clock().now().nanoseconds,
         )
-        self._settings = settings
         self._handler.locked = True
-        predictor = self._pipeline.predictor
+        predictor = self._inference.predictor
         self.get_logger().info(
             f'configured: weights {predictor.weights_id or "none"}, device {predictor.device}, '
-            f'backend {predictor.backend}, {len(self._pipeline.classes)} classes of '
-            f'{self._pipeline.classes.dataset}'
+            f'backend {predictor.backend}, {len(predictor.classes)} classes of '
+            f'{predictor.classes.dataset}'
         )
-        if self._pipeline.registration.is_identity:
+        if self._inference.registration.is_identity:
             self.get_logger().info(
                 'no thermal.homography: thermal images are only resized to the visible ones'
             )
@@ -193,49 +187,40 @@ class FusionNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.destroy()
             self._outputs = None
-        if self._pipeline is not None:
-            self._pipeline.close()
-            self._pipeline = None
+        if self._inference is not None:
+            self._inference.close()
+            self._inference = None
         self._processor = None
-        self._settings = None
         if self._log_handler is not None:
             ros_logging.detach(self._log_handler)
             self._log_handler = None
 
     def _activate(self) -> None:
-        assert self._settings is not None
         assert self._outputs is not None
-        assert self._pipeline is not None
+        assert self._inference is not None
         assert self._processor is not None
+        # What was set while inactive counts from the first image on.
+        settings = self._handler.load()
         if self._processor.device_failed:
-            self._pipeline.restart()
-        self._processor.clear_fault()
+            self._inference.restart()
         self._statistics.reset()
         self._reporter.reset()
-        self._pipeline.request_reset()
-        # What was set while inactive counts from the first image on.
-        self._settings = self._handler.read()
-        self._processor.update(self._settings)
-        self._outputs.publish_classes(self._pipeline.classes, self.get_clock().now().to_msg())
-        self._intake = Intake(
-            self,
-            self._settings,
-            self._handler,
-            self._pipeline,
-            self._processor,
-            self._statistics,
-            self._reporter,
-        )
+        classes = self._inference.predictor.classes
+        self._outputs.publish_classes(classes, self.get_clock().now().to_msg())
+        self._processor.start()
+        self._intake = Intake(self, self._handler, self._processor, self._reporter)
         topics = self._intake.topics
         self.get_logger().info(
             f'active: pairing {topics["visible"]} with {topics["thermal"]} '
-            f'({self._settings.sync_policy}, slop {1e3 * self._settings.sync_slop:g} ms)'
+            f'({settings.sync_policy}, slop {1e3 * settings.sync_slop:g} ms)'
         )
 
     def _deactivate(self) -> None:
         intake, self._intake = self._intake, None
+        if intake is not None:
+            intake.stop()
         timeout_s = self.stop_timeout_s
-        if intake is not None and not intake.stop(timeout_s):
+        if self._processor is not None and not self._processor.stop(timeout_s):
             raise RuntimeError(f'the inference did not end within {timeout_s:g} s')
 
     def release(self) -> None:
@@ -306,46 +291,41 @@ class FusionNode(LifecycleNode):
 
     def _health_context(self, now_ns: int, reasons: dict[str, int]) -> Context:
         """Return what the judgement of the state needs."""
-        intake, processor, pipeline = self._intake, self._processor, self._pipeline
-        if intake is None or processor is None or pipeline is None:
+        intake, processor, inference = self._intake, self._processor, self._inference
+        if intake is None or processor is None or inference is None:
             return Context(state=self._state_label, last_error=self._last_error)
-        settings = intake.settings
         return Context(
             state=self._state_label,
             fault=processor.fault,
+            alone=intake.alone,
             publishers=intake.publisher_counts(),
             topics=intake.topics,
             last_texts={reason: self._reporter.last_text(reason) for reason in reasons},
-            stale_after_s=settings.diagnostics_stale_after,
-            min_pair_rate_hz=settings.diagnostics_min_pair_rate,
-            slop_s=settings.sync_slop,
+            settings=self._handler.settings.current,
             clock_is_zero=now_ns == 0,
-            notices=pipeline.notices,
+            notices=inference.notices,
         )
 
     def _setup(self) -> dict[str, str]:
         """Return facts about the set-up for diagnostics."""
         setup = {'state': self._state_label}
-        if self._pipeline is not None and self._settings is not None:
-            predictor = self._pipeline.predictor
+        if self._inference is not None:
+            predictor = self._inference.predictor
             setup |= {
                 'device': predictor.device,
                 'backend': predictor.backend,
                 'weights': predictor.weights_id or 'none',
-                'sync policy': self._settings.sync_policy,
+                'sync policy': self._handler.settings.current.sync_policy,
             }
         if self._intake is not None:
+            setup['mode'] = self._processor.mode or '-' if self._processor is not None else '-'
             setup['thermal time offset'] = f'{self._intake.time_offset_ns / 1e6:.1f} ms'
         return setup
 
 
-def main(args: list[str] | None = None) -> int:
-    """Run the node until it is told to end; return the exit code."""
+def create() -> FusionNode:
+    """Return the node of a process of its own."""
     # Measured at 640x480 and 1920x1080: a pool of OpenCV threads makes nothing here faster, and
     # waking it costs up to a millisecond of CPU per pair. Networks have threads of their own.
     cv2.setNumThreads(1)
-    return run(FusionNode, args)
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+    return FusionNode()

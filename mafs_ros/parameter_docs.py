@@ -2,11 +2,14 @@
 Printing of the parameter table for people.
 
 `python -m mafs_ros.parameter_docs` prints it as Markdown, with `--yaml` as the commented parameter
-file `config/mafs_fusion.yaml`.
+file `config/mafs_fusion.yaml`; with `--write` it renews that file and the tables of the documents
+in the working directory.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+import re
 import sys
 import textwrap
 
@@ -19,6 +22,8 @@ _YAML_HEAD = """\
 /**:
   ros__parameters:
 """
+# The table as it stands in a document: its first line and everything below that is a row.
+_TABLE = re.compile(r'\| parameter \| type \|[^\n]*(?:\n\|[^\n]*)*')
 
 
 def markdown_table() -> str:
@@ -67,10 +72,22 @@ def _yaml_value(parameter: Parameter) -> str:
     return repr(list(value) if isinstance(value, tuple) else value)
 
 
+def write(root: Path) -> None:
+    """Renew the parameter file and the tables in the documents of a source tree."""
+    (root / 'config/mafs_fusion.yaml').write_text(yaml_file(), encoding='utf-8')
+    table = markdown_table()
+    for name in ('README.md', 'docs/node.md'):
+        document = root / name
+        text = document.read_text(encoding='utf-8')
+        document.write_text(_TABLE.sub(lambda _: table, text, count=1), encoding='utf-8')
+
+
 def main(arguments: list[str]) -> None:
-    """Print the Markdown table, or with `--yaml` the parameter file."""
-    text = yaml_file() if arguments == ['--yaml'] else markdown_table() + '\n'
-    sys.stdout.write(text)
+    """Print the Markdown table or the parameter file, or write both into the source tree."""
+    if arguments == ['--write']:
+        write(Path())
+    else:
+        sys.stdout.write(yaml_file() if arguments == ['--yaml'] else markdown_table() + '\n')
 
 
 if __name__ == '__main__':

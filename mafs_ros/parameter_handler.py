@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mafs_model.errors import ConfigError
-from mafs_ros.parameters import BY_NAME, Parameter, Settings, TABLE
+from mafs_ros.parameters import BY_NAME, Parameter, Settings, SettingsBox, TABLE
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -21,25 +21,30 @@ _FOREIGN = ('use_sim_time', 'start_type_description_service', 'qos_overrides')
 
 class ParameterHandler:
     """
-    Declares all parameters, refuses bad values and hands out `Settings`.
+    Declares all parameters, refuses bad values and keeps the `SettingsBox` up to date.
 
     The parameters are declared with dynamic types, because rclpy would otherwise answer a value
     of a wrong type itself, without saying the name, the value and what is expected, and would
     end the node where that value comes from a file. Here a wrong value from a file is found in
     configure, and a wrong update is refused.
 
-    Threads: the callback and `take_update` run in the node's default callback group, one at a
-    time.
+    Threads: the callback, `load` and `refresh` run in the node's default callback group, one at
+    a time.
 
     Args:
         node: the node whose parameters they are.
+
+    Attributes:
+        settings: what is in force; the defaults until `load`.
+        locked: True while configured: what needs a reload is refused.
 
     """
 
     def __init__(self, node: rclpy.node.Node) -> None:
         self._node = node
         self._changed = False
-        self.locked = False  # True while configured: what needs a reload is refused
+        self.locked = False
+        self.settings = SettingsBox(Settings.from_values({}))
         for row in TABLE:
             default = list(row.default) if isinstance(row.default, tuple) else row.default
             declared = node.declare_parameter(row.name, default, _descriptor(row))
@@ -48,20 +53,22 @@ class ParameterHandler:
             node.add_pre_set_parameters_callback(lambda updates: [_normalised(u) for u in updates])
         node.add_on_set_parameters_callback(self._on_set)
 
-    def read(self) -> Settings:
+    def load(self) -> Settings:
         """
-        Return the validated values of all parameters.
+        Put the values of all parameters in force and return them.
 
         Raises:
             ConfigError: naming the first bad parameter, its value and the expectation.
 
         """
         self._changed = False
-        return Settings.from_values(self._values())
+        self.settings.current = Settings.from_values(self._values())
+        return self.settings.current
 
-    def take_update(self) -> Settings | None:
-        """Return new settings if a parameter changed since the last call."""
-        return self.read() if self._changed else None
+    def refresh(self) -> None:
+        """Put in force what was set since the last call; cheap where nothing was."""
+        if self._changed:
+            self.load()
 
     @property
     def overrides(self) -> dict[str, Any]:
@@ -100,7 +107,7 @@ class ParameterHandler:
                 Settings.from_values({**self._values(), **new})
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        # The values are stored after this call returns; `take_update` reads them later.
+        # The values are stored after this call returns; `refresh` reads them later.
         self._changed = self._changed or bool(new)
         return SetParametersResult(successful=True)
 

@@ -8,10 +8,11 @@ made from it. This module knows no ROS; `parameter_handler` connects it to a nod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from mafs_model.defaults import OPACITY, QUEUE_SIZE, SLOP_S
 from mafs_model.errors import ConfigError
 from mafs_model.runtime.factory import BACKENDS, PRECISIONS
 from mafs_ros.parameter_types import (
@@ -23,7 +24,7 @@ from mafs_ros.parameter_types import (
     Size,
 )
 
-__all__ = ['AUTO', 'BY_NAME', 'Parameter', 'Settings', 'TABLE']
+__all__ = ['AUTO', 'BY_NAME', 'Parameter', 'Settings', 'SettingsBox', 'TABLE']
 
 _SIZE = '`WIDTHxHEIGHT` such as `640x480`, or empty'
 
@@ -206,9 +207,27 @@ TABLE: tuple[Parameter, ...] = (
         choices=('nearest', 'approximate', 'exact'),
     ),
     Parameter(
+        'on_missing',
+        'string',
+        'single',
+        'When one camera stops: wait for it, or work with the other one alone until it is back.',
+        choices=('wait', 'single'),
+    ),
+    Parameter(
+        'single_after',
+        'double',
+        0.5,
+        'A camera is missing when the other one has gone on without it for this long, and for '
+        'three of its usual intervals.',
+        unit='s',
+        minimum=0.05,
+        maximum=60.0,
+        dynamic=True,
+    ),
+    Parameter(
         'sync.slop',
         'double',
-        0.03,
+        SLOP_S,
         'Largest offset of a pair.',
         unit='s',
         minimum=0.0001,
@@ -218,7 +237,7 @@ TABLE: tuple[Parameter, ...] = (
     Parameter(
         'sync.queue_size',
         'int',
-        30,
+        QUEUE_SIZE,
         'Images of each camera that wait for a partner.',
         minimum=2,
         maximum=1000,
@@ -247,7 +266,7 @@ TABLE: tuple[Parameter, ...] = (
     Parameter(
         'overlay.opacity',
         'double',
-        0.5,
+        OPACITY,
         'Weight of the class colours in the overlay.',
         minimum=0.0,
         maximum=1.0,
@@ -258,6 +277,15 @@ TABLE: tuple[Parameter, ...] = (
         'bool',
         False,
         'Draw the names of the classes in the overlay.',
+        dynamic=True,
+    ),
+    Parameter(
+        'overlay.min_confidence',
+        'double',
+        0.0,
+        'Pixels whose class is less probable are not coloured in the overlay; 0: all are.',
+        minimum=0.0,
+        maximum=1.0,
         dynamic=True,
     ),
     Parameter(
@@ -312,12 +340,15 @@ class Settings:
     thermal_homography: tuple[float, ...] | None
     thermal_homography_file: str
     sync_policy: str
+    on_missing: str
+    single_after: float
     sync_slop: float
     sync_queue_size: int
     stamps_max_ahead: float
     stamps_jump_back: float
     overlay_opacity: float
     overlay_legend: bool
+    overlay_min_confidence: float
     diagnostics_stale_after: float
     diagnostics_min_pair_rate: float
 
@@ -352,9 +383,47 @@ class Settings:
                 f'than thermal.percentile_high ({self.thermal_percentile_high:g})'
             )
 
-    def changed_from(self, other: Settings) -> tuple[str, ...]:
-        """Return the names of the parameters that differ between the two."""
-        differing = {
-            f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)
-        }
-        return tuple(p.name for p in TABLE if p.field in differing)
+
+def check_fields(table: Iterable[Parameter], settings: type) -> None:
+    """
+    Check that rows and fields belong together; called once, when this module is imported.
+
+    Args:
+        table: the rows.
+        settings: the dataclass that holds their values.
+
+    Raises:
+        RuntimeError: naming the parameter without a field, or the field without a parameter.
+
+    """
+    named = {parameter.field: parameter.name for parameter in table}
+    typed = {field.name for field in fields(settings)}
+    for field_name in sorted(named.keys() - typed):
+        raise RuntimeError(
+            f"parameter '{named[field_name]}' stands in TABLE, but {settings.__name__} has no "
+            f"field '{field_name}' with its type"
+        )
+    for field_name in sorted(typed - named.keys()):
+        raise RuntimeError(
+            f"field '{field_name}' of {settings.__name__} has no parameter in TABLE"
+        )
+
+
+check_fields(TABLE, Settings)
+
+
+class SettingsBox:
+    """
+    The settings in force, read where and when they are needed.
+
+    Threads: the executor is the only writer; it replaces one reference, so that any reader sees
+    the old or the new object. A reader that needs several values that fit together takes
+    `current` once.
+
+    Args:
+        settings: validated values.
+
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.current = settings

@@ -1,4 +1,4 @@
-"""What the worker thread does with a pair: convert, compute, publish, account."""
+"""What the worker thread does with a pair or a single image: convert, compute, publish, count."""
 
 from __future__ import annotations
 
@@ -6,68 +6,90 @@ from collections.abc import Callable
 import time
 import traceback
 
+from builtin_interfaces.msg import Time
 from mafs_model.errors import DeviceError, ImageError, MafsError
 from mafs_model.prediction import Prediction
 from mafs_ros.alignment import Job
 from mafs_ros.conversions import Frame, NS_PER_S, thermal_array, visible_array
-from mafs_ros.inference import overlay_style, Pipeline
-from mafs_ros.parameters import Settings
-from mafs_ros.publishers import OutputPublishers
+from mafs_ros.inference import Inference, overlay_style
+from mafs_ros.mailbox import Worker
+from mafs_ros.parameters import SettingsBox
+from mafs_ros.publishers import make_status, OutputPublishers
 from mafs_ros.reporting import Reporter
-from mafs_ros.statistics import Statistics
-from mafs_ros.status import make_status
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
+
+_OVERTAKEN_PERIOD_S = 60.0  # Normal where the network is slower than the cameras.
 
 
 class PairProcessor:
     """
-    Processes pairs, one after the other.
+    Processes pairs in a thread of its own, the newest first.
 
-    Threads: `process` and `on_error` run in the worker thread. The executor calls `update` and
-    `set_camera_info`; both replace one reference, so that the worker sees the old or the new
-    object. `fault` and `device_failed` are written here and read by the executor.
+    Threads: pairs are processed in the worker thread, between `start` and `stop`. Everything
+    public is called by the executor; `fault`, `device_failed` and `mode` are written by the
+    worker.
 
     Args:
-        pipeline: what computes.
+        inference: what computes.
         outputs: the publishers.
-        settings: validated parameters.
-        statistics: counts what went through.
-        reporter: logs and counts what did not.
+        settings: what is in force.
+        reporter: counts what went through, says what did not.
         now_ns: ROS time in nanoseconds.
 
     """
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        inference: Inference,
         outputs: OutputPublishers,
-        settings: Settings,
-        statistics: Statistics,
+        settings: SettingsBox,
         reporter: Reporter,
         now_ns: Callable[[], int],
     ) -> None:
-        self._pipeline = pipeline
+        self._inference = inference
         self._outputs = outputs
         self._settings = settings
-        self._statistics = statistics
         self._reporter = reporter
+        self._statistics = reporter.statistics
         self._now_ns = now_ns
         self._camera_info: CameraInfo | None = None
+        self._worker: Worker[Job] | None = None
+        self._frame_id = ''  # of the reference camera, once it was seen
         self.fault = ''
         self.device_failed = False
-        self.pair_waiting: Callable[[], bool] = lambda: False
+        self.mode = ''
 
-    def update(self, settings: Settings) -> None:
-        """Take over new settings before the next pair."""
-        self._settings = settings
-        self._pipeline.update(settings)
+    def start(self) -> None:
+        """Start the worker, with the faults and the past forgotten."""
+        self.fault, self.device_failed, self.mode = '', False, ''
+        self.request_reset()
+        self._worker = Worker(self._process, self._on_overtaken, self._on_error)
+        self._worker.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """End the worker after its present pair; return whether it ended within the time."""
+        worker, self._worker = self._worker, None
+        return worker is None or worker.stop(timeout_s)
+
+    def submit(self, job: Job) -> None:
+        """Hand over a pair, in place of the one that waits."""
+        if self._worker is not None:
+            self._worker.put(job)
+
+    def discard_waiting(self) -> int:
+        """Throw away the pair that waits; return how many that were."""
+        return int(self._worker is not None and self._worker.clear())
+
+    def request_reset(self) -> None:
+        """Forget the past (scaling limits) before the next pair, as after a jump in time."""
+        self._inference.request_reset()
 
     def set_camera_info(self, info: CameraInfo) -> None:
         """Keep the newest calibration of the visible camera."""
         self._camera_info = info
 
-    def process(self, job: Job) -> None:
+    def _process(self, job: Job) -> None:
         """
         Convert, compute and publish one pair.
 
@@ -76,17 +98,18 @@ class PairProcessor:
 
         """
         started = time.monotonic()
-        settings = self._settings
+        settings = self._settings.current
         wanted = self._outputs.wanted(overlay_style(settings))
         results, size, converted_ms = Prediction(), _declared_size(job.visible), 0.0
         if wanted.any:
-            visible, thermal = visible_array(job.visible), thermal_array(job.thermal)
+            visible = None if job.visible is None else visible_array(job.visible)
+            thermal = None if job.thermal is None else thermal_array(job.thermal)
             converted_ms = 1e3 * (time.monotonic() - started)
-            results = self._pipeline.process(visible, thermal, wanted)
-            size = (visible.shape[0], visible.shape[1])
+            results = self._inference.predict(visible, thermal, wanted)
+            size = size if visible is None else (visible.shape[0], visible.shape[1])
+            self.mode = results.mode
         computed = time.monotonic()
-        reference = job.visible if settings.reference == 'rgb' else job.thermal
-        header = Header(stamp=reference.header.stamp, frame_id=reference.header.frame_id)
+        header = self._header(job, 'visible' if settings.reference == 'rgb' else 'thermal')
         self._outputs.publish_images(results, header)
         self._publish_camera_info(settings.output_size or size, header)
         published = time.monotonic()
@@ -99,16 +122,24 @@ class PairProcessor:
             results,
             converted_ms=converted_ms,
             latency_ms=latency_ms,
-            wait_ms=1e3 * (started - max(job.visible.received_s, job.thermal.received_s)),
+            wait_ms=1e3 * (started - job.received_s),
             publish_ms=1e3 * (published - computed),
         )
 
-    def clear_fault(self) -> None:
-        """Forget an earlier failure: the next pair shows whether it is gone."""
-        self.fault, self.device_failed = '', False
+    def _on_overtaken(self, job: Job) -> None:
+        """Count a pair that a newer one replaced while the worker was busy."""
+        self._statistics.dropped('overtaken')
+        self._reporter.say(
+            'overtaken',
+            'pairs come faster than they are processed: the newest goes first, '
+            'older ones are skipped',
+            _OVERTAKEN_PERIOD_S,
+        )
 
-    def on_error(self, error: Exception) -> None:
+    def _on_error(self, error: Exception) -> None:
         """Count and report a pair that could not be processed; the next one is tried."""
+        if not self._outputs.usable:
+            return  # ROS was shut down by somebody else: the end, not an error
         if isinstance(error, ImageError):
             self._reporter.drop(error.reason, str(error))
             return
@@ -121,9 +152,21 @@ class PairProcessor:
             self._reporter.drop('internal', f'unexpected error, please report it:\n{text}')
 
     def _latency_ms(self, job: Job) -> float:
-        """Return the time since the later of the two images was taken."""
-        thermal_ns = job.thermal.stamp_ns + round(job.time_offset_s * NS_PER_S)
-        return (self._now_ns() - max(job.visible.stamp_ns, thermal_ns)) / 1e6
+        """Return the time since the later of the images was taken."""
+        offset_ns = 0 if job.visible is None else max(0, round(job.offset_s * NS_PER_S))
+        return (self._now_ns() - job.stamp_ns('visible') - offset_ns) / 1e6
+
+    def _header(self, job: Job, reference: str) -> Header:
+        """Return the header of all outputs: that of the reference camera, or as it would be."""
+        frame = job.visible if reference == 'visible' else job.thermal
+        if frame is not None:
+            self._frame_id = frame.header.frame_id
+            return Header(stamp=frame.header.stamp, frame_id=self._frame_id)
+        # The outputs keep the geometry and the clock that they have with both cameras.
+        frame_id = self._frame_id or job.frames[0].header.frame_id
+        stamp_ns = job.stamp_ns(reference)
+        stamp = Time(sec=stamp_ns // NS_PER_S, nanosec=stamp_ns % NS_PER_S)
+        return Header(stamp=stamp, frame_id=frame_id)
 
     def _publish_camera_info(self, size: tuple[int, int] | None, header: Header) -> None:
         """Publish the calibration for the size of the outputs; size None: not known."""
@@ -154,14 +197,15 @@ class PairProcessor:
         status.preprocess_ms += converted_ms
         status.publish_ms = publish_ms
         status.latency_ms = latency_ms
-        status.pair_waiting = self.pair_waiting()
-        predictor = self._pipeline.predictor
+        status.pair_waiting = self._worker is not None and self._worker.waiting
+        predictor = self._inference.predictor
         status.device, status.backend = predictor.device, predictor.backend
         status.weights_id = predictor.weights_id
         self._outputs.publish_status(status)
 
 
-def _declared_size(frame: Frame) -> tuple[int, int] | None:
+def _declared_size(frame: Frame | None) -> tuple[int, int] | None:
     """Return (height, width) of an image as its message says, None for a compressed one."""
-    message = frame.message
-    return (message.height, message.width) if hasattr(message, 'height') else None
+    if frame is None or not hasattr(frame.message, 'height'):
+        return None
+    return frame.message.height, frame.message.width

@@ -9,24 +9,30 @@ from builtin_interfaces.msg import Time
 from mafs_model.classes import ClassTable
 from mafs_model.images.overlay import OverlayStyle
 from mafs_model.prediction import Outputs, Prediction
+from mafs_model.topics import (
+    CAMERA_INFO_TOPIC,
+    CLASSES_TOPIC,
+    IMAGE_TOPICS,
+    LABEL_INFO_TOPIC,
+    STATUS_TOPIC,
+)
 from mafs_ros import qos
+from mafs_ros.alignment import Job
 from mafs_ros.conversions import OutgoingImage, scale_camera_info
 from mafs_ros.msg import FusionStatus, SemanticClass, SemanticClasses
+from mafs_ros.statistics import Counters
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import ColorRGBA, Header
 
-IMAGE_TOPICS = {
-    'fused': '~/fused/image',
-    'labels': '~/semantic/labels',
-    'confidence': '~/semantic/confidence',
-    'overlay': '~/semantic/overlay',
+_MODES = {
+    'fusion': FusionStatus.MODE_FUSION,
+    'visible_only': FusionStatus.MODE_VISIBLE_ONLY,
+    'thermal_only': FusionStatus.MODE_THERMAL_ONLY,
+    'classical': FusionStatus.MODE_CLASSICAL,
+    'idle': FusionStatus.MODE_IDLE,
 }
-CAMERA_INFO_TOPIC = '~/fused/camera_info'
-STATUS_TOPIC = '~/status'
-CLASSES_TOPIC = '~/semantic/classes'
-LABEL_INFO_TOPIC = '~/semantic/label_info'
 
 
 def load_vision_msgs() -> Any | None:
@@ -96,6 +102,11 @@ class OutputPublishers:
         while self._publishers:
             _, publisher = self._publishers.popitem()
             self._node.destroy_lifecycle_publisher(publisher)
+
+    @property
+    def usable(self) -> bool:
+        """Return whether there is still a ROS to publish to."""
+        return bool(self._node.context.ok())
 
     def _has_reader(self, name: str) -> bool:
         return bool(self._publishers[name].get_subscription_count() > 0)
@@ -169,4 +180,40 @@ def _class_message(entry: Any) -> SemanticClass:
     red, green, blue = (float(channel) / 255.0 for channel in entry.color)
     return SemanticClass(
         id=entry.id, name=entry.name, color=ColorRGBA(r=red, g=green, b=blue, a=1.0)
+    )
+
+
+def make_status(job: Job, header: Header, results: Prediction, counters: Counters) -> FusionStatus:
+    """
+    Return the status of a pair, without the times that the caller measures.
+
+    Args:
+        job: the pair.
+        header: header of the published images.
+        results: what was computed.
+        counters: including this pair.
+
+    """
+    reasons = sorted(counters.drops)
+    timings_ms = results.timings_ms  # empty for a pair for which nobody listens
+    return FusionStatus(
+        header=header,
+        visible_stamp=Time() if job.visible is None else job.visible.header.stamp,
+        thermal_stamp=Time() if job.thermal is None else job.thermal.header.stamp,
+        offset=job.offset_s,
+        time_offset=job.time_offset_s,
+        time_offset_estimated=job.estimated,
+        preprocess_ms=timings_ms.get('preprocess', 0.0),
+        inference_ms=timings_ms.get('inference', 0.0),
+        postprocess_ms=timings_ms.get('postprocess', 0.0),
+        visible_queued=job.queued['visible'],
+        thermal_queued=job.queued['thermal'],
+        visible_received=counters.received['visible'],
+        thermal_received=counters.received['thermal'],
+        pairs=counters.pairs,
+        processed=counters.processed,
+        match_rate=counters.match_rate,
+        drop_reasons=reasons,
+        drop_counts=[counters.drops[reason] for reason in reasons],
+        mode=_MODES[results.mode],
     )

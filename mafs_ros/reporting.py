@@ -18,7 +18,7 @@ class Reporter:
 
     Args:
         warn: writes one line to the log.
-        statistics: where drops are counted.
+        statistics: where drops and events are counted.
         period_s: shortest time between two lines about one reason.
         clock: steady time in s, exchangeable for tests.
 
@@ -32,7 +32,7 @@ class Reporter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._warn = warn
-        self._statistics = statistics
+        self.statistics = statistics
         self._period_s = period_s
         self._clock = clock
         self._lock = threading.Lock()
@@ -42,12 +42,12 @@ class Reporter:
 
     def drop(self, reason: str, text: str, count: int = 1) -> None:
         """Count dropped images or pairs by reason, and say so."""
-        self._statistics.dropped(reason, count)
+        self.statistics.dropped(reason, count)
         self.say(reason, text)
 
     def note(self, event: str, text: str) -> None:
         """Count something that dropped nothing, and say so."""
-        self._statistics.noted(event)
+        self.statistics.noted(event)
         self.say(event, text)
 
     def say(self, reason: str, text: str, period_s: float | None = None) -> None:

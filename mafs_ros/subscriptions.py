@@ -7,17 +7,15 @@ import time
 from typing import Any
 
 from mafs_model.errors import ImageError
+from mafs_model.topics import CAMERA_INFO_INPUT, INPUT_TOPICS
 from mafs_ros import qos
 from mafs_ros.conversions import check_image, Frame, ImageInfo, NS_PER_S, stamp_to_ns
-from mafs_ros.parameters import Settings
+from mafs_ros.parameters import Settings, SettingsBox
 from mafs_ros.reporting import Reporter
-from mafs_ros.statistics import Statistics
+from mafs_ros.sync import other_stream
 from rclpy.lifecycle import LifecycleNode
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-
-TOPICS = {'visible': 'rgb/image_raw', 'thermal': 'thermal/image_raw'}
-CAMERA_INFO_TOPIC = 'rgb/camera_info'
 
 # Since Iron a callback with two arguments gets the message information as well.
 HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
@@ -33,9 +31,8 @@ class CameraInputs:
 
     Args:
         node: the node that owns them.
-        settings: validated parameters.
-        statistics: counts what arrives.
-        reporter: logs and counts what is refused.
+        settings: what is in force.
+        reporter: counts what arrives, says what is refused.
         on_frame: called with 'visible' or 'thermal' and every usable frame.
         on_camera_info: called with every calibration message.
         subscriber: `message_filters.Subscriber` where that package synchronises, else None.
@@ -45,31 +42,30 @@ class CameraInputs:
     def __init__(
         self,
         node: LifecycleNode,
-        settings: Settings,
-        statistics: Statistics,
+        settings: SettingsBox,
         reporter: Reporter,
         on_frame: Callable[[str, Frame], None],
         on_camera_info: Callable[[CameraInfo], None],
         subscriber: Any | None = None,
     ) -> None:
         self._node = node
-        self.settings = settings
-        self._statistics = statistics
+        self._settings = settings
         self._reporter = reporter
+        self._statistics = reporter.statistics
         self._on_frame = on_frame
         self.topics: dict[str, str] = {}
         self._colour_warned: set[str] = set()
         self._subscriptions: list[Any] = []
         try:
             for stream, transport in (
-                ('visible', settings.rgb_transport),
-                ('thermal', settings.thermal_transport),
+                ('visible', settings.current.rgb_transport),
+                ('thermal', settings.current.thermal_transport),
             ):
                 self._subscribe(stream, transport, subscriber)
             self._subscriptions.append(
                 node.create_subscription(
                     CameraInfo,
-                    CAMERA_INFO_TOPIC,
+                    CAMERA_INFO_INPUT,
                     on_camera_info,
                     qos.sensor_input(),
                     qos_overriding_options=qos.overridable(),
@@ -84,7 +80,7 @@ class CameraInputs:
         message_type = Image if transport == 'raw' else CompressedImage
         self.topics[stream] = input_topic(self._node, stream, transport)
         # A resolved name must not be resolved again: rules that swap two topics would undo it.
-        topic = TOPICS[stream] if transport == 'raw' else self.topics[stream]
+        topic = INPUT_TOPICS[stream] if transport == 'raw' else self.topics[stream]
         options = {'qos_profile': qos.sensor_input(), 'qos_overriding_options': qos.overridable()}
         if subscriber is not None:
             source = subscriber(self._node, message_type, topic, **options)
@@ -127,14 +123,15 @@ class CameraInputs:
         self._statistics.received(
             stream, None if sequence in (None, 0, _NO_SEQUENCE) else sequence
         )
-        if silence_s is not None and silence_s > self.settings.diagnostics_stale_after:
+        if silence_s is not None and silence_s > self._settings.current.diagnostics_stale_after:
             self._reporter.note(
                 f'{stream}_stalled', f'{self.topics[stream]}: first image after {silence_s:.1f} s'
             )
         encoding, size = self._statistics.last_image(stream)
         try:
             stamp_ns, age_s = self._check_stamp(message)
-            image = check_image(message, stream, self._statistics.last_image(_other(stream))[0])
+            other_encoding, _ = self._statistics.last_image(other_stream(stream))
+            image = check_image(message, stream, other_encoding)
         except ImageError as error:
             self._reporter.drop(error.reason, f'{self.topics[stream]}: {error}')
             return
@@ -171,7 +168,7 @@ class CameraInputs:
             )
         now_ns = self._node.get_clock().now().nanoseconds
         age_s = (now_ns - stamp_ns) / NS_PER_S
-        limit_s = self.settings.stamps_max_ahead
+        limit_s = self._settings.current.stamps_max_ahead
         # Simulated time is zero until the first /clock message.
         if limit_s and now_ns and -age_s > limit_s:
             raise ImageError(
@@ -183,17 +180,13 @@ class CameraInputs:
         return stamp_ns, age_s
 
 
-def _other(stream: str) -> str:
-    return 'thermal' if stream == 'visible' else 'visible'
-
-
 def input_topic(node: LifecycleNode, stream: str, transport: str) -> str:
     """
     Return the topic of a stream, remapped, with the suffix of its transport.
 
     As with image_transport, the base topic is what users remap; `/compressed` is added to it.
     """
-    base = str(node.resolve_topic_name(TOPICS[stream]))
+    base = str(node.resolve_topic_name(INPUT_TOPICS[stream]))
     if transport == 'compressed' and not base.endswith('/compressed'):
         return base + '/compressed'
     return base
@@ -204,5 +197,5 @@ def overridable_subscriptions(node: LifecycleNode, settings: Settings) -> list[s
     return [
         input_topic(node, 'visible', settings.rgb_transport),
         input_topic(node, 'thermal', settings.thermal_transport),
-        str(node.resolve_topic_name(CAMERA_INFO_TOPIC)),
+        str(node.resolve_topic_name(CAMERA_INFO_INPUT)),
     ]

@@ -15,8 +15,13 @@ NS_PER_S = 1_000_000_000
 STREAMS = ('visible', 'thermal')
 
 
+def other_stream(stream: str) -> str:
+    """Return the other of the two streams."""
+    return 'thermal' if stream == 'visible' else 'visible'
+
+
 class Synchronizer(Protocol):
-    """What the node needs of a pairing policy; one caller at a time."""
+    """What the node needs of a pairing policy, as `NearestPairer` has it; one caller at a time."""
 
     def add(self, stream: str, stamp_ns: int, payload: Any) -> list[Pair]:
         """Add a frame of 'visible' or 'thermal'; return the pairs that became certain."""
@@ -35,47 +40,6 @@ class Synchronizer(Protocol):
 
     def restarts(self) -> int:
         """Return how often stamps jumped back, since construction."""
-
-
-class NearestSynchronizer:
-    """
-    Mutually nearest partners.
-
-    Args:
-        slop_ns: largest offset of a pair.
-        queue_size: frames of each stream that wait.
-        jump_back_ns: step back in time that restarts the pairing.
-
-    """
-
-    def __init__(self, slop_ns: int, queue_size: int, jump_back_ns: int) -> None:
-        self._pairer = NearestPairer(slop_ns, queue_size, jump_back_ns=jump_back_ns)
-
-    def add(self, stream: str, stamp_ns: int, payload: Any) -> list[Pair]:
-        """Add a frame; return the pairs that became certain."""
-        return self._pairer.add(stream, stamp_ns, payload)
-
-    def settle(self) -> list[Pair]:
-        """Return what pairs by the frames seen so far."""
-        return self._pairer.settle()
-
-    def reset(self) -> None:
-        """Forget all waiting frames and stamps."""
-        self._pairer.reset()
-
-    def queued(self, stream: str) -> int:
-        """Return how many frames of a stream wait for a partner."""
-        statistics = self._pairer.statistics
-        left = statistics.pairs + sum(statistics.dropped[stream].values())
-        return max(0, statistics.received[stream] - left)
-
-    def dropped(self) -> dict[str, int]:
-        """Return how many frames left without partner, by reason."""
-        return self._pairer.statistics.dropped_by_reason()
-
-    def restarts(self) -> int:
-        """Return how often stamps jumped back."""
-        return self._pairer.statistics.clock_jumps
 
 
 class MessageFilterSynchronizer:
@@ -217,7 +181,7 @@ def create_synchronizer(
     """
     slop_ns, jump_back_ns = round(slop_s * NS_PER_S), round(jump_back_s * NS_PER_S)
     if policy == 'nearest':
-        return NearestSynchronizer(slop_ns, queue_size, jump_back_ns)
+        return NearestPairer(slop_ns, queue_size, jump_back_ns=jump_back_ns)
     return MessageFilterSynchronizer(
         policy, slop_ns, queue_size, jump_back_ns, load_message_filters()
     )

@@ -18,10 +18,10 @@ from mafs_demo.topics import (
     IMAGE_TOPICS,
     INFO_TOPIC,
     INPUT_INFO_TOPIC,
-    NODE,
     STATUS_TOPIC,
 )
 from mafs_model.classes import ClassTable, SemanticClass
+from mafs_model.topics import NODE_NAME
 from mafs_ros.executor import QuietExecutor
 from mafs_ros.msg import FusionStatus, SemanticClasses
 import rclpy
@@ -155,7 +155,8 @@ def _configuration_error(data: bytes) -> str:
     message: Any = deserialize_message(data, DiagnosticArray)
     for status in message.status:
         state = next((pair.value for pair in status.values if pair.key == 'state'), '')
-        if NODE in status.name and status.level == DiagnosticStatus.ERROR and state != 'active':
+        failed = status.level == DiagnosticStatus.ERROR and state != 'active'
+        if failed and NODE_NAME in status.name:
             return str(status.message)
     return ''
 

@@ -63,7 +63,7 @@ class NodeOptions:
             **self.parameters,
         }
         arguments = [part for name, value in values.items() for part in ('-p', f'{name}:={value}')]
-        return ['mafs_ros.node', '--ros-args', *arguments]
+        return ['mafs_ros', '--ros-args', *arguments]
 
 
 @dataclass(frozen=True)

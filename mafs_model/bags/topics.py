@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from mafs_model.bags.reader import BagReader
 from mafs_model.errors import BagError
+from mafs_model.topics import NODE_NAME
 
 _HINTS = {
     'thermal': ('thermal', 'infrared', 'lwir', 'flir', 'boson', 'lepton', '/ir', 'ir/'),
     'visible': ('rgb', 'color', 'colour', 'visible', '/vi'),
 }
 # outputs of the node and of depth cameras
-_OTHERS = ('mafs_fusion', 'depth')
+_OTHERS = (NODE_NAME, 'depth')
 
 
 def choose_topics(

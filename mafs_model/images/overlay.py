@@ -7,6 +7,7 @@ import math
 
 import cv2
 from mafs_model.classes import ClassTable
+from mafs_model.defaults import OPACITY
 from mafs_model.errors import ConfigError
 from mafs_model.images.visualization import colorize, draw_legend, put_notice, visible_ids
 from mafs_model.types import UInt8Image
@@ -27,7 +28,7 @@ class OverlayStyle:
 
     """
 
-    opacity: float = 0.5
+    opacity: float = OPACITY
     legend: bool = False
     min_confidence: float = 0.0
 

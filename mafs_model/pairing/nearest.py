@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mafs_model.defaults import QUEUE_SIZE
 from mafs_model.pairing.stamp_track import Entry, Stamped, StampTrack
 from mafs_model.pairing.statistics import DROP_REASONS, Pair, PairingStatistics, STREAMS
 from mafs_model.pairing.time_offset import OffsetEstimator
@@ -113,7 +114,7 @@ class NearestPairer:
     def __init__(
         self,
         slop_ns: int,
-        queue_size: int = 30,
+        queue_size: int = QUEUE_SIZE,
         *,
         max_wait_ns: int | None = None,
         min_interval_ns: int | None = None,
@@ -201,10 +202,22 @@ class NearestPairer:
     def reset(self) -> None:
         """Drop all waiting frames and forget all stamps; the statistics go on."""
         for stream in self._streams.values():
-            dropped = stream.track.waiting + (stream.suspect is not None)
-            self._drop(stream, 'flushed', dropped)
+            self._drop(stream, 'flushed', self.queued(stream.name))
             stream.restart()
         self._last_pair_ns = None
+
+    def queued(self, stream: str) -> int:
+        """Return how many frames of a stream wait for a partner."""
+        own = self._streams[stream]
+        return own.track.waiting + (own.suspect is not None)
+
+    def dropped(self) -> dict[str, int]:
+        """Return how many frames left without partner, by reason, since construction."""
+        return self.statistics.dropped_by_reason()
+
+    def restarts(self) -> int:
+        """Return how often stamps jumped back, since construction."""
+        return self.statistics.clock_jumps
 
     # -- admission: is the stamp one of this stream as it runs? ---------------------------------
 

@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         '--slop-ms',
         type=float,
         default=20.0,
-        help='largest distance of the stamps of a pair (default: 20)',
+        help='largest distance of the stamps of a pair (default: %(default)g)',
     )
     bag.add_argument(
         '--thermal-offset-ms', type=float, default=0.0, help='added to thermal stamps (default: 0)'

@@ -320,7 +320,7 @@ def test_flood_keeps_latency_bounded(rig: Any, monkeypatch: pytest.MonkeyPatch) 
 
     How many of the images reach the node depends on the machine; what becomes of them does not.
     """
-    predictor, count = rig.node._pipeline.predictor, rig.node._statistics.counters
+    predictor, count = rig.node._inference.predictor, rig.node._statistics.counters
     predict = predictor.predict
     inside, gate = threading.Event(), threading.Event()
 
@@ -390,7 +390,7 @@ def test_failing_network_is_an_error_that_ends(rig: Any, monkeypatch: pytest.Mon
     def broken(*unused: Any) -> Any:
         raise DeviceError("device 'cuda:0': lost")
 
-    monkeypatch.setattr(rig.node._pipeline.predictor, 'predict', broken)
+    monkeypatch.setattr(rig.node._inference.predictor, 'predict', broken)
 
     def said() -> bool:
         level, sentence = rig.health()
@@ -411,7 +411,7 @@ def test_unexpected_error_does_not_end_the_worker(
     def broken(*unused: Any) -> Any:
         raise ZeroDivisionError('a mistake in the code')
 
-    monkeypatch.setattr(rig.node._pipeline, 'process', broken)
+    monkeypatch.setattr(rig.node._inference, 'predict', broken)
     rig.wait(
         lambda: rig.drops('internal'),
         "drop counted as 'internal'",

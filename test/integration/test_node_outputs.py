@@ -138,7 +138,7 @@ def test_diagnostics_say_ok_with_numbers(rig: Any) -> None:
 def test_opacity_changes_between_frames(rig: Any) -> None:
     assert rig.set_parameter('overlay.opacity', 0.9).successful
     rig.good_pair()
-    assert rig.node._pipeline._applied.overlay_opacity == 0.9
+    assert rig.node._handler.settings.current.overlay_opacity == 0.9
 
 
 def test_what_needs_a_reload_is_refused(rig: Any) -> None:
@@ -150,13 +150,13 @@ def test_what_needs_a_reload_is_refused(rig: Any) -> None:
 
 def test_nobody_listens_nothing_is_computed(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    predict = rig.node._pipeline.predictor.predict
+    predict = rig.node._inference.predictor.predict
 
     def spy(visible: Any, thermal: Any, outputs: Any) -> Any:
         asked.append(outputs)
         return predict(visible, thermal, outputs)
 
-    monkeypatch.setattr(rig.node._pipeline.predictor, 'predict', spy)
+    monkeypatch.setattr(rig.node._inference.predictor, 'predict', spy)
     style = OverlayStyle()
 
     def wanted() -> Outputs:
@@ -175,7 +175,7 @@ def test_nobody_listens_nothing_is_computed(rig: Any, monkeypatch: pytest.Monkey
     assert not asked[-1].confidence
     rig.ignore('/mafs_fusion/fused/image')
     rig.wait(lambda: not wanted().any, 'no image being wanted')
-    rig.wait(lambda: not rig.node._intake._worker.waiting, 'empty mailbox')
+    rig.wait(lambda: not rig.node._processor._worker.waiting, 'empty mailbox')
     rig.good_pair()
     asked.clear()
     before = rig.node._statistics.counters().processed

@@ -32,8 +32,8 @@ def predict(self, visible, thermal, outputs=None):
     time.sleep(30)
 Predictor.predict = predict
 Predictor.warm_up = lambda self, *sizes, **more: 0.0
-from mafs_ros.node import main
-sys.exit(main())
+from mafs_ros.executable import main
+main()
 """
 # A child that spends half a minute in configure without giving Python a chance to see a signal.
 SLOW_CONFIGURE = """
@@ -45,8 +45,33 @@ def warm_up(self, *sizes, **more):
     while True:
         sleep(30)
 Predictor.warm_up = warm_up
-from mafs_ros.node import main
-sys.exit(main())
+from mafs_ros.executable import main
+main()
+"""
+# A child that spends half a minute in an import that no Python code can interrupt.
+SLOW_IMPORT = """
+import ctypes, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'mafs_ros.node':
+            print('importing', file=sys.stderr, flush=True)
+            ctypes.CDLL(None).sleep(30)
+sys.meta_path.insert(0, Finder())
+from mafs_ros.executable import main
+main()
+"""
+# A child whose context somebody else shuts down while its worker publishes.
+SHUT_DOWN_FROM_OUTSIDE = """
+import sys, threading, rclpy
+from mafs_ros.publishers import OutputPublishers
+publish = OutputPublishers.publish_images
+def last(self, *arguments):
+    print('publishing', file=sys.stderr, flush=True)
+    rclpy.get_default_context().try_shutdown()
+    publish(self, *arguments)
+OutputPublishers.publish_images = last
+from mafs_ros.executable import main
+main()
 """
 
 # A camera driver as users start it: without the profile that makes room for images.
@@ -116,11 +141,15 @@ class Child:
         self.process.send_signal(number)
         code = self.process.wait(DEADLINE_S)
         seconds = time.monotonic() - start
-        while (line := self._queue.get(timeout=DEADLINE_S)) is not None:
-            self.lines.append(line)
+        self.read_all()
         assert code == 0, '\n'.join(self.lines)
         assert 'Traceback' not in '\n'.join(self.lines)
         return code, seconds
+
+    def read_all(self) -> None:
+        """Read what an ended child has said."""
+        while (line := self._queue.get(timeout=DEADLINE_S)) is not None:
+            self.lines.append(line)
 
     def close(self) -> None:
         """Leave no process behind."""
@@ -205,6 +234,58 @@ def test_signal_during_inference(start: Callable[..., Child], rig: Any, number: 
     assert code == 0
     assert seconds < 2.0
     rig.ignore('/slow/fused/image')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_during_import(start: Callable[..., Child], number: int) -> None:
+    child = start(code=SLOW_IMPORT)
+    child.wait_for('importing')
+    code, seconds = child.end(number)
+    assert code == 0
+    assert seconds < 1.0
+
+
+def test_end_of_ros_while_a_pair_is_published_is_no_error(
+    start: Callable[..., Child], rig: Any
+) -> None:
+    arguments = ('-p', 'autostart:=true', '-p', 'weights:=classical', '-r', '__node:=ended')
+    child = start('--ros-args', *arguments, code=SHUT_DOWN_FROM_OUTSIDE)
+    child.wait_for('active: pairing')
+    from sensor_msgs.msg import Image
+
+    rig.listen('/ended/fused/image', Image, 1)
+    child.wait_for('publishing', meanwhile=rig.send_pair)
+    assert child.process.wait(DEADLINE_S) == 0
+    child.read_all()
+    assert 'Traceback' not in '\n'.join(child.lines)
+    assert 'internal' not in '\n'.join(child.lines)
+    rig.ignore('/ended/fused/image')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'environment', 'expected'),
+    [
+        (['--ros-args', '-p', 'foo'], {}, "parse parameter override rule: '-p foo'"),
+        (['--ros-args', '--params-file', '/none.yaml'], {}, '/none.yaml'),
+        ([], {'ROS_LOG_DIR': '/proc/none'}, 'set ROS_LOG_DIR to a folder that can be written'),
+        ([], {'ROS_LOG_DIR': '', 'HOME': '/proc/none'}, 'set ROS_LOG_DIR to a folder'),
+    ],
+)
+def test_what_ros_refuses_is_said_in_one_line(
+    start: Callable[..., Child],
+    arguments: list[str],
+    environment: dict[str, str],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    child = start(*arguments)
+    line = child.wait_for('fusion_node: ')
+    assert expected in line
+    assert child.process.wait(DEADLINE_S) == 2
+    child.read_all()
+    assert 'Traceback' not in '\n'.join(child.lines)
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mafs_ros.health import assess, Context, Level
+from mafs_ros.parameters import Settings
 from mafs_ros.statistics import Snapshot, StreamState
 import pytest
 
@@ -49,10 +50,43 @@ def context(**changes: object) -> Context:
     return replace(Context(publishers=PUBLISHERS, topics=TOPICS), **changes)  # type: ignore[arg-type]
 
 
+def with_settings(values: dict[str, object]) -> Context:
+    return context(settings=Settings.from_values(values))
+
+
 def with_stream(name: str, **changes: object) -> Snapshot:
     snapshot = healthy()
     snapshot.streams[name] = replace(snapshot.streams[name], **changes)  # type: ignore[arg-type]
     return snapshot
+
+
+def test_one_camera_alone_is_a_warning_with_its_rate_and_the_cause() -> None:
+    snapshot = with_stream('thermal', since_last_s=0.7)
+    level, sentence = assess(snapshot, context(alone='visible'))
+    assert level is Level.WARN
+    assert sentence.startswith('The visible (rgb) camera alone: 28.0 images/s processed. ')
+    assert 'No thermal image for 1 s' in sentence
+    # Long after the other camera was given up this stays a warning: there are results.
+    snapshot = with_stream('thermal', since_last_s=100.0)
+    level, sentence = assess(
+        snapshot, context(alone='visible', publishers={'visible': 1, 'thermal': 0})
+    )
+    assert level is Level.WARN
+    assert 'nobody publishes /thermal/image_raw' in sentence
+
+
+def test_one_camera_alone_because_the_other_sends_rubbish_says_so() -> None:
+    snapshot = replace(healthy(), recent_drops={'decode': 90})
+    _, sentence = assess(
+        snapshot, context(alone='visible', last_texts={'decode': 'not a JPEG image'})
+    )
+    assert 'The thermal images are refused, decode: not a JPEG image' in sentence
+
+
+def test_both_cameras_silent_is_stale_again() -> None:
+    snapshot = with_stream('thermal', since_last_s=100.0)
+    snapshot.streams['visible'] = replace(snapshot.streams['visible'], since_last_s=9.0)
+    assert assess(snapshot, context(alone='visible'))[0] is Level.STALE
 
 
 def test_healthy_node_says_what_it_does() -> None:
@@ -145,7 +179,7 @@ def test_frames_lost_in_transport_name_the_cause() -> None:
 
 def test_no_pairs_although_both_deliver() -> None:
     snapshot = replace(healthy(), pairs=0, pair_rate_hz=0.0, match_rate=0.0)
-    level, sentence = assess(snapshot, context(slop_s=0.02))
+    level, sentence = assess(snapshot, with_settings({'sync.slop': 0.02}))
     assert level is Level.ERROR
     assert 'sync.slop (20 ms)' in sentence
     assert 'thermal.time_offset' in sentence
@@ -199,10 +233,10 @@ def test_low_match_rate() -> None:
 
 
 def test_pair_rate_below_the_limit() -> None:
-    level, sentence = assess(healthy(), context(min_pair_rate_hz=30.0))
+    level, sentence = assess(healthy(), with_settings({'diagnostics.min_pair_rate': 30.0}))
     assert level is Level.WARN
     assert sentence == ('29.5 pairs/s, expected at least 30 (diagnostics.min_pair_rate).')
-    assert assess(healthy(), context(min_pair_rate_hz=29.0))[0] is Level.OK
+    assert assess(healthy(), with_settings({'diagnostics.min_pair_rate': 29.0}))[0] is Level.OK
 
 
 def test_the_most_severe_condition_is_said() -> None:

@@ -320,8 +320,8 @@ def test_stuck_inference_ends_in_a_state_that_recovers(
         running.set()
         release.wait(10.0)
 
-    worker = node._intake._worker
-    monkeypatch.setattr(worker, '_process', stuck)
+    worker = node._processor._worker
+    monkeypatch.setattr(worker, '_handle', stuck)
     worker.put(object())
     assert running.wait(5.0)
     assert node.trigger_deactivate() == TransitionCallbackReturn.ERROR

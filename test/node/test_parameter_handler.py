@@ -38,7 +38,7 @@ def test_every_row_is_declared_with_its_description(make_node: MakeNode) -> None
         assert descriptor.description
         assert row.kind in descriptor.additional_constraints
         assert not descriptor.read_only, 'it could not be corrected while unconfigured'
-    assert handler_of(node).read().sync_slop == 0.03
+    assert handler_of(node).load().sync_slop == 0.03
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_parameter_cannot_be_deleted(make_node: MakeNode) -> None:
 
 def test_whole_number_is_good_enough_for_a_double(make_node: MakeNode) -> None:
     node = make_node(sync__slop=1)
-    assert handler_of(node).read().sync_slop == 1.0
+    assert handler_of(node).load().sync_slop == 1.0
     assert set_one(node, 'sync.slop', 2).successful
-    assert handler_of(node).read().sync_slop == 2.0
+    assert handler_of(node).load().sync_slop == 2.0
 
 
 @pytest.mark.parametrize('row', TABLE, ids=lambda row: row.name)
@@ -114,16 +114,16 @@ def test_empty_list_of_a_file_is_no_homography(make_node: MakeNode, tmp_path: Pa
     dump = tmp_path / 'dump.yaml'
     dump.write_text(yaml.safe_dump(content), encoding='utf-8')
     node = make_node(arguments=['--ros-args', '--params-file', str(dump)])
-    assert handler_of(node).read().thermal_homography is None
+    assert handler_of(node).load().thermal_homography is None
     assert node.get_parameter('thermal.homography').type_ == Parameter.Type.DOUBLE_ARRAY
 
 
 def test_wrong_type_from_a_file_does_not_end_the_node(make_node: MakeNode) -> None:
     node = make_node(sync__slop='abc')
     with pytest.raises(ConfigError, match=r"^sync\.slop: got 'abc', expected a number"):
-        handler_of(node).read()
+        handler_of(node).load()
     assert set_one(node, 'sync.slop', 0.05).successful
-    assert handler_of(node).read().sync_slop == 0.05
+    assert handler_of(node).load().sync_slop == 0.05
 
 
 def test_misspelt_name_is_reported(make_node: MakeNode, capfd: pytest.CaptureFixture[str]) -> None:
@@ -149,17 +149,18 @@ class TestWhileConfigured:
         handler_of(node).locked = True
         assert set_one(node, 'device', 'auto').successful
 
-    def test_dynamic_one_is_handed_out_once(self, make_node: MakeNode) -> None:
+    def test_dynamic_one_is_in_force_after_the_next_refresh(self, make_node: MakeNode) -> None:
         node = make_node()
         handler = handler_of(node)
-        handler.read()
+        handler.load()
         handler.locked = True
-        assert handler.take_update() is None
+        before = handler.settings.current
+        handler.refresh()
+        assert handler.settings.current is before, 'nothing was set'
         assert set_one(node, 'overlay.opacity', 0.25).successful
-        update = handler.take_update()
-        assert update is not None
-        assert update.overlay_opacity == 0.25
-        assert handler.take_update() is None
+        assert handler.settings.current is before, 'taken over between two frames only'
+        handler.refresh()
+        assert handler.settings.current.overlay_opacity == 0.25
 
     def test_atomic_update_is_refused_as_a_whole(self, make_node: MakeNode) -> None:
         node = make_node()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mafs_model.errors import ConfigError
 from mafs_ros.parameter_docs import markdown_table, yaml_file
-from mafs_ros.parameters import BY_NAME, Settings, TABLE
+from mafs_ros.parameters import BY_NAME, check_fields, Parameter, Settings, TABLE
 import pytest
 import yaml
 
@@ -51,6 +51,7 @@ REFUSED = [
     ('sync.queue_size', 1, 'a whole number 2 to 1000'),
     ('stamps.max_ahead', -1.0, 'a number 0 to'),
     ('overlay.opacity', 1.5, 'a number 0 to 1'),
+    ('overlay.min_confidence', -0.1, 'a number 0 to 1'),
     ('overlay.legend', 'true', 'true or false'),
 ]
 
@@ -89,7 +90,7 @@ def test_tiny_scale_does_not_make_a_homography_singular() -> None:
     assert BY_NAME['thermal.homography'].validate(tiny) == pytest.approx(tuple(tiny))
 
 
-def test_table_and_settings_have_the_same_fields() -> None:
+def test_table_and_settings_have_the_same_order() -> None:
     assert [p.field for p in TABLE] == [f.name for f in fields(Settings)]
     assert len({p.name for p in TABLE}) == len(TABLE)
 
@@ -125,16 +126,21 @@ def test_combinations_that_exclude_each_other(values: dict[str, object], culprit
         Settings.from_values(values)
 
 
-def test_changed_from_names_the_parameters() -> None:
-    old = Settings.from_values({})
-    new = Settings.from_values({'sync.slop': 0.1, 'overlay.opacity': 0.2})
-    assert new.changed_from(old) == ('sync.slop', 'overlay.opacity')
-    assert old.changed_from(old) == ()
+def test_row_without_a_field_fails_at_import_and_names_both() -> None:
+    row = Parameter('overlay.tint', 'double', 0.0, 'Of no use.')
+    with pytest.raises(RuntimeError, match=r"parameter 'overlay\.tint'.*field 'overlay_tint'"):
+        check_fields([*TABLE, row], Settings)
+
+
+def test_field_without_a_row_fails_at_import_and_is_named() -> None:
+    rest = [row for row in TABLE if row.name != 'sync.slop']
+    with pytest.raises(RuntimeError, match="field 'sync_slop' of Settings has no parameter"):
+        check_fields(rest, Settings)
 
 
 def test_shipped_parameter_file_is_made_from_the_table() -> None:
     text = (ROOT / 'config/mafs_fusion.yaml').read_text(encoding='utf-8')
-    assert text == yaml_file(), 'run python -m mafs_ros.parameter_docs --yaml'
+    assert text == yaml_file(), 'run python -m mafs_ros.parameter_docs --write'
 
 
 def test_shipped_parameter_file_holds_every_default() -> None:
@@ -151,4 +157,4 @@ def test_shipped_parameter_file_holds_every_default() -> None:
 @pytest.mark.parametrize('document', ['docs/node.md', 'README.md'])
 def test_documented_table_is_made_from_the_table(document: str) -> None:
     text = (ROOT / document).read_text(encoding='utf-8')
-    assert markdown_table() in text, 'run python -m mafs_ros.parameter_docs'
+    assert markdown_table() in text, 'run python -m mafs_ros.parameter_docs --write'

@@ -14,7 +14,7 @@ from mafs_model.errors import ConfigError
 from mafs_ros import sync
 from mafs_ros.alignment import Alignment
 from mafs_ros.conversions import Frame
-from mafs_ros.parameters import Settings
+from mafs_ros.parameters import Settings, SettingsBox
 
 pytestmark = pytest.mark.ros
 MS = 1_000_000
@@ -164,6 +164,10 @@ def test_missing_package_is_said_with_a_way_out(monkeypatch: pytest.MonkeyPatch)
         sync.create_synchronizer('approximate', 0.02, 10, 1.0)
 
 
+def box(values: dict[str, Any]) -> SettingsBox:
+    return SettingsBox(Settings.from_values(values))
+
+
 class TestAlignment:
     """Correction of thermal stamps, and what a job carries."""
 
@@ -179,7 +183,7 @@ class TestAlignment:
         return jobs
 
     def test_constant_offset_is_added_to_thermal_stamps(self) -> None:
-        alignment = Alignment(Settings.from_values({'thermal.time_offset': -0.012}))
+        alignment = Alignment(box({'thermal.time_offset': -0.012}))
         jobs = self.feed(alignment, 20, 12 * MS)
         assert len(jobs) == 20
         assert {job.offset_s for job in jobs} == {0.0}
@@ -188,7 +192,7 @@ class TestAlignment:
         assert jobs[3].thermal.stamp_ns == T0 + 99 * MS + 12 * MS, 'the frame keeps its stamp'
 
     def test_auto_finds_the_latency(self) -> None:
-        alignment = Alignment(Settings.from_values({'thermal.time_offset': 'auto'}))
+        alignment = Alignment(box({'thermal.time_offset': 'auto'}))
         jobs = self.feed(alignment, 60, 11 * MS)
         assert alignment.time_offset_ns == -11 * MS
         assert jobs[-1].estimated
@@ -196,29 +200,122 @@ class TestAlignment:
         assert jobs[-1].offset_s == pytest.approx(0.0, abs=1e-9)
 
     def test_narrower_slop_takes_effect(self) -> None:
-        alignment = Alignment(Settings.from_values({'sync.slop': 0.03}))
+        settings = box({'sync.slop': 0.03})
+        alignment = Alignment(settings)
         assert len(self.feed(alignment, 10, 5 * MS)) == 10
-        alignment.update(Settings.from_values({'sync.slop': 0.002}))
+        settings.current = Settings.from_values({'sync.slop': 0.002})
         assert self.feed(alignment, 10, 5 * MS) == []
 
     def test_other_changes_keep_waiting_frames(self) -> None:
-        alignment = Alignment(Settings.from_values({}))
+        settings = box({})
+        alignment = Alignment(settings)
         alignment.add('visible', self.frame(0))
-        assert alignment.update(Settings.from_values({'overlay.opacity': 0.1})) == {}
+        settings.current = Settings.from_values({'overlay.opacity': 0.1})
         assert len(alignment.add('thermal', self.frame(0)) + alignment.settle()) == 1
 
     def test_drops_are_reported_once(self) -> None:
-        alignment = Alignment(Settings.from_values({'sync.queue_size': 2}))
+        alignment = Alignment(box({'sync.queue_size': 2}))
         for i in range(20):
             alignment.add('visible', self.frame(i * 33 * MS))
         first = alignment.new_drops()
         assert sum(first.values()) >= 10
         assert alignment.new_drops() == {}
 
+    def test_drops_of_a_replaced_synchroniser_are_reported(self) -> None:
+        settings = box({'sync.slop': 0.03})
+        alignment = Alignment(settings)
+        for i in range(3):
+            alignment.add('visible', self.frame(i * 33 * MS))
+        settings.current = Settings.from_values({'sync.slop': 0.02})
+        alignment.add('visible', self.frame(99 * MS))
+        assert alignment.new_drops() == {'flushed': 3}
+        assert alignment.new_drops() == {}
+
     def test_jump_back_is_reported_once(self) -> None:
-        alignment = Alignment(Settings.from_values({}))
+        alignment = Alignment(box({}))
         self.feed(alignment, 10, 0)
         for i in range(3):
             alignment.add('visible', self.frame(-100 * sync.NS_PER_S + i * 33 * MS))
         assert alignment.jumped_back()
         assert not alignment.jumped_back()
+
+
+class TestOneCameraAlone:
+    """When a camera counts as missing, and what is done with the other one then."""
+
+    PERIOD_S = 1 / 30
+
+    def frame(self, seconds: float) -> Frame:
+        return Frame(None, T0 + round(seconds * sync.NS_PER_S), 100.0 + seconds, None)
+
+    def play(
+        self,
+        alignment: Alignment,
+        seconds: tuple[float, float],
+        streams: tuple[str, ...] = sync.STREAMS,
+        period_s: float = PERIOD_S,
+    ) -> list[Any]:
+        jobs = []
+        for index in range(round((seconds[1] - seconds[0]) / period_s)):
+            for stream in streams:
+                jobs += alignment.add(stream, self.frame(seconds[0] + index * period_s))
+        return jobs
+
+    @pytest.mark.parametrize('alone', sync.STREAMS)
+    def test_it_is_worked_with_until_the_other_is_back(self, alone: str) -> None:
+        alignment = Alignment(box({'thermal.time_offset': -0.005}))
+        other = sync.other_stream(alone)
+        assert all(len(job.frames) == 2 for job in self.play(alignment, (0, 2)))
+        single = self.play(alignment, (2, 5), (alone,))
+        assert alignment.alone == alone
+        assert len(single) == pytest.approx((3 - 0.5) * 30, abs=3)
+        assert all(getattr(job, other) is None for job in single)
+        assert all(getattr(job, alone) is not None for job in single)
+        pairs = self.play(alignment, (5, 7))
+        assert alignment.alone == ''
+        # The first image after the return may come before the one that returns.
+        assert all(len(job.frames) == 2 for job in pairs[1:])
+        assert len(pairs) >= 55
+        stamps = [job.stamp_ns(alone) for job in single + pairs]
+        assert stamps == sorted(set(stamps)), 'outputs never go back in time, nor repeat'
+
+    def test_wait_waits(self) -> None:
+        alignment = Alignment(box({'on_missing': 'wait'}))
+        self.play(alignment, (0, 2))
+        assert self.play(alignment, (2, 5), ('visible',)) == []
+        assert alignment.alone == ''
+
+    def test_camera_that_never_came_is_missing_too(self) -> None:
+        alignment = Alignment(box({}))
+        assert len(self.play(alignment, (0, 3), ('thermal',))) > 60
+
+    def test_limit_follows_the_parameter(self) -> None:
+        settings = box({'single_after': 5.0})
+        alignment = Alignment(settings)
+        self.play(alignment, (0, 2))
+        assert self.play(alignment, (2, 4), ('visible',)) == []
+        settings.current = Settings.from_values({'single_after': 1.0})
+        assert len(self.play(alignment, (4, 5), ('visible',))) == 30
+
+    def test_slow_camera_is_not_missing(self) -> None:
+        alignment = Alignment(box({}))
+        jobs = []
+        for second in range(10):
+            jobs += alignment.add('thermal', self.frame(second))
+            jobs += self.play(alignment, (second, second + 1), ('visible',))
+        assert all(len(job.frames) == 2 for job in jobs[60:]), 'from the third image on'
+
+    def test_pause_of_both_is_no_absence(self) -> None:
+        alignment = Alignment(box({}))
+        self.play(alignment, (0, 2))
+        jobs = alignment.add('visible', self.frame(60)) + alignment.add('thermal', self.frame(60))
+        assert all(len(job.frames) == 2 for job in jobs + alignment.settle())
+        assert alignment.alone == ''
+
+    def test_missing_stamp_is_on_the_clock_of_its_camera(self) -> None:
+        alignment = Alignment(box({'thermal.time_offset': -0.2}))
+        thermal = self.play(alignment, (0, 3), ('thermal',))[-1]
+        assert thermal.stamp_ns('visible') == thermal.thermal.stamp_ns - 200 * MS
+        alignment = Alignment(box({'thermal.time_offset': -0.2}))
+        visible = self.play(alignment, (0, 3), ('visible',))[-1]
+        assert visible.stamp_ns('thermal') == visible.visible.stamp_ns + 200 * MS

@@ -39,24 +39,7 @@ KNOWN = {
         'mafs_training/metrics/segmentation.py',
     },
     'jpeg_quality': {'mafs_demo/replay/export.py', 'mafs_model/sinks/pictures.py'},
-    'opacity': {
-        'mafs_model/cli.py',
-        'mafs_model/images/overlay.py',
-        'mafs_model/sinks/results.py',
-        'mafs_ros/parameters.py',
-    },
-    'queue_size': {
-        'mafs_model/pairing/nearest.py',
-        'mafs_ros/parameters.py',
-        'mafs_training/evaluation/bag/arguments.py',
-    },
-    'slop': {
-        'mafs_ros/health.py',
-        'mafs_ros/parameters.py',
-        'mafs_training/datasets/cli.py',
-        'mafs_training/evaluation/bag/arguments.py',
-    },
-    'stale_after': {'mafs_ros/health.py', 'mafs_ros/parameters.py'},
+    'slop': {'mafs_model/defaults.py', 'mafs_training/datasets/cli.py'},  # node, data sets
     'tile_width': {'mafs_demo/pictures/contact_sheet.py', 'mafs_demo/pictures/movie.py'},
 }
 

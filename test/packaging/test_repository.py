@@ -96,5 +96,5 @@ def test_parameter_table_in_readme_is_that_of_the_node(root):
     found = re.search(r'<!-- parameters -->\n(.*?)\n<!-- end of parameters -->', text, re.DOTALL)
     assert found is not None, 'README.md has no parameter table'
     assert found.group(1) == docs.markdown_table(), (
-        'renew it with: python -m mafs_ros.parameter_docs'
+        'renew it with: python -m mafs_ros.parameter_docs --write'
     )

@@ -16,7 +16,7 @@ from mafs_demo.replay.schedule import Camera, Event, Schedule, simulate
 from mafs_demo.replay.session import Recording
 from mafs_demo.replay.sources import SequenceOptions
 from mafs_demo.replay.store import FrameStore, FrameWriter
-from mafs_demo.topics import CLASSES_TOPIC, IMAGE_TOPICS, INPUT_TOPICS, STATUS_TOPIC
+from mafs_demo.topics import IMAGE_TOPICS, INPUT_TOPICS
 from mafs_demo.workspace import Workspace
 from mafs_model.bags.cdr import serialize_image
 from mafs_model.bags.reader import BagWriter, open_bag
@@ -539,13 +539,3 @@ def test_child_events_are_told_from_other_output():
     assert parse('@mafs {"event": "ready"}\n') == {'event': 'ready'}
     for line in ('[INFO] hello', '@mafs {broken', '@mafs 3', ''):
         assert parse(line) is None
-
-
-def test_topics_of_the_node_are_those_of_the_recorder():
-    outputs = pytest.importorskip('mafs_ros.publishers')
-    from mafs_demo.topics import NODE
-
-    for name, topic in outputs.IMAGE_TOPICS.items():
-        assert IMAGE_TOPICS[name] == topic.replace('~', NODE)
-    assert outputs.STATUS_TOPIC.replace('~', NODE) == STATUS_TOPIC
-    assert outputs.CLASSES_TOPIC.replace('~', NODE) == CLASSES_TOPIC

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mafs_model.defaults import QUEUE_SIZE, SLOP_S
 from mafs_training.evaluation.argument_parts import (
     add_command,
     add_runtime,
@@ -15,10 +16,6 @@ from mafs_training.evaluation.argument_parts import (
     seconds,
     share,
 )
-
-# As the node has them (a test compares).
-SLOP_S = 0.03
-QUEUE_SIZE = 30
 
 
 def add_arguments(commands: Commands) -> None:

@@ -19,22 +19,19 @@ import sys
 import tempfile
 from typing import Any
 
+from mafs_model import topics
 from mafs_model.bags.reader import BagImage, BagReader, open_bag
 from mafs_model.errors import BagError, ConfigError, ImageError
 from mafs_model.predictor import Predictor
 from mafs_model.runtime import BACKENDS
+from mafs_model.topics import absolute, IMAGE_TOPICS, INPUT_TOPICS
 from mafs_training.evaluation.bag.pairs import BagPair, BagPairing, PairingSettings
 import numpy as np
 
 _COMMAND = 'mafs_demo'
-_NODE = '/mafs_fusion'
-OUTPUTS = {
-    'fused': f'{_NODE}/fused/image',
-    'labels': f'{_NODE}/semantic/labels',
-    'confidence': f'{_NODE}/semantic/confidence',
-}
-STATUS_TOPIC = f'{_NODE}/status'
-INPUTS = {'visible': '/rgb/image_raw', 'thermal': '/thermal/image_raw'}
+OUTPUTS = {name: absolute(IMAGE_TOPICS[name]) for name in ('fused', 'labels', 'confidence')}
+STATUS_TOPIC = absolute(topics.STATUS_TOPIC)
+INPUTS = {stream: absolute(topic) for stream, topic in INPUT_TOPICS.items()}
 _START_S = 180.0  # Starting three processes, two of which import much.
 
 Stamps = tuple[int, int]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mafs_model.bags.reader import BagImage, BagReader
+from mafs_model.defaults import QUEUE_SIZE, SLOP_S
 from mafs_model.errors import ImageError
 from mafs_model.pairing.nearest import NearestPairer, OffsetEstimator, Pair
-from mafs_training.evaluation.bag.arguments import QUEUE_SIZE, SLOP_S
 
 NS_PER_S = 1_000_000_000
 # As the node's parameter stamps.jump_back.

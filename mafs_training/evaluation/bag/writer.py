@@ -11,18 +11,14 @@ from typing import TYPE_CHECKING
 from mafs_model.bags.reader import BagWriter
 from mafs_model.errors import BagError
 from mafs_model.predictor import Prediction
+from mafs_model.topics import absolute, IMAGE_TOPICS
 from mafs_training.evaluation.bag.pairs import BagPair
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 # As the node's outputs, so that viewers set up for it show this bag.
-TOPICS = {
-    'fused': '/mafs_fusion/fused/image',
-    'labels': '/mafs_fusion/semantic/labels',
-    'confidence': '/mafs_fusion/semantic/confidence',
-    'overlay': '/mafs_fusion/semantic/overlay',
-}
+TOPICS = {name: absolute(topic) for name, topic in IMAGE_TOPICS.items()}
 
 
 class OutputBag:

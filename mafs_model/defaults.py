@@ -1,0 +1,7 @@
+"""Defaults that several packages share; without imports, so that command lines can show them."""
+
+from __future__ import annotations
+
+SLOP_S = 0.03  # largest offset of a pair: cameras of 30 Hz, one period
+QUEUE_SIZE = 30  # images of each camera that wait for a partner
+OPACITY = 0.5  # weight of the class colours in an overlay
