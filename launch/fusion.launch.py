@@ -4,17 +4,16 @@ Start the fusion node, and take it to its active state unless `autostart:=false`
     ros2 launch mafs_ros fusion.launch.py rgb_topic:=/camera/image_raw thermal_topic:=/ir/image_raw
 """
 
+from pathlib import Path
+import sys
+
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, EmitEvent, RegisterEventHandler
-from launch.conditions import IfCondition
-from launch.events import matches_action
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction
+from launch.events import Shutdown
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
-from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-from lifecycle_msgs.msg import Transition
+from mafs_ros import launching
 
 ARGUMENTS = {
     'namespace': ('', 'namespace of the node'),
@@ -25,9 +24,11 @@ ARGUMENTS = {
     'rgb_topic': ('rgb/image_raw', 'visible images, without the suffix of the transport'),
     'rgb_info_topic': ('rgb/camera_info', 'calibration of the visible camera'),
     'thermal_topic': ('thermal/image_raw', 'thermal images, without the suffix of the transport'),
-    'autostart': ('true', 'configure and activate the node'),
+    'rgb_transport': ('', 'raw or compressed; empty: as params_file says'),
+    'thermal_transport': ('', 'raw or compressed; empty: as params_file says'),
+    'autostart': ('true', 'configure and activate the node, once'),
     'use_sim_time': ('false', 'take the time from /clock'),
-    'log_level': ('info', 'debug, info, warn or error'),
+    'log_level': ('info', ', '.join(launching.LOG_LEVELS)),
 }
 
 
@@ -45,49 +46,55 @@ def environment():
     return {name: EnvironmentVariable(name, default_value=value) for name, value in values.items()}
 
 
-def change_state(node, transition_id, **options):
-    """Return the action that asks the node for a transition."""
-    return EmitEvent(
-        event=ChangeState(
-            lifecycle_node_matcher=matches_action(node), transition_id=transition_id
-        ),
-        **options,
+def ended(event, context):
+    """End the launch with the node; a node that failed is a launch that failed."""
+    if event.returncode and not context.is_shutdown:
+        raise RuntimeError(f'{launching.NODE} ended with code {event.returncode}')
+    return [EmitEvent(event=Shutdown(reason=f'{launching.NODE} ended'))]
+
+
+def start(context):
+    """Return the node, once all arguments are what they should be."""
+    launching.check_names(
+        launching.given_names([*sys.argv, *(context.argv or ())], Path(__file__).name), ARGUMENTS
     )
+    values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    topics = {name: values[name] for name in ('rgb_topic', 'rgb_info_topic', 'thermal_topic')}
+    launching.check_topics(topics, values['namespace'])
+    launching.check_parameters(Path(values['params_file']), values['namespace'])
+    parameters = {
+        name: launching.check_switch(name, values[name]) for name in ('autostart', 'use_sim_time')
+    }
+    for camera in ('rgb', 'thermal'):
+        if values[f'{camera}_transport']:
+            parameters[f'{camera}.transport'] = launching.check_choice(
+                f'{camera}_transport', values[f'{camera}_transport'], launching.TRANSPORTS
+            )
+    level = launching.check_choice('log_level', values['log_level'], launching.LOG_LEVELS)
+    return [
+        LifecycleNode(
+            package='mafs_ros',
+            executable='fusion_node',
+            name=launching.NODE,
+            namespace=values['namespace'],
+            output='screen',
+            parameters=[values['params_file'], parameters],
+            remappings=[
+                ('rgb/image_raw', values['rgb_topic']),
+                ('rgb/camera_info', values['rgb_info_topic']),
+                ('thermal/image_raw', values['thermal_topic']),
+            ],
+            arguments=['--ros-args', '--log-level', level],
+            additional_env=environment(),
+            on_exit=ended,
+        )
+    ]
 
 
 def generate_launch_description():
-    """Return the node with its arguments and transitions."""
-    node = LifecycleNode(
-        package='mafs_ros',
-        executable='fusion_node',
-        name='mafs_fusion',
-        namespace=LaunchConfiguration('namespace'),
-        output='screen',
-        parameters=[
-            LaunchConfiguration('params_file'),
-            {'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)},
-        ],
-        remappings=[
-            ('rgb/image_raw', LaunchConfiguration('rgb_topic')),
-            ('rgb/camera_info', LaunchConfiguration('rgb_info_topic')),
-            ('thermal/image_raw', LaunchConfiguration('thermal_topic')),
-        ],
-        arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')],
-        additional_env=environment(),
-    )
-    autostart = IfCondition(LaunchConfiguration('autostart'))
-    activate_once_configured = RegisterEventHandler(
-        OnStateTransition(
-            target_lifecycle_node=node,
-            start_state='configuring',
-            goal_state='inactive',
-            entities=[change_state(node, Transition.TRANSITION_ACTIVATE)],
-        ),
-        condition=autostart,
-    )
-    configure = change_state(node, Transition.TRANSITION_CONFIGURE, condition=autostart)
+    """Return the arguments, and what they are checked by before the node starts."""
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*arguments, activate_once_configured, node, configure])
+    return LaunchDescription([*arguments, OpaqueFunction(function=start)])

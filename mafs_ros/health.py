@@ -14,6 +14,7 @@ LOW_MATCH = 0.5
 ARRIVING_S = 0.5  # A camera whose last message is younger has not stopped.
 _DEFAULTS = Settings.from_values({})
 CAMERA = {'visible': 'visible (rgb)', 'thermal': 'thermal'}
+_PARAMETER = {'visible': 'rgb', 'thermal': 'thermal'}
 
 # Reasons of the pairing: an image without partner is normal for cameras of different rates.
 PAIRING_REASONS = frozenset(
@@ -53,6 +54,7 @@ class Context:
         alone: stream that is worked with while the other one is missing, '' for pairs.
         publishers: number of publishers of each input.
         topics: name of each input.
+        beside: topic of the other transport of each input, where somebody publishes it.
         last_texts: newest text by reason of drop.
         settings: what is in force.
         clock_is_zero: whether simulated time is asked for and nobody publishes /clock.
@@ -66,6 +68,7 @@ class Context:
     alone: str = ''
     publishers: dict[str, int] = field(default_factory=dict)
     topics: dict[str, str] = field(default_factory=dict)
+    beside: dict[str, str] = field(default_factory=dict)
     last_texts: dict[str, str] = field(default_factory=dict)
     settings: Settings = _DEFAULTS
     clock_is_zero: bool = False
@@ -162,6 +165,13 @@ def _silent(name: str, snapshot: Snapshot, context: Context, limit_s: float) -> 
         return ''
     camera, topic = CAMERA[name], context.topics.get(name, name)
     count = context.publishers.get(name, 0)
+    if not count and name in context.beside:
+        other = context.beside[name]
+        transport = 'compressed' if other.endswith('/compressed') else 'raw'
+        return (
+            f'No {camera} image for {silence_s:.0f} s: nobody publishes {topic}, but {other} is '
+            f'published. Set {_PARAMETER[name]}.transport to {transport}.'
+        )
     if not count:
         return (
             f'No {camera} image for {silence_s:.0f} s: nobody publishes {topic}. Is the '

@@ -82,6 +82,10 @@ class Intake:
         """Return how many publishers each image topic has."""
         return self._inputs.publisher_counts()
 
+    def beside(self) -> dict[str, str]:
+        """Return topics of the other transport that are published, by stream."""
+        return self._inputs.beside()
+
     def request_reset(self) -> None:
         """Start pairing again before the next image: the clock jumped."""
         self._time_jumped = True

@@ -142,6 +142,15 @@ class FusionNode(LifecycleNode):
             self._last_error = f'{what} failed: {error}'
             self.get_logger().error(self._last_error)
             return False
+        except ModuleNotFoundError as error:
+            # Built by colcon alone, without what rosdep cannot install.
+            self._last_error = (
+                f"{what} failed: the Python package '{error.name}' is missing: run 'make setup' "
+                "in the folder of mafs_ros and '. scripts/env.sh' in this shell, or set weights "
+                "to 'classical'"
+            )
+            self.get_logger().error(self._last_error)
+            return False
         except Exception as error:  # noqa: BLE001 - rclpy would swallow it without a word
             self._last_error = f'{what} failed: {error!r}'
             self.get_logger().error(f'{self._last_error}\n{traceback.format_exc()}')
@@ -300,6 +309,7 @@ class FusionNode(LifecycleNode):
             alone=intake.alone,
             publishers=intake.publisher_counts(),
             topics=intake.topics,
+            beside=intake.beside(),
             last_texts={reason: self._reporter.last_text(reason) for reason in reasons},
             settings=self._handler.settings.current,
             clock_is_zero=now_ns == 0,

@@ -19,6 +19,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 # Since Iron a callback with two arguments gets the message information as well.
 HAS_MESSAGE_INFO = hasattr(Subscription, 'CallbackType')
+_COMPRESSED = '/compressed'
 _NO_SEQUENCE = 2**64 - 1  # what a middleware without sequence numbers reports
 
 
@@ -115,6 +116,11 @@ class CameraInputs:
             stream: self._node.count_publishers(topic) for stream, topic in self.topics.items()
         }
 
+    def beside(self) -> dict[str, str]:
+        """Return topics of the other transport that are published, by stream."""
+        others = {stream: _other_transport(topic) for stream, topic in self.topics.items()}
+        return {s: topic for s, topic in others.items() if self._node.count_publishers(topic)}
+
     def _receive(self, stream: str, message: Any, info: Any) -> None:
         """Check one message and hand it on."""
         received_s = time.monotonic()
@@ -180,6 +186,12 @@ class CameraInputs:
         return stamp_ns, age_s
 
 
+def _other_transport(topic: str) -> str:
+    """Return the topic where image_transport has the same images in the other form."""
+    base = topic.removesuffix(_COMPRESSED)
+    return base if base != topic else topic + _COMPRESSED
+
+
 def input_topic(node: LifecycleNode, stream: str, transport: str) -> str:
     """
     Return the topic of a stream, remapped, with the suffix of its transport.
@@ -187,8 +199,8 @@ def input_topic(node: LifecycleNode, stream: str, transport: str) -> str:
     As with image_transport, the base topic is what users remap; `/compressed` is added to it.
     """
     base = str(node.resolve_topic_name(INPUT_TOPICS[stream]))
-    if transport == 'compressed' and not base.endswith('/compressed'):
-        return base + '/compressed'
+    if transport == 'compressed' and not base.endswith(_COMPRESSED):
+        return base + _COMPRESSED
     return base
 
 

@@ -309,7 +309,7 @@ for name in "${EXTRAS[@]}"; do
     [[ $chosen != *" $name "* && ! -f $STAMPS/$name ]] || stages+=("$name")
 done
 if [[ $MODE == pip ]]; then
-    stages+=(ros)
+    stages+=(colcon ros)
 elif ! command -v colcon >/dev/null 2>&1; then
     stages+=(colcon)
 fi

@@ -39,7 +39,7 @@ make_ros() {
     local python=${MAFS_PYTHON:-python3.12} version pin
     "$python" -m venv --clear "$ROS"
     version=$("$ROS/bin/python" -c 'import sys; print("py%d%d" % sys.version_info[:2])')
-    sed -nE 's/^([^ ]+)  #.* ros( .*)?$/\1/p' "$ROOT/requirements/locks/$version-numpy$numpy.txt" \
+    sed -nE 's/^([^ ]+)  #.* (colcon|ros)( .*)?$/\1/p' "$ROOT/requirements/locks/$version-numpy$numpy.txt" \
         | grep -vE '^numpy==' >"$FOLDER/ros.txt"
     "$ROS/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$FOLDER/ros.txt"
     "$ROS/bin/python" -m pip install --quiet --disable-pip-version-check "${MACHINE[@]}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mafs_model.bags.reader import BagReader
+from mafs_model.bags.reader import BagReader, COMPRESSED_TYPE, IMAGE_TYPE
+from mafs_model.bags.summary import BagSummary
 from mafs_model.errors import BagError
 from mafs_model.topics import NODE_NAME
 
@@ -15,7 +16,7 @@ _OTHERS = (NODE_NAME, 'depth')
 
 
 def choose_topics(
-    bag: BagReader,
+    bag: BagReader | BagSummary,
     visible: str | None = None,
     thermal: str | None = None,
     *,
@@ -28,7 +29,7 @@ def choose_topics(
     another one.
 
     Args:
-        bag: open bag.
+        bag: open bag, or the summary of one.
         visible: topic of the visible images, None to guess.
         thermal: topic of the thermal images, None to guess.
         options: how the user names the visible and the thermal topic, for the message.
@@ -38,7 +39,7 @@ def choose_topics(
             listed.
 
     """
-    images = bag.image_topics()
+    images = [n for n, topic in bag.topics.items() if topic.type in (IMAGE_TYPE, COMPRESSED_TYPE)]
     free = [name for name in images if not any(word in name.lower() for word in _OTHERS)]
     free = [name for name in free if name.removesuffix('/compressed') not in set(free) - {name}]
     chosen = {
@@ -64,7 +65,7 @@ def choose_topics(
     return chosen
 
 
-def _listed(bag: BagReader, images: list[str]) -> str:
+def _listed(bag: BagReader | BagSummary, images: list[str]) -> str:
     """List the image topics, or what else is there."""
     if images:
         return f'image topics there: {", ".join(sorted(images))}'

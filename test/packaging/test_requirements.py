@@ -159,3 +159,8 @@ def test_a_resolver_confirms_the_locks(root, lock):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip() == '7 locks resolve'
+
+
+def test_bootstrap_without_ros_installs_the_build_tool(root):
+    text = (root / 'scripts' / 'bootstrap.sh').read_text(encoding='utf-8')
+    assert 'stages+=(colcon ros)' in text, 'the wheels of ROS do not bring colcon'
