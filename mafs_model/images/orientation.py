@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import io
+import struct
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_TAG = 0x0112
 UPRIGHT = 1
+_TAG = 0x0112
+_SHORT = 3
+_MAX_ENTRIES = 512  # of the first directory; cameras write a dozen
+# Where the metadata begin in JPEG, PNG and WebP: a mark, and the bytes from it to them.
+_MARKS = ((b'Exif\x00\x00', 6), (b'eXIf', 4), (b'EXIF', 8))
+_ORDERS = {b'II*\x00': '<', b'MM\x00*': '>'}
 
 
 def read_orientation(data: bytes) -> int:
@@ -18,16 +23,28 @@ def read_orientation(data: bytes) -> int:
 
     Damaged or absent metadata count as upright: the pixels are what matters.
     """
-    if b'Exif' not in data[:65536] and b'eXIf' not in data and data[:2] not in {b'II', b'MM'}:
-        return UPRIGHT
-    from PIL import Image
+    if data[:4] in _ORDERS:
+        return _read_directory(data)
+    for mark, length in _MARKS:
+        place = data.find(mark)
+        if place >= 0 and data[place + length : place + length + 4] in _ORDERS:
+            return _read_directory(data[place + length : place + length + (1 << 16)])
+    return UPRIGHT
 
+
+def _read_directory(data: bytes) -> int:
+    """Return the orientation that the first directory of TIFF metadata holds."""
+    order = _ORDERS[data[:4]]
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            value = image.getexif().get(_TAG, UPRIGHT)
-    except Exception:  # noqa: BLE001 - parsers of metadata raise whatever they stumble over
-        return UPRIGHT
-    return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT
+        (start,) = struct.unpack_from(f'{order}I', data, 4)
+        (count,) = struct.unpack_from(f'{order}H', data, start)
+        for index in range(min(count, _MAX_ENTRIES)):
+            entry = struct.unpack_from(f'{order}HHIH', data, start + 2 + 12 * index)
+            if entry[:3] == (_TAG, _SHORT, 1):
+                return entry[3] if 1 <= entry[3] <= 8 else UPRIGHT
+    except struct.error:
+        pass  # It ends too early.
+    return UPRIGHT
 
 
 def turn_upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:

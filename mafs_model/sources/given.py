@@ -156,18 +156,11 @@ def _kind_by_content(path: Path, what: str) -> Kind:
 
 def count_pages(path: Path) -> int:
     """Return the number of pictures in a TIFF; 1 where reading will say what is wrong."""
-    from PIL import Image, UnidentifiedImageError
+    import cv2
 
     try:
-        with Image.open(path) as image:
-            return int(getattr(image, 'n_frames', 1))
-    except (
-        OSError,
-        UnidentifiedImageError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ):
+        return max(1, int(cv2.imcount(str(path))))
+    except cv2.error:
         return 1
 
 

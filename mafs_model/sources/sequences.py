@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 from mafs_model.errors import ConfigError, DeviceError, ImageError
 from mafs_model.images.encodings import check_size
-from mafs_model.images.preprocessing import luminance
+from mafs_model.images.preprocessing import gray_to_rgb, luminance
 from mafs_model.sources import stills
 from mafs_model.sources.given import Given
 from mafs_model.sources.items import Camera
@@ -106,32 +107,31 @@ class Pages:
 
     def frames(self) -> Iterator[Frame]:
         """Yield the pages; raises ImageError at a damaged one."""
-        from PIL import Image
-
-        try:
-            with Image.open(self.path) as file:
-                for number in range(self.count or 0):
-                    file.seek(number)
-                    check_size(file.height, file.width)
-                    yield Frame(self._array(file, number))
-        except ImageError:
-            raise
-        except (OSError, ValueError, EOFError, SyntaxError, Image.DecompressionBombError) as error:
-            line = ' '.join(str(error).split())[:120]
-            raise ImageError('decode', f"image '{self.path}': damaged page: {line}") from None
-
-    def _array(self, page: Any, number: int) -> NDArray[Any]:
-        """Return a page of PIL as an array."""
-        where = f'{self.path}, page {number + 1}'
-        if self._camera == 'visible' or page.mode not in {'L', 'I;16', 'I;16B', 'I', 'F'}:
-            if page.mode in {'I;16', 'I;16B', 'I', 'F'}:
-                raise ImageError(
-                    'encoding',
-                    f"image '{where}': {page.mode} grey, which thermal cameras store: are --rgb "
-                    'and --thermal swapped?',
+        for number in range(self.count or 0):
+            where = f'{self.path}, page {number + 1}'
+            try:
+                read, pages = cv2.imreadmulti(
+                    str(self.path), start=number, count=1, flags=cv2.IMREAD_UNCHANGED
                 )
-            return np.ascontiguousarray(page.convert('RGB'))
-        return stills.as_thermal(np.asarray(page), where)
+            except cv2.error:
+                read, pages = False, ()
+            if not read or not pages:
+                raise ImageError('decode', f"image '{where}': damaged page")
+            yield Frame(self._array(pages[0], where))
+
+    def _array(self, page: NDArray[Any], where: str) -> NDArray[Any]:
+        """Return a page as an image of the camera; raises ImageError."""
+        if page.ndim == 3 and page.dtype == np.uint8 and page.shape[2] >= 3:
+            return np.ascontiguousarray(page[..., 2::-1])
+        if self._camera == 'thermal':
+            return stills.as_thermal(page, where)
+        if page.ndim == 2 and page.dtype == np.uint8:
+            return gray_to_rgb(page)
+        raise ImageError(
+            'encoding',
+            f"image '{where}': {page.dtype} {page.shape}, which thermal cameras store: are --rgb "
+            'and --thermal swapped?',
+        )
 
 
 class Stack:

@@ -202,6 +202,25 @@ def test_10_exif(data, fuse, orientation):
     assert read_visible(data / 'out/fused/phone.png').shape == upright.shape
 
 
+@pytest.mark.parametrize('form', ['jpg', 'png', 'webp', 'tiff'])
+def test_10_damaged_exif_counts_as_upright(form, tmp_path):
+    from mafs_model.images.orientation import read_orientation
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(picture(1)).save(tmp_path / f'a.{form}', exif=exif)
+    data = (tmp_path / f'a.{form}').read_bytes()
+    assert read_orientation(data) == 6
+    for end in range(0, len(data), 7):
+        assert read_orientation(data[:end]) in {1, 6}
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        changed = bytearray(data)
+        for place in rng.integers(0, min(len(data), 300), 5):
+            changed[place] = rng.integers(0, 256)
+        assert 1 <= read_orientation(bytes(changed)) <= 8
+
+
 @pytest.mark.parametrize('kind', [np.float64, np.float32, np.uint16, np.int32, np.int16])
 def test_11_npy(data, fuse, kind):
     np.save(data / 't.npy', (heat(1).astype(float) / 100 - 273.15).astype(kind))
