@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import cv2
+from mafs_training.metrics.nearness import within
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,8 +71,5 @@ def _outline(mask: Mask, ignored: Mask) -> Mask:
 
 
 def _near(points: Mask, others: Mask, tolerance_px: float) -> int:
-    """How many points lie within the tolerance of any of the others (there is one)."""
-    distance = cv2.distanceTransform(
-        (~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-    )
-    return int((distance[points] <= tolerance_px).sum())
+    """How many points lie within the tolerance of any of the others."""
+    return int((points & within(others, tolerance_px)).sum())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 from mafs_model.errors import ImageError
+from mafs_training.metrics.nearness import within
 import numpy as np
 from numpy.typing import NDArray
 
@@ -91,11 +92,7 @@ def object_contrasts(
             slice(max(0, left - ring_px), left + width + ring_px),
         )
         inside = regions[window] == index
-        # Distance of every pixel to the nearest one of the object, exact.
-        away = cv2.distanceTransform(
-            (~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-        )
-        ring = (away <= ring_px) & free[window]
+        ring = within(inside, ring_px) & free[window]
         ring_pixels = int(ring.sum())
         if ring_pixels < MIN_RING_PX:
             continue

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from mafs_model.errors import ImageError
 from mafs_training.metrics.contrast import MIN_OBJECT_PX, object_contrasts, RING_PX
+from mafs_training.metrics.nearness import within
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 PERSON = 2
 
@@ -29,6 +31,15 @@ def test_one_object_by_hand():
         1 for y in range(1, RING_PX + 1) for x in range(1, RING_PX + 1) if x * x + y * y <= 225
     )
     assert one.ring_pixels == 2 * RING_PX * (20 + 8) + 4 * corner
+
+
+@pytest.mark.parametrize('radius', [0.5, 1, 1.5, 6, 7.3, 15])
+def test_nearness_is_the_exact_distance(radius):
+    mask = np.random.default_rng(3).random((60, 90)) > 0.997
+    assert mask.any()
+    expected = distance_transform_edt(~mask) <= radius
+    np.testing.assert_array_equal(within(mask, radius), expected)
+    assert not within(np.zeros_like(mask), radius).any()
 
 
 def test_ring_excludes_other_persons_and_unlabelled_pixels():
