@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from mafs_model.errors import ImageError
@@ -184,3 +185,25 @@ def _divide(numerator: Any, denominator: Any) -> Float:
 
 def _size(image: NDArray[Any]) -> str:
     return f'{image.shape[1]}x{image.shape[0]}'
+
+
+def iou_statistics(names: Sequence[str]) -> dict[str, Callable[[NDArray[Any]], Float]]:
+    """
+    Return what is told of labels: functions of pooled counts [..., C, C + 1] by name.
+
+    Args:
+        names: of the classes.
+
+    Returns:
+        'mIoU' over all classes, 'mIoU_present' over those that occur, and 'IoU NAME' of each.
+
+    """
+
+    def of_class(index: int) -> Callable[[NDArray[Any]], Float]:
+        return lambda counts: np.asarray(iou_of_counts(counts)[..., index])
+
+    return {
+        'mIoU': lambda counts: mean_iou_of_counts(counts, 'all'),
+        'mIoU_present': lambda counts: mean_iou_of_counts(counts, 'present'),
+        **{f'IoU {name}': of_class(index) for index, name in enumerate(names)},
+    }

@@ -18,18 +18,26 @@ def add_arguments(commands: Commands) -> None:
         'compare',
         jobs=False,
         text=(
-            'Compare two JSON results over the images they share: differences B - A with paired '
-            'bootstrap intervals.'
+            'Compare two JSON results, or the runs of several seeds a side, over the images they '
+            'share: differences B - A with intervals of seeds and of images.'
         ),
     )
-    parser.add_argument('first', type=Path, metavar='A.json')
-    parser.add_argument('second', type=Path, metavar='B.json')
+    parser.add_argument('first', type=Path, nargs='?', metavar='A.json')
+    parser.add_argument('second', type=Path, nargs='?', metavar='B.json')
+    for side, letter in (('before', 'A'), ('after', 'B')):
+        parser.add_argument(
+            f'--{side}',
+            type=Path,
+            nargs='+',
+            metavar=f'{letter}.json',
+            help='results of runs that differ in their seed alone, three or more',
+        )
     parser.add_argument(
         '--method',
         action='append',
         default=[],
         metavar='NAME|A=B',
-        help='method to compare; A=B compares A of the first file with B of the '
+        help='method to compare; A=B compares A of the first side with B of the '
         'second (default: all of the same name)',
     )
     parser.add_argument(

@@ -1,28 +1,36 @@
-"""`mafs-eval compare`: prints and writes the differences of two results."""
+"""`mafs-eval compare`: prints and writes the differences of two sides."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from mafs_model.errors import ConfigError
 from mafs_training.evaluation.compare.run import compare_documents
 from mafs_training.evaluation.console import say
+from mafs_training.evaluation.fusion.verdicts import span
 from mafs_training.evaluation.results import read_json, write_json, write_text
 from mafs_training.evaluation.tables import number, text_table
 
-COMPARABLE = ('fusion', 'seg', 'model', 'bag')
+COMPARABLE = ('fusion', 'seg', 'objects', 'model', 'bag')
+TITLES = {
+    'objects': '{}: labels against boxes',
+    'clear': '{}: boxed objects in the fused image',
+}
 
 
 def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
-    first, second = (read_json(path, COMPARABLE) for path in (options.first, options.second))
-    document = compare_documents(first, second, options.method, options.level)
-    document['inputs'] = {
-        'first': options.first,
-        'second': options.second,
-        'command': options.command_line,
-    }
+    before, after = _sides(options)
+    document = compare_documents(
+        [read_json(path, COMPARABLE) for path in before],
+        [read_json(path, COMPARABLE) for path in after],
+        options.method,
+        options.level,
+    )
+    document['inputs'] = {'before': before, 'after': after, 'command': options.command_line}
     say(render(document))
     if options.json:
         write_json(document, options.json)
@@ -33,35 +41,82 @@ def run(options: Namespace) -> int:
     return 0
 
 
+def _sides(options: Namespace) -> tuple[list[Path], list[Path]]:
+    """
+    Return the files of both sides.
+
+    Raises:
+        ConfigError: neither A.json B.json nor --before and --after, or a file twice on a side.
+
+    """
+    pair = [path for path in (options.first, options.second) if path is not None]
+    if len(pair) == 2 and not (options.before or options.after):
+        return [pair[0]], [pair[1]]
+    if pair or not (options.before and options.after):
+        raise ConfigError(
+            'expected A.json B.json, or --before FILE ... --after FILE ..., one file a seed'
+        )
+    for files, side in ((options.before, '--before'), (options.after, '--after')):
+        names = [path.resolve() for path in files]
+        twice = [path for path, name in zip(files, names, strict=True) if names.count(name) > 1]
+        if twice:
+            raise ConfigError(f'{side}: {twice[0]} is given twice, expected one file a seed')
+    return options.before, options.after
+
+
+def scores_by_title(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return heading to the rows of a part, as tables and report show them."""
+    parts = dict(document['fusion'])
+    for part, title in TITLES.items():
+        parts.update({title.format(m): rows for m, rows in document[part].items()})
+    if document['labels']:
+        parts['labels against reference labels (pooled over images)'] = document['labels']
+    return parts
+
+
+def listed(files: Sequence[Any]) -> str:
+    """Name the files of a side."""
+    return ', '.join(map(str, files))
+
+
+def judged(row: Mapping[str, Any]) -> str:
+    """Return what is said of B: by seeds, in brackets what only these images say."""
+    if row['verdict']:
+        return str(row['verdict'])
+    return f'({row["image_verdict"]})' if row['image_verdict'] else ''
+
+
 def render(document: Mapping[str, Any]) -> str:
     """Return the tables that the command prints."""
     percent = f'{100 * document["level"]:g} %'
+    before, after = document['runs']
     parts = [
-        f'A = {document["inputs"]["first"]}',
-        f'B = {document["inputs"]["second"]}',
-        f'differences B - A over shared images, {percent} paired bootstrap intervals',
+        f'A = {listed(document["inputs"]["before"])}',
+        f'B = {listed(document["inputs"]["after"])}',
+        f'differences B - A of the means over {before} and {after} runs; {percent} intervals:',
+        "seeds (Welch's t over runs), images (paired bootstrap over those that all have)",
+        *document['notes'],
     ]
-    for method, rows in document['fusion'].items():
-        parts += ['', method, _table(rows, percent)]
-    if document['labels']:
-        parts += ['', 'labels (pooled over images)', _table(document['labels'], percent)]
+    for title, rows in scores_by_title(document).items():
+        parts += ['', title, _table(rows)]
     return '\n'.join(parts)
 
 
-def _table(rows: Mapping[str, Any], percent: str) -> str:
-    lines = []
-    for name, row in rows.items():
-        low, high = row['ci']
-        lines.append(
-            [
-                name,
-                str(row['images']),
-                number(row['first']),
-                number(row['second']),
-                number(row['difference']),
-                f'{number(low)}..{number(high)}',
-                number(row['p'], 4),
-                row['verdict'],
-            ]
-        )
-    return text_table(['score', 'n', 'A', 'B', 'B - A', percent, 'p', 'B is'], lines)
+def _table(rows: Mapping[str, Any]) -> str:
+    lines = [
+        [
+            name,
+            number(row['first']),
+            number(row['second']),
+            number(row['difference']),
+            span(row['seed_ci']),
+            number(row['seed_p'], 4),
+            str(row['images']),
+            span(row['ci']),
+            number(row['p'], 4),
+            judged(row),
+        ]
+        for name, row in rows.items()
+    ]
+    header = ['score', 'A', 'B', 'B - A', 'seeds', 'p', 'n', 'images', 'p', 'B is']
+    return text_table(header, lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 import math
 from typing import Any
 
@@ -12,7 +11,7 @@ from mafs_training.evaluation.fusion.verdicts import span
 from mafs_training.evaluation.seg.run import LabelScore, pooled_scores
 from mafs_training.evaluation.tables import number, text_table
 from mafs_training.metrics.bootstrap import paired_pooled_difference
-from mafs_training.metrics.segmentation import iou_of_counts, mean_iou_of_counts
+from mafs_training.metrics.segmentation import iou_statistics
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,12 +54,7 @@ def modality_gains(
 
     """
     both = labels['both']
-    statistics: dict[str, Any] = {
-        'mIoU': partial(mean_iou_of_counts, which='all'),
-        'mIoU_present': partial(mean_iou_of_counts, which='present'),
-    }
-    for index, name in enumerate(table.names):
-        statistics[f'IoU {name}'] = partial(_class_iou, index=index)
+    statistics = iou_statistics(table.names)
     gains: dict[str, dict[str, Any]] = {}
     for group, names in {'all': list(both), **groups}.items():
         for modality in MODALITIES[1:]:
@@ -93,10 +87,6 @@ def _differences(
                 'p': interval.p_value,
             }
     return rows
-
-
-def _class_iou(counts: NDArray[np.float64], index: int) -> NDArray[np.float64]:
-    return np.asarray(iou_of_counts(counts)[..., index])
 
 
 def present_classes(modalities: Mapping[str, Any]) -> list[str]:
