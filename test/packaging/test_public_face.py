@@ -114,7 +114,8 @@ def test_files_named_in_containers_exist(dockerfile, root):
         assert (root / name).exists(), name
     for launch in re.findall(r'"mafs_ros", "(\w+\.launch\.py)"', dockerfile):
         assert (root / 'launch' / launch).is_file()
-    for extras in re.findall(r'bootstrap\.sh ([a-z]+)', dockerfile):
+    runs = '\n'.join(rest for name, rest in instructions(dockerfile) if name == 'RUN')
+    for extras in re.findall(r'bootstrap\.sh ([a-z]+)', runs):
         assert (root / 'requirements' / f'{extras}.txt').is_file()
 
 
