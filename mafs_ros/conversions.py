@@ -16,8 +16,7 @@ from std_msgs.msg import Header
 
 NS_PER_S = 1_000_000_000
 
-# No visible camera sends these; colour is what no raw thermal camera sends.
-THERMAL_ENCODINGS = ('mono16', '16UC1', '32FC1')
+# Colour is what no raw thermal camera sends.
 COLOR_ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', '8UC3', '8UC4')
 
 # What cv_bridge adds to the plain encodings; without it OpenCV does the same.
@@ -93,23 +92,24 @@ def check_image(message: Any, stream: str, other_encoding: str) -> ImageInfo:
 
     """
     if isinstance(message, CompressedImage):
-        compressed = encodings.probe_compressed(message.data)
+        compressed = encodings.probe_compressed(message.data, message.format)
         return ImageInfo(
             message.format, (compressed.height, compressed.width), compressed.channels > 1
         )
     encoding = message.encoding
-    if stream == 'visible' and encoding in THERMAL_ENCODINGS:
+    if stream == 'visible' and encoding in ('mono16', *encodings.THERMAL_ONLY):
         if other_encoding in COLOR_ENCODINGS:
             raise ImageError(
                 'swapped',
                 f"visible image has encoding '{encoding}' and the thermal one "
                 f"'{other_encoding}': the two topics seem to be swapped",
             )
-        raise ImageError(
-            'encoding',
-            f"visible image has encoding '{encoding}', expected colour or mono8 "
-            '(is this the topic of the thermal camera?)',
-        )
+        if encoding != 'mono16':
+            raise ImageError(
+                'encoding',
+                f"visible image has encoding '{encoding}', expected colour, mono8 or mono16 "
+                '(is this the topic of the thermal camera?)',
+            )
     encodings.view(buffer_of(message))
     return ImageInfo(encoding, (message.height, message.width), encodings.is_colour(encoding))
 

@@ -130,7 +130,7 @@ class PanelMaker:
     def __init__(self, table: ClassTable) -> None:
         self._table = table
         # For the eye 8-bit thermal is stretched as well: many cameras use a part of the range.
-        self._scaler = ThermalScaler(scale_uint8=True)
+        self._scaler = ThermalScaler(scale_8bit='always')
 
     def panels(self, pair: FusedPair) -> dict[str, UInt8Image]:
         """Return uint8 [H,W,3] RGB pictures by name, each in its own size."""

@@ -295,6 +295,5 @@ def _decode(message: RawMessage, kind: Kind | None) -> BagImage:
 
 def _decode_stream(image_format: str, stream: memoryview, kind: Kind | None) -> NDArray[Any]:
     if kind is None:
-        offset = 12 if 'compressedDepth' in image_format else 0
-        kind = 'visible' if probe_compressed(stream[offset:]).channels == 3 else 'thermal'
+        kind = 'visible' if probe_compressed(stream, image_format).channels == 3 else 'thermal'
     return decode_compressed(image_format, stream, kind)

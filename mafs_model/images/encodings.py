@@ -14,7 +14,10 @@ from typing import Any, Literal
 
 import cv2
 from mafs_model.errors import ImageError
+from mafs_model.images import depth_transport
 from mafs_model.images.compressed import CompressedHeader, read_header
+from mafs_model.images.depth_transport import is_depth_transport
+from mafs_model.images.thermal_decoder import ThermalDecoder
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +30,7 @@ __all__ = [
     'decode_compressed',
     'is_colour',
     'probe_compressed',
+    'THERMAL_ONLY',
     'to_thermal',
     'to_visible',
     'view',
@@ -58,10 +62,18 @@ _NAMED: dict[str, tuple[str, int]] = {
     **{f'bayer_{phase}8': ('u1', 1) for phase in ('rggb', 'bggr', 'gbrg', 'grbg')},
     **{f'bayer_{phase}16': ('u2', 1) for phase in ('rggb', 'bggr', 'gbrg', 'grbg')},
 }
-_GENERIC = re.compile(r'(8U|16U|32F)C([1-4])')
-_GENERIC_DTYPE = {'8U': 'u1', '16U': 'u2', '32F': 'f4'}
+_GENERIC = re.compile(r'(8U|8S|16U|16S|32S|32F|64F)C([1-4])')
+_GENERIC_DTYPE = {
+    '8U': 'u1',
+    '8S': 'i1',
+    '16U': 'u2',
+    '16S': 'i2',
+    '32S': 'i4',
+    '32F': 'f4',
+    '64F': 'f8',
+}
 
-SUPPORTED_ENCODINGS = (*_NAMED, '8UC1..4', '16UC1..4', '32FC1..4')
+SUPPORTED_ENCODINGS = (*_NAMED, *(f'{kind}C1..4' for kind in _GENERIC_DTYPE))
 
 # OpenCV names a mosaic by the 2x2 block one pixel in from the corner, ROS by the corner itself.
 _BAYER_TO_RGB = {
@@ -94,8 +106,12 @@ _TO_RGB = {
 _RGB = ('rgb8', 'rgb16')
 _LUMA_CHANNEL = {'yuv422': 1, 'uyvy': 1, 'yuv422_yuy2': 0, 'yuyv': 0}
 _TWO_PLANES = ('nv12', 'nv21')
-_THERMAL = ('mono8', '8UC1', 'mono16', '16UC1', '32FC1')
-_THERMAL_ONLY = ('mono16', '16UC1', '32FC1')
+# Encodings of thermal cameras alone; mono16 is also what monochrome visible cameras send.
+THERMAL_ONLY = ('16UC1', '32FC1', '64FC1', '16SC1', '32SC1')
+_THERMAL = ('mono8', '8UC1', 'mono16', *THERMAL_ONLY)
+_PAIRS = '8UC2'
+_GREY_BITS = (10, 12, 14)  # Depths of monochrome cameras that fill 16 bits from below.
+_DEFAULT_DECODER = ThermalDecoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +238,8 @@ def to_visible(buffer: ImageBuffer) -> NDArray[np.uint8]:
     Return a visible image.
 
     Args:
-        buffer: the raw image; 16-bit colour is reduced to its upper 8 bits.
+        buffer: the raw image; 16-bit colour is reduced to its upper 8 bits, 16-bit grey to those
+            of the 10, 12, 14 or 16 bits that it uses.
 
     Returns:
         uint8 [H,W,3] RGB; for 'rgb8' a read-only view of the buffer, else a new array.
@@ -245,7 +262,9 @@ def to_visible(buffer: ImageBuffer) -> NDArray[np.uint8]:
         return _to_8_bit(cv2.cvtColor(_for_opencv(image), code))
     if encoding in _LUMA_CHANNEL and buffer.width % 2:
         raise ImageError('size', f'width is {buffer.width}, expected an even one for {encoding}')
-    if encoding in _THERMAL_ONLY:
+    if encoding == 'mono16':
+        return cv2.cvtColor(_upper_bits(image), cv2.COLOR_GRAY2RGB)
+    if encoding in THERMAL_ONLY:
         raise ImageError(
             'encoding',
             f'encoding of the visible image is {encoding!r}, which thermal cameras '
@@ -257,16 +276,17 @@ def to_visible(buffer: ImageBuffer) -> NDArray[np.uint8]:
     return _to_8_bit(cv2.cvtColor(_for_opencv(image), conversion))
 
 
-def to_thermal(buffer: ImageBuffer) -> NDArray[Any]:
+def to_thermal(buffer: ImageBuffer, decoder: ThermalDecoder = _DEFAULT_DECODER) -> NDArray[Any]:
     """
     Return a thermal image in the camera's own values.
 
     Args:
-        buffer: the raw image; of a colour-mapped one (see `is_colour`) the luminance is taken.
+        buffer: the raw image.
+        decoder: knows the camera; the default tells it by the frame.
 
     Returns:
         [H,W] uint8, uint16 or float32 in native byte order (NaN and Inf pass); a read-only view
-        of the buffer where its byte order is the native one, else a new array.
+        of the buffer where nothing had to be changed, else a new array.
 
     Raises:
         ImageError: see `view`; reason 'encoding' also for mosaics and several-channel data
@@ -275,12 +295,14 @@ def to_thermal(buffer: ImageBuffer) -> NDArray[Any]:
     """
     encoding = buffer.encoding
     if encoding in _THERMAL:
-        image = view(buffer)
-        return image.astype(image.dtype.newbyteorder('='), copy=False)
+        return decoder(view(buffer))
     if encoding in _LUMA_CHANNEL:
-        return view(buffer)[..., _LUMA_CHANNEL[encoding]]
+        pairs = view(buffer)
+        return decoder(pairs[..., ::-1] if _LUMA_CHANNEL[encoding] else pairs)
     if encoding in _TWO_PLANES:
-        return view(buffer)[: buffer.height]
+        return decoder(view(buffer)[: buffer.height])
+    if encoding == _PAIRS and decoder.takes_pairs((buffer.height, buffer.width)):
+        return decoder(view(buffer))
     if encoding.startswith('bayer_') or (encoding not in _TO_RGB and encoding not in _RGB):
         _layout(encoding)
         raise ImageError(
@@ -288,18 +310,26 @@ def to_thermal(buffer: ImageBuffer) -> NDArray[Any]:
             f'encoding of the thermal image is {encoding!r}, expected one of '
             f'{", ".join(_THERMAL)} or colour-mapped rgb8, bgr8, rgba8, bgra8',
         )
-    return _luminance(to_visible(buffer))
+    return decoder(to_visible(buffer))
 
 
-def probe_compressed(data: Any) -> CompressedHeader:
+def probe_compressed(data: Any, format: str = '') -> CompressedHeader:  # noqa: A002
     """
     Check a compressed image for completeness and return its header.
 
+    Args:
+        data: the stream.
+        format: the message's format; only the depth transport has to be told by it.
+
     Raises:
-        ImageError: reason 'decode' (not JPEG or PNG, truncated, corrupt) or 'size'.
+        ImageError: reason 'decode' (not JPEG, PNG or RVL, truncated, corrupt) or 'size'.
 
     """
-    header = read_header(_as_bytes(data))
+    stream = _as_bytes(data)
+    if is_depth_transport(format):
+        header = depth_transport.read_header(format, stream)
+    else:
+        header = read_header(stream)
     check_size(header.height, header.width)
     return header
 
@@ -308,40 +338,38 @@ def decode_compressed(
     format: str,  # noqa: A002 - the name of the message's field
     data: Any,
     kind: Literal['visible', 'thermal'] = 'visible',
+    decoder: ThermalDecoder = _DEFAULT_DECODER,
 ) -> NDArray[Any]:
     """
     Decode sensor_msgs/CompressedImage.
 
     Args:
-        format: the message's format, e.g. 'jpeg', 'rgb8; jpeg compressed bgr8', '16UC1; png
-            compressed '. The codec is read from the data; the format only tells apart the
-            depth transport (a header before the PNG) and float depth (refused).
+        format: the message's format, e.g. 'jpeg', 'rgb8; jpeg compressed bgr8', '16UC1;
+            compressedDepth rvl'. The codec is read from the data; the format only tells apart
+            the depth transport (a header before PNG or RVL) and float depth (refused).
         data: the stream, any object with the buffer protocol.
         kind: what is wanted.
+        decoder: knows the thermal camera; the default tells it by the frame.
 
     Returns:
-        uint8 [H,W,3] RGB for 'visible'; [H,W] uint8 or uint16 for 'thermal' (of a colour
-        picture the luminance).
+        uint8 [H,W,3] RGB for 'visible'; [H,W] uint8 or uint16 for 'thermal'.
 
     Raises:
         ImageError: reason 'decode', 'size', or 'encoding' for a visible 16-bit grey image.
 
     """
     stream = _as_bytes(data)
-    if 'compressedDepth' in format:
-        if '32FC1' in format:
-            raise ImageError(
-                'encoding', f'format is {format!r}: quantised float depth is not a thermal image'
-            )
-        stream = stream[12:]
-    header = read_header(stream)
-    check_size(header.height, header.width)
+    header = probe_compressed(stream, format)
     if kind == 'visible' and header.channels == 1 and header.bit_depth == 16:
         raise ImageError(
             'encoding',
             'compressed visible image is 16-bit grey, which thermal '
             'cameras send: are the two topics swapped?',
         )
+    if header.codec == 'rvl':
+        return decoder(depth_transport.decode_rvl(stream, header))
+    if is_depth_transport(format):
+        stream = stream[depth_transport.HEADER_BYTES :]
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     if kind == 'thermal':
         flags = cv2.IMREAD_UNCHANGED
@@ -355,9 +383,9 @@ def decode_compressed(
         raise ImageError('decode', f'{header.codec.upper()} is corrupt: the decoder refused it')
     if kind == 'visible':
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    if image.ndim == 2:
-        return image
-    return _luminance(_to_8_bit(cv2.cvtColor(image[..., :3].copy(), cv2.COLOR_BGR2RGB)))
+    if image.ndim == 3:
+        image = _to_8_bit(cv2.cvtColor(image[..., :3].copy(), cv2.COLOR_BGR2RGB))
+    return decoder(image)
 
 
 def _as_bytes(data: Any) -> bytes:
@@ -366,6 +394,13 @@ def _as_bytes(data: Any) -> bytes:
 
 def _to_8_bit(image: NDArray[Any]) -> NDArray[np.uint8]:
     return image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
+
+
+def _upper_bits(image: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Return 16-bit grey as 8 bit, by the depth that its largest value needs."""
+    largest = int(image.max())
+    bits = next((bits for bits in _GREY_BITS if largest < 1 << bits), 16)
+    return (image >> (bits - 8)).astype(np.uint8)
 
 
 def _for_opencv(image: NDArray[Any]) -> NDArray[Any]:
@@ -377,7 +412,3 @@ def _for_opencv(image: NDArray[Any]) -> NDArray[Any]:
     ):
         return image.astype(image.dtype.newbyteorder('='), order='C')
     return image
-
-
-def _luminance(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)

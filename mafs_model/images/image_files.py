@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 import re
@@ -12,7 +13,8 @@ import cv2
 from mafs_model.errors import ConfigError, ImageError, MafsError
 from mafs_model.images.encodings import decode_compressed
 from mafs_model.images.orientation import read_orientation, turn_upright
-from mafs_model.images.preprocessing import luminance
+from mafs_model.images.radiometric_jpeg import maker_of, read_embedded_visible, read_radiometric
+from mafs_model.images.thermal_decoder import ThermalDecoder
 from mafs_model.types import ThermalImage, UInt8Image
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +45,16 @@ def read_visible(path: str | Path) -> UInt8Image:
     """
     Read a visible image as uint8 [H,W,3] RGB; grey becomes colour, alpha is dropped.
 
+    Of a radiometric JPEG of FLIR it is the visible image inside.
+
     Raises:
         ImageError: missing, unreadable, truncated or 16-bit grey; the message names the file.
 
     """
     data = _read_bytes(path)
     if data.startswith(_CHECKED_MAGIC):
+        if maker_of(data) == 'flir':
+            return _named(path, lambda: read_embedded_visible(data))
         return _decode_checked(path, data, 'visible')
     image = _decode(path, data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     if image.ndim == 2 and image.dtype != np.uint8:
@@ -64,32 +70,32 @@ def read_visible(path: str | Path) -> UInt8Image:
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
 
 
-def read_thermal(path: str | Path) -> ThermalImage:
+def read_thermal(path: str | Path, decoder: ThermalDecoder | None = None) -> ThermalImage:
     """
-    Read a thermal image as [H,W] uint8, uint16 or float32; colour becomes luminance.
+    Read a thermal image as [H,W] uint8, uint16 or float32.
+
+    Of a radiometric JPEG of FLIR it is the temperatures inside, in degrees Celsius.
+
+    Args:
+        path: the file.
+        decoder: knows the camera; None: the camera is told by the image.
 
     Raises:
         ImageError: missing, unreadable, truncated or of another number format; the message
             names the file.
 
     """
+    decoder = decoder or ThermalDecoder()
     data = _read_bytes(path)
+    maker = maker_of(data)
+    if maker is not None:
+        return decoder(_named(path, lambda: read_radiometric(data, maker)))
     if data.startswith(_CHECKED_MAGIC):
-        return _decode_checked(path, data, 'thermal')
+        return _decode_checked(path, data, 'thermal', decoder)
     image = _decode(path, data, cv2.IMREAD_UNCHANGED)
-    if image.dtype == np.float64:
-        image = image.astype(np.float32)
-    if image.ndim == 3 and image.shape[2] == 1:
-        image = image[..., 0]
     if image.ndim == 3 and image.dtype == np.uint8 and image.shape[2] in {3, 4}:
-        return luminance(cv2.cvtColor(image[..., :3].copy(), cv2.COLOR_BGR2RGB))
-    if image.ndim != 2 or image.dtype not in {np.dtype(t) for t in ('u1', 'u2', 'f4')}:
-        raise ImageError(
-            'encoding',
-            f"image '{path}': {image.dtype} {image.shape}, expected one "
-            'channel of uint8, uint16 or float32, or 8-bit colour',
-        )
-    return image
+        image = cv2.cvtColor(image[..., :3].copy(), cv2.COLOR_BGR2RGB)
+    return _named(path, lambda: decoder(image))
 
 
 def write_png(path: str | Path, image: NDArray[Any]) -> None:
@@ -215,11 +221,20 @@ def _read_bytes(path: str | Path) -> bytes:
 
 
 def _decode_checked(
-    path: str | Path, data: bytes, kind: Literal['visible', 'thermal']
+    path: str | Path,
+    data: bytes,
+    kind: Literal['visible', 'thermal'],
+    decoder: ThermalDecoder | None = None,
 ) -> NDArray[Any]:
     """Decode PNG or JPEG with the checks of topics; the message names the file."""
+    image = _named(path, lambda: decode_compressed('', data, kind, decoder or ThermalDecoder()))
+    return turn_upright(image, read_orientation(data))
+
+
+def _named(path: str | Path, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """Return what a function decodes; its errors name the file."""
     try:
-        return turn_upright(decode_compressed('', data, kind), read_orientation(data))
+        return decode()
     except ImageError as error:
         raise ImageError(error.reason, f"image '{path}': {error}") from None
 

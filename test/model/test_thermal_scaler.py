@@ -29,7 +29,7 @@ def test_uint8_passes_as_it_is_without_a_copy():
 
 def test_uint8_is_scaled_on_request():
     image = RNG.integers(100, 111, (40, 50), dtype=np.uint8)
-    scaled = ThermalScaler('minmax', scale_uint8=True)(image)
+    scaled = ThermalScaler('minmax', scale_8bit='always')(image)
     assert scaled.min() == 0
     assert scaled.max() == 255
 
@@ -63,7 +63,7 @@ def test_range_in_celsius_of_float_images_is_direct_and_of_other_cameras_configu
     celsius = np.full((8, 8), 20.0, np.float32)
     assert ThermalScaler('range', 0, 40, unit='celsius')(celsius)[0, 0] == 128
     raw = np.full((8, 8), 7329, np.uint16)  # 40 mK units: 293.16 K
-    scaler = ThermalScaler('range', 0, 40, unit='celsius', scale=0.04, offset=-273.15)
+    scaler = ThermalScaler('range', 0, 40, unit='celsius', camera_unit='kelvin_25')
     assert scaler(raw)[0, 0] == 128
 
 

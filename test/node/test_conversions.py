@@ -91,12 +91,21 @@ def test_compressed_images() -> None:
     np.testing.assert_allclose(visible_array(frame(jpeg)), flat, atol=3)
 
 
-@pytest.mark.parametrize(('other', 'reason'), [('bgr8', 'swapped'), ('mono16', 'encoding')])
-def test_thermal_encoding_on_the_visible_topic(other: str, reason: str) -> None:
-    message = image(np.zeros((4, 4), np.uint16), 'mono16')
-    with pytest.raises(ImageError, match="'mono16'") as caught:
+@pytest.mark.parametrize(
+    ('encoding', 'other', 'reason'),
+    [('mono16', 'bgr8', 'swapped'), ('16UC1', 'rgb8', 'swapped'), ('16UC1', 'mono16', 'encoding')],
+)
+def test_thermal_encoding_on_the_visible_topic(encoding: str, other: str, reason: str) -> None:
+    message = image(np.zeros((4, 4), np.uint16), encoding)
+    with pytest.raises(ImageError, match=f"'{encoding}'") as caught:
         check_image(message, 'visible', other)
     assert caught.value.reason == reason
+
+
+def test_16_bit_grey_is_a_visible_image_unless_the_other_one_is_colour() -> None:
+    message = image(np.full((4, 4), 4095, np.uint16), 'mono16')
+    assert not check_image(message, 'visible', 'mono16').colour
+    assert (visible_array(frame(message)) == 255).all()
 
 
 @pytest.mark.parametrize('encoding', ['yuv422', 'yuv422_yuy2', 'bayer_rggb8'])

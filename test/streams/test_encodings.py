@@ -284,7 +284,8 @@ def test_hostile_headers_are_refused_with_reason(buffer, reason, text, convert):
 @pytest.mark.parametrize(
     ('convert', 'encoding', 'channels', 'dtype', 'text'),
     [
-        (to_visible, 'mono16', 1, 'u2', 'swapped'),
+        (to_visible, '64FC1', 1, 'f8', 'swapped'),
+        (to_visible, '16SC1', 1, 'i2', 'swapped'),
         (to_visible, '16UC1', 1, 'u2', 'swapped'),
         (to_visible, '32FC1', 1, 'f4', 'swapped'),
         (to_visible, '8UC2', 2, 'u1', 'RGB'),
@@ -354,3 +355,28 @@ def test_agrees_with_opencv_on_padded_bgr():
     image = picture(3, seed=9)
     expected = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     assert np.array_equal(to_visible(buffer_of(image, 'bgr8', 4)), expected)
+
+
+@pytest.mark.parametrize(('largest', 'shift'), [(1023, 2), (4095, 4), (16383, 6), (65535, 8)])
+@pytest.mark.parametrize('big', [False, True])
+def test_16_bit_grey_is_a_visible_image(largest, shift, big):
+    image = np.random.default_rng(4).integers(0, largest + 1, (40, 60), dtype=np.uint16)
+    image[0, 0] = largest
+    sent = image.astype('>u2') if big else image
+    buffer = ImageBuffer(40, 60, 'mono16', big, 120, sent.tobytes())
+    assert np.array_equal(to_visible(buffer), np.dstack([image >> shift] * 3))
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'dtype'), [('64FC1', 'f8'), ('16SC1', 'i2'), ('32SC1', 'i4'), ('8SC1', 'i1')]
+)
+@pytest.mark.parametrize('big', [False, True])
+def test_thermal_numbers_with_a_sign(encoding, dtype, big):
+    image = np.random.default_rng(4).integers(-100, 100, (40, 60)).astype(dtype)
+    sent = image.astype(image.dtype.newbyteorder('>' if big else '<'))
+    buffer = ImageBuffer(40, 60, encoding, big, 60 * image.itemsize, sent.tobytes())
+    if encoding == '8SC1':
+        with pytest.raises(ImageError, match='encoding of the thermal image'):
+            to_thermal(buffer)
+        return
+    assert np.array_equal(to_thermal(buffer), image.astype(np.float32))
