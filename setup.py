@@ -59,6 +59,8 @@ setup(
         **{name: requirements(name) for name in EXTRAS},
         # Not locked: it must match the driver and CUDA of the machine.
         'tensorrt': ['tensorrt>=10.0'],
+        # Reads radiometric JPEG of FLIR; a licence of its own (EUPL), so only where asked for.
+        'radiometric': ['flyr>=5.0'],
         # Comes with colcon where ROS is.
         'completion': ['argcomplete>=3.0'],
     },

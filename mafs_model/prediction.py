@@ -54,6 +54,7 @@ class Prediction:
         mode: which images were used, ``'classical'`` if no network was; the predictor says it.
         timings_ms: wall time of the stages ``preprocess``, ``inference``, ``postprocess``, said by
             the predictor.
+        notices: what a user should know about this pair, one sentence each.
 
     """
 
@@ -63,6 +64,7 @@ class Prediction:
     overlay: UInt8Image | None = None
     mode: Mode = 'idle'
     timings_ms: dict[str, float] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
     def only(self, outputs: Outputs) -> Prediction:
         """Return what is wanted of it."""

@@ -16,6 +16,7 @@ from typing import Any, overload
 import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError, ImageError
+from mafs_model.images.dead import why_dead, why_visible_dead
 from mafs_model.images.enlargement import enlarge
 from mafs_model.images.overlay import Annotator, OverlayStyle, paint
 from mafs_model.images.preprocessing import (
@@ -46,6 +47,10 @@ __all__ = ['Mode', 'Outputs', 'Prediction', 'Predictor', 'Result']
 _LOGGER = logging.getLogger('mafs_model.predictor')
 
 ALL_OUTPUTS = Outputs()
+# A pair of 1280x720 is still computed at its own size; 4K would take seven times as long and as
+# much memory.
+MAX_INFERENCE_PIXELS = 1 << 20
+_GRID_PX = 16  # Shrunken sizes are multiples of what the network pads to anyway.
 
 
 class Predictor:
@@ -57,11 +62,14 @@ class Predictor:
 
     Args:
         engine: what computes.
-        inference_size: (height, width) at which the engine runs; None: the output size.
+        inference_size: (height, width) at which the engine runs; None: the output size, or the
+            largest of its shape with ``max_pixels``.
         output_size: (height, width) of the results; None: the size of the visible image, without
             one that of the last visible image, else of the thermal image.
         registration: map of the thermal image onto the visible one; None: resizing.
         thermal_scaler: scaling of 16-bit and float images; None: percentiles.
+        max_pixels: pixels that a network computes at most, larger images are inferred smaller;
+            None: no limit.
 
     """
 
@@ -73,6 +81,7 @@ class Predictor:
         output_size: Any = None,
         registration: Registration | None = None,
         thermal_scaler: ThermalScaler | None = None,
+        max_pixels: int | None = MAX_INFERENCE_PIXELS,
     ) -> None:
         self._engine: Engine | None = engine
         self._inference_size = (
@@ -81,11 +90,16 @@ class Predictor:
         self._output_size = None if output_size is None else check_size(output_size, 'output size')
         self.registration = registration or Registration()
         self.thermal_scaler = thermal_scaler or ThermalScaler()
+        least = MIN_SIDE_PX * MIN_SIDE_PX
+        if max_pixels is not None and max_pixels < least:
+            raise ConfigError(f'inference pixels {max_pixels}: expected at least {least}')
+        # The classical fusion costs little at any size.
+        self._max_pixels = None if engine.is_classical else max_pixels
         self._visible_size: Size | None = None
         self._annotate = Annotator(engine.classes)
 
     @classmethod
-    def create(
+    def create(  # noqa: PLR0913 - one keyword per choice
         cls,
         weights: str | Path | None = None,
         *,
@@ -96,6 +110,7 @@ class Predictor:
         output_size: Any = None,
         registration: Registration | None = None,
         thermal_scaler: ThermalScaler | None = None,
+        max_pixels: int | None = MAX_INFERENCE_PIXELS,
         classes: ClassTable | str | Path | None = None,
         threads: int | None = None,
     ) -> Predictor:
@@ -112,6 +127,7 @@ class Predictor:
             output_size: see the class.
             registration: see the class.
             thermal_scaler: see the class.
+            max_pixels: see the class.
             classes: class table, its name or YAML file, instead of that of the weights.
             threads: number of CPU threads of this process; None leaves the libraries' choice.
 
@@ -139,6 +155,7 @@ class Predictor:
             output_size=output_size,
             registration=registration,
             thermal_scaler=thermal_scaler,
+            max_pixels=max_pixels,
         )
 
     @property
@@ -188,7 +205,9 @@ class Predictor:
         Compute the wanted outputs for one pair.
 
         Args:
-            visible: uint8 [H,W,3] RGB, or None if this camera is missing.
+            visible: uint8 [H,W,3] RGB, or None if this camera is missing. An image that shows
+                nothing (constant, saturated, faint noise) counts as missing, with a notice,
+                unless the other one does, too; a dark visible image does not.
             thermal: uint8, uint16 or float32 [h,w], or None if this camera is missing.
             outputs: what to compute.
 
@@ -208,7 +227,8 @@ class Predictor:
             check_visible(visible)
             self._visible_size = _size_of(visible)
         size = self._choose_size(thermal)
-        work_size = self._inference_size or size
+        work_size = self._inference_size or _within(size, self._max_pixels)
+        visible, thermal, notices = _without_dead(visible, thermal)
         full_visible = None if visible is None else resize(visible, size)
         scaled = None if thermal is None else self.thermal_scaler(thermal)
         full_thermal = None
@@ -239,7 +259,7 @@ class Predictor:
             'postprocess': 1e3 * (done - inferred),
         }
         mode = _mode(visible is not None, thermal is not None, engine.is_classical)
-        return replace(result.only(outputs), mode=mode, timings_ms=timings_ms)
+        return replace(result.only(outputs), mode=mode, timings_ms=timings_ms, notices=notices)
 
     @overload
     def __call__(self, visible: list[Any], thermal: list[Any] | None = None) -> list[Result]: ...
@@ -486,3 +506,28 @@ def _mode(has_visible: bool, has_thermal: bool, classical: bool) -> Mode:
     if not has_visible:
         return 'thermal_only'
     return 'classical' if classical else 'fusion'
+
+
+def _within(size: Size, max_pixels: int | None) -> Size:
+    """Return the largest size of the same shape with so many pixels, size itself if it fits."""
+    if max_pixels is None or size[0] * size[1] <= max_pixels:
+        return size
+    shrink = (max_pixels / (size[0] * size[1])) ** 0.5
+    height, width = (int(side * shrink) // _GRID_PX * _GRID_PX for side in size)
+    return max(MIN_SIDE_PX, height), max(MIN_SIDE_PX, width)
+
+
+def _without_dead(
+    visible: UInt8Image | None, thermal: ThermalImage | None
+) -> tuple[UInt8Image | None, ThermalImage | None, tuple[str, ...]]:
+    """Return a pair without an image that shows nothing, and a notice about it."""
+    if visible is None or thermal is None:
+        return visible, thermal, ()
+    of_thermal, of_visible = why_dead(thermal), why_visible_dead(visible)
+    if of_thermal is not None and of_visible is not None:
+        return visible, thermal, (f'thermal image {of_thermal}', f'visible image {of_visible}')
+    if of_thermal is not None:
+        return visible, None, (f'thermal image {of_thermal}; the visible one alone is used',)
+    if of_visible is not None:
+        return None, thermal, (f'visible image {of_visible}; the thermal one alone is used',)
+    return visible, thermal, ()

@@ -52,6 +52,9 @@ _NAMED: dict[str, tuple[str, int]] = {
     'bgra16': ('u2', 4),
     'mono8': ('u1', 1),
     'mono16': ('u2', 1),
+    '16SC1': ('i2', 1),
+    '32SC1': ('i4', 1),
+    '64FC1': ('f8', 1),
     'yuv422': ('u1', 2),
     'uyvy': ('u1', 2),
     'yuv422_yuy2': ('u1', 2),
@@ -62,16 +65,8 @@ _NAMED: dict[str, tuple[str, int]] = {
     **{f'bayer_{phase}8': ('u1', 1) for phase in ('rggb', 'bggr', 'gbrg', 'grbg')},
     **{f'bayer_{phase}16': ('u2', 1) for phase in ('rggb', 'bggr', 'gbrg', 'grbg')},
 }
-_GENERIC = re.compile(r'(8U|8S|16U|16S|32S|32F|64F)C([1-4])')
-_GENERIC_DTYPE = {
-    '8U': 'u1',
-    '8S': 'i1',
-    '16U': 'u2',
-    '16S': 'i2',
-    '32S': 'i4',
-    '32F': 'f4',
-    '64F': 'f8',
-}
+_GENERIC = re.compile(r'(8U|16U|32F)C([1-4])')
+_GENERIC_DTYPE = {'8U': 'u1', '16U': 'u2', '32F': 'f4'}
 
 SUPPORTED_ENCODINGS = (*_NAMED, *(f'{kind}C1..4' for kind in _GENERIC_DTYPE))
 

@@ -195,7 +195,8 @@ def _is_pairs(samples: NDArray[Any]) -> bool:
 
 def _to_counts(pairs: UInt8Image) -> NDArray[np.uint16]:
     """Return 16-bit counts of pairs of bytes [H,W,2], the lower byte first."""
-    return pairs[..., 0] | pairs[..., 1].astype(np.uint16) << 8
+    upper = pairs[..., 1].astype(np.uint16)
+    return np.bitwise_or(pairs[..., 0], np.left_shift(upper, 8), dtype=np.uint16)
 
 
 def _surplus_rows(image: ThermalImage) -> int:

@@ -169,6 +169,34 @@ def test_classical_overlay_says_that_labels_are_empty(classical):
     assert not changed[40:].any()
 
 
+@pytest.mark.parametrize(
+    ('size', 'limit', 'work'),
+    [
+        ((96, 128), 96 * 128, (96, 128)),
+        ((96, 128), 5000, (48, 80)),
+        ((32, 300), 1024, (32, 96)),
+        ((96, 128), None, (96, 128)),
+    ],
+)
+def test_large_images_are_inferred_smaller_and_come_out_at_full_size(size, limit, work):
+    engine = RecordingEngine()
+    result = Predictor(engine, max_pixels=limit).predict(
+        visible_image(*size), thermal_image(*size)
+    )
+    assert engine.calls[0][0].shape[:2] == work
+    assert engine.calls[0][1].shape == work
+    assert result.fused.shape == (*size, 3)
+    assert result.labels.shape == size
+
+
+def test_a_given_inference_size_wins_over_the_limit():
+    engine = RecordingEngine()
+    Predictor(engine, inference_size=(64, 96), max_pixels=2000).predict(visible_image(), None)
+    assert engine.calls[0][0].shape == (64, 96, 3)
+    with pytest.raises(ConfigError, match='inference pixels 10: expected at least 1024'):
+        Predictor(engine, max_pixels=10)
+
+
 def test_detail_above_the_inference_size_survives():
     visible = np.full((96, 128, 3), 100, np.uint8)
     visible[:, ::2] = 140  # finest stripes: gone at half size

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import cv2
 from mafs_model.errors import ConfigError, ImageError
+from mafs_model.images.temperature import UNITS
 from mafs_model.images.thermal import ThermalScaler
 import numpy as np
 import pytest
@@ -214,7 +216,9 @@ def test_refused_images(image, reason, message):
         ({'smoothing': 1.0}, r'thermal smoothing 1.0: expected a number from 0 to 0.9999'),
         ({'smoothing': 'x'}, "thermal smoothing 'x': expected a number"),
         ({'smoothing': float('nan')}, 'thermal smoothing nan: expected a number'),
-        ({'scale': 0}, 'thermal scale 0: expected a number'),
+        ({'camera_unit': 'rankine'}, "thermal camera unit 'rankine': expected one of auto"),
+        ({'scale_8bit': True}, "thermal scale_8bit 'True': expected one of auto, never"),
+        ({'polarity': 'hot'}, "thermal polarity 'hot': expected one of white_hot"),
         ({'tiles': 0}, 'tiles 0: expected 1 to 64'),
     ],
 )
@@ -231,3 +235,93 @@ def test_counts_are_scaled_alike_at_every_span(low, span):
     got = ThermalScaler('range', low, low + span)(counts)
     expected = np.clip((counts.astype(np.float64) - low) * 255 / span, 0, 255)
     assert np.abs(got - expected).max() <= 0.5 + 1e-3 * 255 / span + 1e-2
+
+
+@pytest.mark.parametrize('dtype', [np.uint16, np.float32])
+@pytest.mark.parametrize('unit', sorted(UNITS))
+def test_limits_in_degrees_hold_in_every_unit(unit, dtype):
+    celsius = np.linspace(-5.0, 45.0, 400, dtype=np.float32).reshape(20, 20)
+    counts = UNITS[unit].from_celsius(celsius)
+    if dtype == np.uint16 and counts.min() < 0:
+        pytest.skip('counts have no sign')
+    told = ThermalScaler('range', 0.0, 40.0, unit='celsius', camera_unit=unit)
+    guessed = ThermalScaler('range', 0.0, 40.0, unit='celsius')
+    expected = np.clip(celsius * 255 / 40, 0, 255)
+    step = 255 / 40 * UNITS[unit].scale if dtype == np.uint16 else 0.01
+    image = counts.astype(dtype)
+    assert np.abs(told(image) - expected).max() <= 0.51 + step
+    alone = {'celsius', 'kelvin', 'decicelsius', 'centicelsius'}
+    if unit in alone and (dtype == np.uint16 or unit in {'decicelsius', 'centicelsius'}):
+        return  # indistinguishable from others: has to be told
+    assert np.abs(guessed(image) - expected).max() <= 0.51 + step
+    assert guessed.image_unit == UNITS[unit]
+
+
+def test_counts_without_a_temperature_are_centikelvin_as_ever():
+    image = np.full((20, 20), 12_000, np.uint16)
+    scaler = ThermalScaler('range', -160.0, -150.0, unit='celsius')
+    assert scaler(image)[0, 0] == round(255 * (0.01 * 12_000 - 273.15 + 160) / 10)
+    assert scaler.image_unit is None
+
+
+def test_share_of_saturated_pixels_is_known():
+    image = np.arange(10_000, dtype=np.uint16).reshape(100, 100)
+    scaler = ThermalScaler('range', 1000, 8000)
+    scaler(image)
+    assert scaler.saturated == pytest.approx(0.3, abs=0.01)
+    scaler.method = 'percentile'
+    fresh = ThermalScaler()
+    fresh(image)
+    assert fresh.saturated == 0.0
+
+
+def squeezed(low, high):
+    noise = cv2.GaussianBlur(np.random.default_rng(1).random((60, 80), np.float32), (0, 0), 4)
+    return cv2.normalize(noise, None, low, high, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+@pytest.mark.parametrize(('low', 'high'), [(90, 112), (105, 118), (0, 7), (250, 255)])
+def test_8_bit_that_was_squeezed_is_stretched(low, high):
+    image = squeezed(low, high)
+    scaled = ThermalScaler()(image)
+    assert scaled.std() > 3 * image.std()
+    assert np.array_equal(ThermalScaler(scale_8bit='never')(image), image)
+    whole = squeezed(0, 255)
+    assert ThermalScaler()(whole) is whole
+    assert not np.array_equal(ThermalScaler(scale_8bit='always')(whole), whole)
+
+
+def test_stretching_does_not_flap_at_its_border():
+    scaler = ThermalScaler()
+    narrow, between, wide = squeezed(90, 110), squeezed(80, 118), squeezed(60, 150)
+    assert scaler(between) is between
+    assert scaler(narrow) is not narrow
+    assert scaler(between) is not between
+    assert scaler(wide) is wide
+    assert scaler(between) is between
+
+
+def street(sign):
+    """Return small warm things before a smooth background."""
+    generator = np.random.default_rng(5)
+    image = cv2.GaussianBlur(generator.random((120, 160), np.float32), (0, 0), 12)
+    image = cv2.normalize(image, None, 90, 130, cv2.NORM_MINMAX)
+    for x, y in generator.integers(10, 110, (6, 2)):
+        cv2.circle(image, (int(x) + 10, int(y)), 3, float(110 + sign * 100), -1)
+    return image.astype(np.uint8)
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_polarity(dtype):
+    bright, dark = street(1).astype(dtype), street(-1).astype(dtype)
+    plain = ThermalScaler()(bright)
+    assert np.array_equal(ThermalScaler(polarity='black_hot')(bright), 255 - plain)
+    automatic = ThermalScaler(polarity='auto')
+    assert np.array_equal(automatic(bright), plain)
+    turned = ThermalScaler(polarity='auto')
+    assert np.array_equal(turned(dark), 255 - ThermalScaler()(dark))
+    # One frame to the contrary does not turn the picture round.
+    for _ in range(5):
+        automatic(bright)
+    if dtype == np.uint8:  # which passes unscaled
+        assert np.array_equal(automatic(dark), dark)

@@ -113,7 +113,7 @@ def test_every_python_import_of_node_and_model_is_declared(
         if not is_ros(name)
     }
     optional = required['onnx'] | required['openvino'] | required['quantise']
-    optional |= {'argcomplete', 'tensorrt'}
+    optional |= {'argcomplete', 'flyr', 'tensorrt'}
     distributions = {DISTRIBUTION.get(name, name) for name in used}
     undeclared = distributions - required['core'] - required['torch'] - optional
     # Bags are written where the extra is there.
@@ -166,6 +166,7 @@ def test_extras_of_pip_are_the_files_of_requirements(root, required, monkeypatch
     extras = {name: names(lines) for name, lines in asked['extras_require'].items()}
     assert extras.pop('tensorrt') == {'tensorrt'}
     assert extras.pop('completion') == {'argcomplete'}
+    assert extras.pop('radiometric') == {'flyr'}
     assert extras == {name: required[name] for name in extras}
     assert set(extras) == set(required) - {'core', 'torch', 'build', 'colcon', 'ros'}
     assert 'nncf' not in extras['onnx'] | extras['openvino'], 'it is for those who quantise'

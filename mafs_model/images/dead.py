@@ -1,0 +1,131 @@
+"""Images that show nothing: of a dead camera that still sends, a shutter, a cap on the lens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mafs_model.types import ThermalImage
+import numpy as np
+from numpy.typing import NDArray
+
+_SIDE = 96  # Statistics of a grid of so many pixels a side: 0.1 ms.
+_ALL = 0.985  # Share of pixels that is as good as all: logos and dead pixels are more.
+_DARK = 12  # Grey levels up to which a visible image is taken for night, not for a fault.
+_BLOCK = 4
+# Means of 4x4 blocks of pure noise vary by a sixteenth of what pixels vary; of any scene by more.
+_NOISE = 1.6
+# What counts as faint, so that noise alone can explain it: grey levels, counts, degrees.
+_FAINT = {'uint8': 10.0, 'uint16': 80.0, 'float32': 0.8}
+
+
+def why_dead(image: ThermalImage) -> str | None:
+    """
+    Return why a thermal image or one channel of a visible image shows nothing, None if it does.
+
+    Args:
+        image: [H,W] uint8, uint16 or float32.
+
+    """
+    sample = _grid(image)
+    if sample.dtype.kind == 'f':
+        sample = sample[np.isfinite(sample)]
+        if not sample.size:
+            return None  # the scaler refuses it with a better reason
+    values, counts = np.unique(sample, return_counts=True)
+    commonest = int(counts.argmax())
+    if counts[commonest] >= _ALL * sample.size:
+        value = values[commonest]
+        if image.dtype.kind == 'u' and value in {0, np.iinfo(image.dtype).max}:
+            return f'is saturated: nearly all pixels are {value}'
+        return f'is constant: nearly all pixels are {value:g}'
+    if image.dtype.kind == 'u':
+        limits = (values == 0) | (values == np.iinfo(image.dtype).max)
+        if counts[limits].sum() >= _ALL * sample.size:
+            return f'is saturated: nearly all pixels are 0 or {np.iinfo(image.dtype).max}'
+    low, high = np.percentile(sample, (1, 99))
+    if high - low < _FAINT[image.dtype.name] and _is_noise(image):
+        return 'has no texture: nothing but faint noise'
+    return None
+
+
+def why_visible_dead(image: NDArray[np.uint8]) -> str | None:
+    """
+    Return why a visible image shows nothing, None if it does or if it is just dark.
+
+    A black image may be a night without a lamp: the thermal image is to be fused with it all
+    the same.
+
+    Args:
+        image: uint8 [H,W,3] RGB.
+
+    """
+    green = image[..., 1]
+    reason = why_dead(green)
+    if reason is None or int(np.percentile(_grid(green), 99)) <= _DARK:
+        return None
+    # Colour alone can be a scene, as little as that happens.
+    return reason if all(why_dead(image[..., channel]) for channel in (0, 2)) else None
+
+
+def _grid(image: NDArray[Any]) -> NDArray[Any]:
+    """Return pixels spread evenly over an image."""
+    rows = max(1, image.shape[0] // _SIDE)
+    columns = max(1, image.shape[1] // _SIDE)
+    return image[rows // 2 :: rows, columns // 2 :: columns]
+
+
+def _is_noise(image: ThermalImage) -> bool:
+    """Return whether neighbouring pixels have nothing in common."""
+    height, width = (side // _BLOCK * _BLOCK for side in image.shape)
+    values = np.nan_to_num(image[:height, :width].astype(np.float32))
+    blocks = values.reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK).mean(axis=(1, 3))
+    variance = float(values.var())
+    return variance == 0.0 or float(blocks.var()) * _BLOCK**2 < _NOISE * variance
+
+
+class FrozenFrames:
+    """
+    Tells how long a camera has sent the same picture again and again.
+
+    Real images differ by noise in nearly every pixel; one that is repeated does not.
+
+    Args:
+        still_share: share of pixels, 0 to 1, that is equal in a repeated image.
+
+    """
+
+    def __init__(self, still_share: float = 0.999) -> None:
+        self._still_share = still_share
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past, as after a jump of the clock."""
+        self._last: NDArray[Any] | None = None
+        self._since_s = 0.0
+        self.repeats = 0
+
+    def age_s(self, image: NDArray[Any], stamp_s: float) -> float:
+        """
+        Return for how long the picture has not changed.
+
+        Args:
+            image: [H,W] or [H,W,3], as received.
+            stamp_s: when it was taken, seconds.
+
+        Returns:
+            0 for a new picture; ``repeats`` is how often it came again.
+
+        """
+        sample = _grid(image)
+        last = self._last
+        same = (
+            last is not None
+            and last.shape == sample.shape
+            and last.dtype == sample.dtype
+            and float((last == sample).mean()) >= self._still_share
+        )
+        if same:
+            self.repeats += 1
+            return max(0.0, stamp_s - self._since_s)
+        self._last, self._since_s, self.repeats = sample.copy(), stamp_s, 0
+        return 0.0
