@@ -9,11 +9,12 @@ images and the label, photometry per modality, all of it a function of the rando
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import math
 
 from mafs_model.classes import IGNORE_INDEX
 from mafs_training.limits import bounded
+from mafs_training.renderings import render, RenderingOptions
 import torch
 from torch import Tensor
 import torch.nn.functional as F
@@ -43,6 +44,7 @@ class AugmentOptions:
         thermal_invert: probability that the polarity is inverted (black-hot cameras).
         thermal_noise: largest standard deviation of noise in the thermal image.
         misalign_px: largest shift of the thermal input against its targets, pixels; 0 for none.
+        rendering: how often an image becomes that of another camera.
 
     """
 
@@ -62,6 +64,7 @@ class AugmentOptions:
     thermal_invert: float = bounded(0.0, low=0, high=1)
     thermal_noise: float = bounded(0.02, low=0, high=1)
     misalign_px: float = bounded(0.0, low=0)
+    rendering: RenderingOptions = field(default_factory=RenderingOptions)
 
 
 def _uniform(batch: int, low: float, high: float, like: Tensor) -> Tensor:
@@ -196,6 +199,7 @@ def augment(batch: Batch, options: AugmentOptions, ignore_index: int = IGNORE_IN
         visible, thermal, label = _geometry(visible, thermal, label, options, ignore_index)
         visible = _visible_photometry(visible, options)
         thermal = _thermal_photometry(thermal, options)
+        visible, thermal = render(visible, thermal, options.rendering)
     result |= {'visible_target': visible, 'thermal_target': thermal, 'label': label}
     aligned = thermal
     if options.enabled:

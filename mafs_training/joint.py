@@ -60,6 +60,9 @@ class JointStage(Stage):
             tasks = (*tasks, 'teacher')
             self.teacher = create_segmenter(config.segmenter, architecture.num_classes)
         self.weighting = create_weighting(config.weighting, tasks)
+        # labels alone: what counts nothing need not be computed
+        weighting = config.weighting
+        self.fusion_wanted = weighting.kind != 'fixed' or weighting.fixed.get('fusion', 1.0) > 0
 
     def training_step(self, network: MAFS, batch: Batch, step: int) -> StepResult:
         """Losses of all tasks that the batch has samples for."""
@@ -74,9 +77,12 @@ class JointStage(Stage):
             thermal_present=present[1],
         )
         losses: dict[str, Tensor | None] = {}
-        losses['fusion'], logs = fusion_loss(
-            out.fused_luminance, *fusion_sources(batch, *present), options.fusion
-        )
+        logs: dict[str, Tensor] = {}
+        losses['fusion'] = None
+        if self.fusion_wanted:
+            losses['fusion'], logs = fusion_loss(
+                out.fused_luminance, *fusion_sources(batch, *present), options.fusion
+            )
         labelled = bool((labels != self.ignore_index).any())
         losses['segmentation'] = None
         if labelled and out.aux is not None:  # None: the decoder is kept as it is

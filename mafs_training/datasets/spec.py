@@ -41,8 +41,10 @@ class SourceSpec:
         seed: first seed of synthetic scenes.
         size: (height, width) of synthetic scenes.
         step: seconds between synthetic frames of one drive.
-        only: use only pairs whose name matches this pattern, e.g. *N.
-        skip: leave out pairs whose name matches this pattern; how a block is held out.
+        only: use only pairs whose name matches this pattern, e.g. *N, or one of several between
+            commas.
+        skip: leave out pairs whose name matches this pattern, or one of several between commas;
+            how blocks are held out.
 
     """
 
@@ -75,7 +77,7 @@ class SourceSpec:
         chosen = [
             index
             for index, name in enumerate(names)
-            if fnmatchcase(name, self.only) and not fnmatchcase(name, self.skip)
+            if _matches(name, self.only) and not _matches(name, self.skip)
         ]
         if not chosen:
             raise DatasetError(
@@ -83,6 +85,10 @@ class SourceSpec:
                 f'only={self.only!r}, skip={self.skip!r}'
             )
         return thin(chosen, self.limit)
+
+
+def _matches(name: str, patterns: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns.split(','))
 
 
 def parse_source(text: str) -> SourceSpec:
