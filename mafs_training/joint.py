@@ -81,7 +81,7 @@ class JointStage(Stage):
         losses['fusion'] = None
         if self.fusion_wanted:
             losses['fusion'], logs = fusion_loss(
-                out.fused_luminance, *fusion_sources(batch, *present), options.fusion
+                out.fused_luminance, *fusion_sources(batch, *present), options.fusion, labels
             )
         labelled = bool((labels != self.ignore_index).any())
         losses['segmentation'] = None
@@ -125,7 +125,9 @@ class JointStage(Stage):
     def validate(self, network: MAFS, batch: Batch, index: int) -> dict[str, Tensor]:
         """Fusion loss of whole images."""
         out = network(batch['visible'], batch['thermal'], full_logits=False)
-        loss, terms = fusion_loss(out.fused_luminance, *fusion_sources(batch), self.config.fusion)
+        loss, terms = fusion_loss(
+            out.fused_luminance, *fusion_sources(batch), self.config.fusion, batch['label']
+        )
         return {'fusion': loss, **terms}
 
     def logits(self, network: MAFS, batch: Batch) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 import math
 from typing import Any
 
@@ -97,7 +97,7 @@ def check_limits(section: str, options: Any) -> None:
 
     Args:
         section: name of the options, for the message.
-        options: a dataclass; its fields may carry `Limits`.
+        options: a dataclass; its fields may carry `Limits`, or be such dataclasses.
 
     Raises:
         ConfigError: names option, value and expectation.
@@ -105,6 +105,9 @@ def check_limits(section: str, options: Any) -> None:
     """
     for item in fields(options):
         value = getattr(options, item.name)
+        if is_dataclass(value):
+            check_limits(f'{section}.{item.name}', value)
+            continue
         limits = item.metadata.get('limits')
         if limits is not None and not limits.fits(value):
             raise ConfigError(f'{section}.{item.name} is {value!r}, expected {limits}')

@@ -1,9 +1,9 @@
 """
 What other cameras would have made of a scene: renderings of heat, weather, faults, dead images.
 
-A data set shows one thermal camera with one scaling to 8 bit, in the light of one town. The functions
-here turn its images into those of others; each takes one image [C,H,W] in 0..1 and draws from
-torch's global random state, on the CPU, so that every device draws alike.
+A data set shows one thermal camera with one scaling to 8 bit, in the light of one town. The
+functions here turn its images into those of others; each takes one image [C,H,W] in 0..1 and draws
+from torch's global random state, on the CPU, so that every device draws alike.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import math
 
+from mafs_training.limits import bounded
 import torch
 from torch import Tensor
 import torch.nn.functional as F
@@ -34,11 +35,11 @@ class RenderingOptions:
 
     """
 
-    thermal_scaling: float = 0.0
-    thermal_fault: float = 0.0
-    visible_weather: float = 0.0
-    dead_visible: float = 0.0
-    dead_thermal: float = 0.0
+    thermal_scaling: float = bounded(0.0, low=0, high=1)
+    thermal_fault: float = bounded(0.0, low=0, high=1)
+    visible_weather: float = bounded(0.0, low=0, high=1)
+    dead_visible: float = bounded(0.0, low=0, high=1)
+    dead_thermal: float = bounded(0.0, low=0, high=1)
 
 
 def _draw(low: float = 0.0, high: float = 1.0) -> float:
@@ -50,7 +51,7 @@ def _draw_log(low: float, high: float) -> float:
 
 
 def _quantile(image: Tensor, share: float) -> Tensor:
-    """Value below which a share of the pixels lies; [] (``torch.quantile`` interpolates, slowly)."""
+    """Return the value [] below which a share of the pixels lies; a sort would cost more."""
     count = image.numel()
     return image.flatten().kthvalue(min(count, max(1, round(share * count)))).values
 
@@ -97,7 +98,7 @@ def _blobs(like: Tensor, count: int, smallest: float, largest: float) -> Tensor:
 
 
 def add_hot_spot(image: Tensor) -> Tensor:
-    """A flame, exhaust or lamp takes the upper part of the range, the scene keeps the rest."""
+    """Let a flame, exhaust or lamp take the upper part of the range, the scene keep the rest."""
     spot = (_blobs(image, 1 + int(_draw(0, 2.99)), 0.01, 0.08) * 1.5).clamp(0, 1)
     return _as_8bit(torch.maximum(image * _draw(0.3, 0.8), spot))
 
@@ -110,15 +111,15 @@ def add_stripes(image: Tensor) -> Tensor:
 
 
 def overwrite_rows(image: Tensor) -> Tensor:
-    """Telemetry, a banner or lost lines: some rows at the top or the bottom hold something else."""
+    """Replace rows at the top or the bottom, as telemetry, a banner or lost lines do."""
     height, width = image.shape[-2:]
     rows = min(height // 4, 1 + int(_draw_log(1, 16)))
     content = torch.rand(1, rows, width).to(image)
     if _draw() < 0.5:
         content = content.round() if _draw() < 0.5 else content * 0 + _draw()
-    kept = image[:, rows:] if _draw() < 0.5 else image[:, : height - rows]
-    parts = [content, kept] if _draw() < 0.5 else [kept, content]
-    return torch.cat(parts, dim=1)
+    if _draw() < 0.5:
+        return torch.cat([content, image[:, rows:]], dim=1)
+    return torch.cat([image[:, : height - rows], content], dim=1)
 
 
 def blur(image: Tensor) -> Tensor:
@@ -131,7 +132,7 @@ def blur(image: Tensor) -> Tensor:
 
 
 def halve_resolution(image: Tensor) -> Tensor:
-    """A sensor of half the resolution, enlarged."""
+    """Show what a sensor of half the resolution gives, enlarged."""
     small = F.interpolate(image[None], scale_factor=0.5, mode='area')
     return F.interpolate(small, size=image.shape[-2:], mode='bilinear', align_corners=False)[0]
 
@@ -150,13 +151,13 @@ def add_haze(image: Tensor) -> Tensor:
 
 def drop_colour(image: Tensor) -> Tensor:
     """Return the luminance in all three channels: a monochrome camera."""
-    from mafs_model.layers.colour import luminance
+    from mafs_model.network.layers.colour import luminance
 
     return luminance(image[None])[0].expand_as(image)
 
 
 def dead_image(image: Tensor) -> Tensor:
-    """An image without scene: black, white, grey, or noise about a level."""
+    """Return an image without scene: black, white, grey, or noise about a level."""
     level = (0.0, 1.0, _draw())[int(_draw(0, 2.99))]
     dead = torch.full_like(image, level)
     if _draw() < 0.5:

@@ -261,10 +261,16 @@ def create_trainer(
             monitor=monitor[0],
             mode=monitor[1],
             save_top_k=0 if monitor[0] is None else 1,
-            save_last=True,
             save_on_train_epoch_end=True,
             enable_version_counter=False,
             auto_insert_metric_name=False,
+        ),
+        # of its own: with ``save_last`` above, an epoch that is not the best would be lost
+        ModelCheckpoint(
+            out / 'checkpoints',
+            'last',
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
         ),
     ]
     if options.panels_every:

@@ -52,6 +52,30 @@ def build_parser() -> argparse.ArgumentParser:
     synthetic.add_argument('--seed', type=int, default=0)
     synthetic.set_defaults(run=_synthetic)
 
+    fuse = commands.add_parser(
+        'fuse-labels', help='make training targets from class maps, boxes and heat'
+    )
+    fuse.add_argument('root', type=Path, help='folder with vi/, ir/, boxes and maps')
+    fuse.add_argument('--out', type=Path, required=True, help='folder of the targets')
+    fuse.add_argument(
+        '--map',
+        action='append',
+        default=[],
+        metavar='FOLDER[=WEIGHT]',
+        help='folder of class maps below ROOT and the weight of their votes, the most trusted '
+        'first; may be repeated (default weight: 1)',
+    )
+    fuse.add_argument('--boxes', default='boxes', help='human boxes (default: boxes)')
+    fuse.add_argument(
+        '--detections', default='teacher_boxes', help="detector's boxes (default: teacher_boxes)"
+    )
+    fuse.add_argument(
+        '--cityscapes',
+        default='teacher_cityscapes',
+        help='Cityscapes train ids of the visible image (default: teacher_cityscapes)',
+    )
+    fuse.set_defaults(run=_fuse_labels)
+
     pack = commands.add_parser('pack', help='put sources into one file that numpy can read')
     pack.add_argument('sources', nargs='+', help='KIND:PATH?...')
     pack.add_argument('--out', type=Path, required=True)
@@ -117,6 +141,31 @@ def _synthetic(arguments: argparse.Namespace) -> int:
         for folder, image in zip(folders, (pair.visible, pair.thermal, pair.label), strict=True):
             write_png(folder / f'{pair.name}.png', image)
     print(f'{arguments.count} pairs in {arguments.out}')
+    return 0
+
+
+def _fuse_labels(arguments: argparse.Namespace) -> int:
+    from mafs_model.images.image_files import write_png
+    from mafs_training.datasets.fuse_labels import fuse_folder, IGNORE, parse_maps
+    import numpy as np
+
+    counts, pairs = np.zeros(256, np.int64), 0
+    for name, target in fuse_folder(
+        arguments.root,
+        parse_maps(arguments.map),
+        arguments.boxes,
+        arguments.detections,
+        arguments.cityscapes,
+    ):
+        write_png(arguments.out / f'{name}.png', target)
+        counts += np.bincount(target.ravel(), minlength=256)
+        pairs += 1
+    shares = counts / max(1, counts.sum())
+    found = ', '.join(f'{i} {100 * shares[i]:.2f} %' for i in range(IGNORE) if counts[i])
+    print(
+        f'{pairs} targets in {arguments.out}; pixels of class {found}; ignored '
+        f'{100 * shares[IGNORE]:.2f} %'
+    )
     return 0
 
 

@@ -1,9 +1,9 @@
 """
 One training target per pair from many weak sources: class maps, boxes, and the heat itself.
 
-No human has drawn the pixels of these sets. Networks have, each with its own mistakes, and boxes by
-humans or detectors say where objects are but not their outlines. Put together they are worth more
-than each: a box says what may be there at all, the maps inside it say which pixels are meant.
+No human has drawn the pixels of these sets. Networks have, each with its own mistakes, and boxes
+by humans or detectors say where objects are but not their outlines. Put together they are worth
+more than each: a box says what may be there, the maps inside it say which pixels are meant.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PERSON = 2
 # The other classes of MFNet that the maps are believed: curve, car stop, colour cone. Two networks
 # agree on a tenth of their guardrails and bumps.
 MAP_CLASSES, NOISE_CLASSES = (4, 5, 7), (6, 8)
-# Train ids of Cityscapes -> class id of MFNet: person, rider; car, truck, bus; motorcycle, bicycle.
+# Train ids of Cityscapes -> class id of MFNet: person, rider; car, truck, bus; two wheels.
 CITYSCAPES = {11: 2, 12: 2, 13: 1, 14: 1, 15: 1, 17: 3, 18: 3}
 
 
@@ -145,7 +145,9 @@ def read_boxes(path: Path, size: tuple[int, int]) -> list[Box] | None:
 
 def overlap(a: Box, b: Box) -> float:
     """Intersection over union of two boxes, 0..1."""
-    high = min(a.y + a.height / 2, b.y + b.height / 2) - max(a.y - a.height / 2, b.y - b.height / 2)
+    high = min(a.y + a.height / 2, b.y + b.height / 2) - max(
+        a.y - a.height / 2, b.y - b.height / 2
+    )
     wide = min(a.x + a.width / 2, b.x + b.width / 2) - max(a.x - a.width / 2, b.x - b.width / 2)
     shared = max(0.0, high) * max(0.0, wide)
     return shared / (a.width * a.height + b.width * b.height - shared)
@@ -258,8 +260,8 @@ def fuse_frame(
     Returns:
         Class ids of MFNet uint8 [H,W]; 255: no target.
 
-    The rules. *Inside a box* a pixel is the class if enough votes say so; a map votes where it fills
-    a fair share of the box, a person's heat votes too. Without a vote the inner ellipse is the
+    The rules. *Inside a box* a pixel is the class if enough votes say so; a map votes where it
+    fills a fair share of the box, a person's heat votes too. Without a vote the inner ellipse is the
     class and the rest of the box is ignored. *Outside the boxes of a class* what a map claims is
     background: no box, no object; without human boxes it is ignored where a map and the Cityscapes
     network, which share nothing, claim the same. *Other classes* are those of the most trusted
@@ -294,6 +296,29 @@ def fuse_frame(
             heat = heat_mask(thermal, box, options.contrast) if ident == PERSON else None
             _paint(target, box, votes if heat is None else [*votes, (0.8, heat)], options)
     return target
+
+
+def parse_maps(texts: Sequence[str]) -> dict[str, float]:
+    """
+    Read ``FOLDER[=WEIGHT]``.
+
+    Raises:
+        DatasetError: a weight that is no number above 0.
+
+    """
+    maps = {}
+    for text in texts:
+        folder, equals, weight = text.partition('=')
+        try:
+            value = float(weight) if equals else 1.0
+            if not (folder and 0 < value < math.inf):
+                raise ValueError
+        except ValueError:
+            raise DatasetError(
+                f'map {text!r}: expected FOLDER or FOLDER=WEIGHT with a weight above 0'
+            ) from None
+        maps[folder] = value
+    return maps
 
 
 def fuse_folder(
@@ -332,9 +357,9 @@ def fuse_folder(
         pair = read_pair(pair_files, None, IGNORE)
         name, size = pair.name, (pair.thermal.shape[0], pair.thermal.shape[1])
 
-        def image(folder: str, name: str = name, size: tuple[int, int] = size) -> (
-            NDArray[np.uint8] | None
-        ):
+        def image(
+            folder: str, name: str = name, size: tuple[int, int] = size
+        ) -> NDArray[np.uint8] | None:
             path = files[folder].get(name)
             if path is None:
                 return None
@@ -357,6 +382,12 @@ def fuse_folder(
         yield (
             name,
             fuse_frame(
-                pair.visible, pair.thermal, known, human, detected or [], image(cityscapes), options
+                pair.visible,
+                pair.thermal,
+                known,
+                human,
+                detected or [],
+                image(cityscapes),
+                options,
             ),
         )

@@ -17,11 +17,12 @@ from mafs_training.losses.check import check_triple
 from mafs_training.losses.preservation import complement_loss, edge_loss, information_loss
 from mafs_training.losses.sobel import sobel
 from mafs_training.losses.ssim import ssim_loss
+from mafs_training.losses.standing_out import detail_loss, object_loss
 import torch
 from torch import Tensor
 import torch.nn.functional as F
 
-_IMAGES = ('fused', 'visible', 'thermal')
+_IMAGES, _LABELS = ('fused', 'visible', 'thermal'), 'labels'
 
 
 def intensity_loss(fused: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
@@ -103,8 +104,8 @@ def term(weight: float, function: Callable[..., Tensor]) -> Any:
 
     Args:
         weight: default weight; a term of weight 0 is not computed.
-        function: of fused, visible and thermal luminance [B,1,H,W]; what else it takes is an
-            option of the same name.
+        function: of fused, visible and thermal luminance [B,1,H,W], and ``labels`` [B,H,W] if it
+            needs them; what else it takes is an option of the same name.
 
     """
     return field(default=weight, metadata={'limits': Limits(low=0), 'function': function})
@@ -122,10 +123,13 @@ class FusionOptions:
         information: weight of the visual information that is lost (VIF).
         edges: weight of the edges that are lost (Qabf).
         complement: weight of the complementary contrast that is lost (SCD).
+        detail: weight of each source's own detail that is lost.
+        objects: weight of the contrast of labelled objects that is lost.
         structure_range: range of grey levels that the constants of structure refer to, of 1;
             2/255 = 0.0078 lets the faintest contrast count.
         signed: gradients are compared with their sign.
         emphasis: factor of the gradient to be reached, 1 or a little above.
+        object_classes: ids of those objects, of MFNet car, person and bike.
 
     """
 
@@ -135,9 +139,12 @@ class FusionOptions:
     information: float = term(0.0, information_loss)
     edges: float = term(0.0, edge_loss)
     complement: float = term(0.0, complement_loss)
+    detail: float = term(0.0, detail_loss)
+    objects: float = term(0.0, object_loss)
     structure_range: float = bounded(1.0, above=0)
     signed: bool = True
     emphasis: float = bounded(1.0, above=0)
+    object_classes: list[int] = field(default_factory=lambda: [1, 2, 3])
 
 
 def fusion_terms() -> Iterator[tuple[Field[Any], Callable[..., Tensor], tuple[str, ...]]]:
@@ -153,7 +160,11 @@ _TERMS = tuple(fusion_terms())
 
 
 def fusion_loss(
-    fused: Tensor, visible: Tensor, thermal: Tensor, options: FusionOptions
+    fused: Tensor,
+    visible: Tensor,
+    thermal: Tensor,
+    options: FusionOptions,
+    labels: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """
     Weighted sum of the terms, in single precision at least, whatever that of the network.
@@ -166,6 +177,7 @@ def fusion_loss(
         visible: luminance of the visible image, same shape.
         thermal: thermal image, same shape.
         options: weights of the terms; one of weight 0 is not computed.
+        labels: class ids int64 [B,H,W]; without them a term that needs them is left out.
 
     Returns:
         The scalar loss, and its terms before weighting by name, detached.
@@ -180,8 +192,10 @@ def fusion_loss(
         values = {}
         for item, function, names in _TERMS:
             weight = getattr(options, item.name)
-            if weight > 0:
-                told = {name: getattr(options, name) for name in names}
+            if weight > 0 and (labels is not None or _LABELS not in names):
+                told = {
+                    name: labels if name == _LABELS else getattr(options, name) for name in names
+                }
                 value = function(*images, **told)
                 values[item.name] = value.detach()
                 total = total + weight * value
