@@ -7,7 +7,7 @@ Writes the tables of the training options into ``docs/training_options.md``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, MISSING
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 import re
 from typing import Any
@@ -57,11 +57,20 @@ def _section(name: str, options: type[Any], stages: list[str]) -> Iterator[str]:
     yield summary(options) + '\n'
     yield '| option | default | values | meaning |'
     yield '|---|---|---|---|'
+    yield from _rows(options)
+
+
+def _rows(options: type[Any], prefix: str = '') -> Iterator[str]:
+    """Yield the row of each option; those of options within options follow theirs."""
     words = sentences(options)
     for item in fields(options):
-        default = item.default if item.default is not MISSING else item.default_factory()  # type: ignore[misc]
+        default = getattr(options(), item.name)
+        nested = is_dataclass(default)
+        cell = '' if nested else _cell(default)
         limits = item.metadata.get('limits', '')
-        yield f'| `{item.name}` | {_cell(default)} | {limits} | {words[item.name]} |'
+        yield f'| `{prefix}{item.name}` | {cell} | {limits} | {words[item.name]} |'
+        if nested:
+            yield from _rows(type(default), f'{prefix}{item.name}.')
 
 
 def render() -> str:

@@ -43,7 +43,9 @@ MAN = Box(PERSON, 40, 50, 20, 50)
 class TestBoxes:
     def test_reads_pixels_classes_and_scores(self, tmp_path):
         path = tmp_path / 'a.txt'
-        path.write_text('0 0.5 0.5 0.25 0.5 0.71 thermal\n\n2 0.1 0.2 0.1 0.1\n7 0.1 0.1 0.1 0.1\n')
+        path.write_text(
+            '0 0.5 0.5 0.25 0.5 0.71 thermal\n\n2 0.1 0.2 0.1 0.1\n7 0.1 0.1 0.1 0.1\n'
+        )
         assert read_boxes(path, (100, 200)) == [
             Box(PERSON, 100, 50, 50, 50, 0.71),
             Box(CAR, 20, 20, 20, 10, 1.0),

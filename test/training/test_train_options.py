@@ -44,16 +44,20 @@ def test_every_fusion_loss_is_in_the_table(name):
 def test_every_term_is_trained_logged_and_off_at_weight_zero(name):
     generator = torch.Generator().manual_seed(0)
     fused, visible, thermal = torch.rand(3, 1, 1, 48, 48, generator=generator)
+    visible[..., 12:36, 16:32] += 0.5
+    labels = torch.zeros(1, 48, 48, dtype=torch.int64)
+    labels[:, 12:36, 16:32] = 2
     fused.requires_grad_()
     none = FusionOptions(**dict.fromkeys(TERMS, 0.0))
-    total, terms = fusion_loss(fused, visible, thermal, none)
+    total, terms = fusion_loss(fused, visible, thermal, none, labels)
     assert total == 0
     assert terms == {}
     options = replace(none, **{name: 2.0})
-    total, terms = fusion_loss(fused, visible, thermal, options)
+    total, terms = fusion_loss(fused, visible, thermal, options, labels)
     assert list(terms) == [name]
     told = inspect.signature(TERMS[name]).parameters.keys() - {'fused', 'visible', 'thermal'}
-    alone = TERMS[name](fused, visible, thermal, **{key: getattr(options, key) for key in told})
+    given = {key: labels if key == 'labels' else getattr(options, key) for key in told}
+    alone = TERMS[name](fused, visible, thermal, **given)
     assert total.item() == pytest.approx(2 * alone.item())
     (gradient,) = torch.autograd.grad(total, fused)
     assert gradient.abs().max() > 0

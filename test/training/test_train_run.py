@@ -87,6 +87,21 @@ def test_resumed_run_gives_the_same_numbers(tiny_arguments, tmp_path):
         assert whole.metrics[name] == rest.metrics[name]
 
 
+def test_the_last_checkpoint_is_that_of_the_last_epoch_even_if_an_earlier_one_was_better(
+    tiny_arguments, tmp_path
+):
+    """The labels stay as they are, so the first epoch remains the best."""
+    options = ['--model.only', '["fusion_decoder"]', '--trainer.out', str(tmp_path / 'run')]
+    run(parse_stage('joint', [*tiny_arguments, *options]))
+    steps = {
+        name: torch.load(tmp_path / 'run/checkpoints' / f'{name}.ckpt', weights_only=True)[
+            'global_step'
+        ]
+        for name in ('best', 'last')
+    }
+    assert steps == {'best': 2, 'last': 6}
+
+
 def test_seed_decides(tiny_arguments, tmp_path):
     losses = []
     for index, seed in enumerate((1, 1, 2)):

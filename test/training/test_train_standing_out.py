@@ -16,7 +16,7 @@ def object_loss(*images: torch.Tensor, classes: tuple[int, ...] = (1, 2, 3)) -> 
 
 
 def pair() -> tuple[torch.Tensor, torch.Tensor]:
-    """A dark textured visible image, and a bright flat thermal one with texture of its own."""
+    """Draw a dark textured visible image, and a bright flat thermal one with its own texture."""
     generator = torch.Generator().manual_seed(0)
     texture = torch.rand(1, 1, SIZE, SIZE, generator=generator) - 0.5
     visible = torch.full((1, 1, SIZE, SIZE), 0.3)
@@ -64,7 +64,7 @@ class TestDetail:
 
 
 def man(visible_level: float, thermal_level: float, ground: float = 0.5):
-    """A person of 16x40 pixels between two grounds: visible, thermal, labels."""
+    """Draw a person of 16x40 pixels on a ground: visible, thermal, labels."""
     labels = torch.zeros(1, SIZE, SIZE, dtype=torch.int64)
     labels[:, 28:68, 40:56] = 2
     mask = (labels == 2)[:, None]
