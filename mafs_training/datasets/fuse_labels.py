@@ -262,7 +262,7 @@ def fuse_frame(
 
     The rules. *Inside a box* a pixel is the class if enough votes say so; a map votes where it
     fills a fair share of the box, a person's heat votes too. Without a vote the inner ellipse is
-    the class and the rest of the box is ignored. *Outside the boxes of a class* what a map claims is
+    the class and the rest of the box is ignored. *Outside the boxes of a class* a map's claim is
     background: no box, no object; without human boxes it is ignored where a map and the Cityscapes
     network, which share nothing, claim the same. *Other classes* are those of the most trusted
     map if it has weight 1, of weaker maps they are ignored; guardrail and bump always are.
