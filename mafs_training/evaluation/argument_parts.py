@@ -66,6 +66,16 @@ def add_boxes(parser: argparse.ArgumentParser, *, required: bool = False, text: 
     )
 
 
+def add_goals(parser: argparse.ArgumentParser) -> None:
+    """Add --goals."""
+    parser.add_argument(
+        '--goals',
+        type=Path,
+        metavar='FILE',
+        help='YAML file of scores to reach; says of each whether it is',
+    )
+
+
 def add_weights(parser: argparse.ArgumentParser, *, classical: bool = True) -> None:
     """Add --weights; `classical`: the fusion without a network will do as well."""
     names = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 import math
 from typing import Any
 
@@ -41,6 +41,7 @@ def metric_table(
     metrics: Sequence[str],
     lower_is_better: frozenset[str],
     counts: Mapping[str, object] | None = None,
+    aside: Collection[str] = (),
 ) -> str:
     """
     Table of methods (rows) and metrics (columns), the best of a column marked with *.
@@ -50,6 +51,7 @@ def metric_table(
         metrics: columns.
         lower_is_better: metrics whose smallest value is best.
         counts: images per method, shown in a column n.
+        aside: methods that do not compete, such as a source taken as fused image.
 
     """
     methods = list(means)
@@ -59,7 +61,8 @@ def metric_table(
     ]
     for metric in metrics:
         column = [means[method].get(metric) for method in methods]
-        best = best_rows(column, lower=metric in lower_is_better)
+        rivals = [None if m in aside else v for m, v in zip(methods, column, strict=True)]
+        best = best_rows(rivals, lower=metric in lower_is_better)
         for i, value in enumerate(column):
             rows[i].append(number(value) + ('*' if i in best else ' '))
     return text_table(header, rows)

@@ -13,6 +13,8 @@ from mafs_model.predictor import Predictor
 from mafs_training.evaluation.bag.pairs import BagPairing, NS_PER_S, PairingSettings
 from mafs_training.evaluation.bag.run import bag_document, BagOutcome, KeepingScaler, process_bag
 from mafs_training.evaluation.console import say, warn
+from mafs_training.evaluation.fusion.baselines import SOURCES
+from mafs_training.evaluation.fusion.verdicts import headline
 from mafs_training.evaluation.predictors import describe, method_name
 from mafs_training.evaluation.results import new_document, write_json, write_text
 from mafs_training.evaluation.seg import command as seg
@@ -157,8 +159,11 @@ def render(document: dict[str, Any]) -> str:
             f'{latency["times_real_time"]:.2f} times real time'
         ),
         '',
-        f'fusion metrics, mean over {len(document["names"])} measured pairs (* best)',
-        metric_table(means_of(document['methods']), document['metrics'], LOWER_IS_BETTER),
+        f'fusion metrics, mean over {len(document["names"])} measured pairs (* best that fuses)',
+        metric_table(
+            means_of(document['methods']), document['metrics'], LOWER_IS_BETTER, aside=SOURCES
+        ),
+        *(headline(rows, method) for method, rows in document['verdicts'].items()),
     ]
     if document['labels'] is not None:
         overall = document['labels']['overall']

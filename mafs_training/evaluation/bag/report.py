@@ -12,10 +12,10 @@ from mafs_model.predictor import Predictor
 from mafs_training.evaluation.bag.pairs import NS_PER_S
 from mafs_training.evaluation.bag.run import BagOutcome
 from mafs_training.evaluation.fusion.report import (
-    baseline_notes,
     conventions_section,
     means_table,
     method_colors,
+    verdict_section,
 )
 from mafs_training.evaluation.html.charts import (
     bar_chart,
@@ -61,11 +61,12 @@ def bag_page(document: Mapping[str, Any], outcome: BagOutcome, predictor: Predic
         pairing_section(document),
         section(
             'Fusion metrics',
-            means_table(document) + baseline_notes(document),
+            means_table(document),
             f'Means over {len(document["names"])} measured pairs; ± is half the width of '
             'the 95 % bootstrap interval; neighbouring frames are alike, so that it is '
             'rather too narrow. Trivial baselines in grey.',
         ),
+        *(verdict_section(rows, m) for m, rows in document['verdicts'].items()),
         over_time_section(document),
         latency_section(document),
     ]

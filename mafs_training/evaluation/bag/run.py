@@ -17,6 +17,7 @@ from mafs_model.predictor import Predictor
 from mafs_training.evaluation.bag.pairs import BagPair, BagPairing
 from mafs_training.evaluation.fusion.baselines import BASELINES
 from mafs_training.evaluation.fusion.pair import collect, measure_images, PairOutcome
+from mafs_training.evaluation.fusion.verdicts import verdicts
 from mafs_training.evaluation.images import list_images, listing, read_labels, same_size
 from mafs_training.evaluation.seg.run import LabelScore, score_labels, seg_document
 from mafs_training.metrics.fusion import FUSION_METRICS
@@ -256,7 +257,7 @@ def bag_document(
         for text, count in texts.items()
     ]
     methods = collect(outcome.measured, (method, *BASELINES), FUSION_METRICS)
-    return {
+    document = {
         'metrics': list(FUSION_METRICS),
         'baselines': list(BASELINES),
         'names': [one.name for one in outcome.measured if one.values],
@@ -282,3 +283,5 @@ def bag_document(
         ),
         'problems': problems,
     }
+    document['verdicts'] = {method: verdicts(document, method)}
+    return document

@@ -18,7 +18,8 @@ from mafs_training.evaluation.card.tables import (
     value_cell,
 )
 from mafs_training.evaluation.fusion.clear import RATIOS as CLEAR_RATIOS
-from mafs_training.evaluation.fusion.verdicts import HEADLINE, headline
+from mafs_training.evaluation.fusion.verdicts import headline
+from mafs_training.evaluation.goals import goals_sentence, reached_text
 from mafs_training.evaluation.model.modalities import MODALITIES, present_classes
 from mafs_training.evaluation.model.robustness import MISSING
 from mafs_training.evaluation.objects.run import RATIOS as ALL_OBJECT_RATIOS
@@ -96,9 +97,7 @@ def _fusion_part(document: Mapping[str, Any], method: str, rows: Mapping[str, An
             for metric, row in rows.items()
         ],
     )
-    shown = [
-        m for m in (*HEADLINE, 'SSIM', 'visible_kept', 'thermal_kept') if m in document['metrics']
-    ]
+    shown = document['metrics']
     means = {
         **{
             name: {m: cell['mean'] for m, cell in table.items()}
@@ -112,8 +111,20 @@ def _fusion_part(document: Mapping[str, Any], method: str, rows: Mapping[str, An
     )
     return (
         f'### Fusion: {data_name(document)}, {count} pairs\n\n{headline(rows, method)}.\n\n'
-        f'{verdicts}\n\nMeans:\n\n{table}'
+        f'{verdicts}\n\nMeans:\n\n{table}{_goals_part(document, method)}'
     )
+
+
+def _goals_part(document: Mapping[str, Any], method: str) -> str:
+    """Return which goals are reached, where the result was judged by some."""
+    rows = (document.get('goals') or {}).get(method)
+    if not rows:
+        return ''
+    table = markdown_table(
+        ['goal', method, 'limit', 'reached'],
+        [[r['goal'], number(r['value'], 3), number(r['limit'], 3), reached_text(r)] for r in rows],
+    )
+    return f'\n\nGoals: {goals_sentence(rows, method)}.\n\n{table}'
 
 
 def labels_block(documents: Documents, checkpoint: Checkpoint) -> str:

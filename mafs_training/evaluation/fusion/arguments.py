@@ -7,6 +7,7 @@ from pathlib import Path
 from mafs_training.evaluation.argument_parts import (
     add_boxes,
     add_command,
+    add_goals,
     add_groups,
     add_runtime,
     Commands,
@@ -85,5 +86,6 @@ def add_arguments(commands: Commands) -> None:
         help='metric that picks best and worst pairs (default: %(default)s)',
     )
     add_boxes(parser, text='boxes NAME.txt: also how clear the boxed persons, bikes and cars are')
+    add_goals(parser)
     add_groups(parser)
     add_runtime(parser)

@@ -12,9 +12,11 @@ from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError
 from mafs_training.evaluation.box_files import folder_of_options
 from mafs_training.evaluation.console import say, warn
+from mafs_training.evaluation.fusion.baselines import SOURCES
 from mafs_training.evaluation.fusion.clear import clear_table
-from mafs_training.evaluation.fusion.run import beaten_by_baselines, evaluate_fusion
+from mafs_training.evaluation.fusion.run import evaluate_fusion
 from mafs_training.evaluation.fusion.verdicts import verdict_table
+from mafs_training.evaluation.goals import goals_table, judge, read_goals
 from mafs_training.evaluation.groups import parse_groups
 from mafs_training.evaluation.images import list_images
 from mafs_training.evaluation.named_folders import parse_folders
@@ -30,6 +32,7 @@ def run(options: Namespace) -> int:
     methods = parse_folders(options.fused, '--fused')
     references = _references(options)
     boxes = folder_of_options(options.boxes, options.min_score, options.box_classes)
+    goals = read_goals(options.goals) if options.goals is not None else None
     with ExitStack() as stack:
         problems: list[str] = []
         model = None
@@ -49,6 +52,8 @@ def run(options: Namespace) -> int:
             quiet=options.quiet,
         )
         document['model'] = model
+        if goals is not None:
+            document['goals'] = {m: judge(goals, document, m) for m in methods}
         # Images that cannot be read, or lack a partner, are named by the measurement as well.
         document['problems'] += [p for p in problems if p not in document['problems']]
         _finish(options, document)
@@ -131,33 +136,29 @@ def render(document: dict[str, Any]) -> str:
     shown_counts = {**{m: str(n) for m, n in counts.items()}, **dict.fromkeys(references, '-')}
     parts = [
         (
-            f'fusion metrics, mean over pairs ({len(document["names"])} pairs; * best; '
-            'MSE: lower is better)'
+            f'fusion metrics, mean over pairs ({len(document["names"])} pairs; * best of what '
+            'fuses; MSE: lower is better)'
         ),
         metric_table(
-            {**means_of(methods), **references}, document['metrics'], LOWER_IS_BETTER, shown_counts
+            {**means_of(methods), **references},
+            document['metrics'],
+            LOWER_IS_BETTER,
+            shown_counts,
+            SOURCES,
         ),
     ]
     for group, means in document['group_means'].items():
         parts += [
             '',
             f'{group} ({len(document["groups"][group])} pairs)',
-            metric_table(means, document['metrics'], LOWER_IS_BETTER),
+            metric_table(means, document['metrics'], LOWER_IS_BETTER, aside=SOURCES),
         ]
     if document['clear']:
         parts += ['', clear_table(document['clear'])]
     for method, rows in document.get('verdicts', {}).items():
         parts += ['', verdict_table(rows, method)]
-    notes = []
-    for method in document['inputs']['fused']:
-        beaten = beaten_by_baselines(document, method, LOWER_IS_BETTER)
-        if beaten:
-            notes.append(
-                f'{method}: a trivial baseline is at least as good in '
-                + ', '.join(f'{metric} ({baseline})' for metric, baseline in beaten.items())
-            )
-    if notes:
-        parts += ['', *notes]
+    for method, rows in document.get('goals', {}).items():
+        parts += ['', goals_table(rows, method)]
     if len(set(counts.values())) > 1:
         parts += [
             '',

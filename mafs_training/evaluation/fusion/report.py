@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.classes import ClassTable
-from mafs_training.evaluation.fusion.baselines import BASELINES, fuse_baseline
+from mafs_training.evaluation.fusion.baselines import BASELINES, fuse_baseline, SOURCES
 from mafs_training.evaluation.fusion.clear import RATIOS as CLEAR_RATIOS
-from mafs_training.evaluation.fusion.run import beaten_by_baselines
 from mafs_training.evaluation.fusion.verdicts import headline, span
+from mafs_training.evaluation.goals import goals_sentence, reached_text
 from mafs_training.evaluation.html.charts import box_chart, COLORS, MUTED
 from mafs_training.evaluation.html.page import (
     cell,
     figure,
-    note,
     page,
     problems_note,
     section,
@@ -79,15 +78,17 @@ def fusion_sections(document: Mapping[str, Any]) -> list[str]:
     parts = [
         section(
             'Means over all pairs',
-            means_table(document) + baseline_notes(document) + problems_note(document['problems']),
-            'Best value of a column highlighted, second underlined; ± is half the width of the 95 '
-            '% bootstrap interval over images. Trivial baselines in grey.',
+            means_table(document) + problems_note(document['problems']),
+            'Best value of what fuses highlighted, second underlined; ± is half the width of the '
+            '95 % bootstrap interval over images. Trivial baselines in grey.',
         )
     ]
     if document.get('clear'):
         parts.append(clear_section(document['clear'], document['baselines']))
     for method, rows in document.get('verdicts', {}).items():
         parts.append(verdict_section(rows, method))
+    for method, rows in document.get('goals', {}).items():
+        parts.append(goals_section(rows, method))
     if document['groups']:
         parts.append(_groups_section(document))
     charts = ''.join(
@@ -150,6 +151,27 @@ def verdict_section(rows: Mapping[str, Any], method: str) -> str:
     )
 
 
+def goals_section(rows: Sequence[Mapping[str, Any]], method: str) -> str:
+    """Return which goals of a file a method reaches."""
+    lines = [
+        (
+            '',
+            [
+                cell(escape(row['goal']), 'name'),
+                cell(_short(row['value'])),
+                cell(_short(row['limit'])),
+                cell(reached_text(row), {True: 'up', False: 'down', None: ''}[row['reached']]),
+            ],
+        )
+        for row in rows
+    ]
+    return section(
+        f'Goals of {method}',
+        table(['goal', escape(method), 'limit', 'reached'], lines),
+        f'{goals_sentence(rows, method)}.',
+    )
+
+
 def method_colors(methods: Sequence[str], baselines: Sequence[str]) -> dict[str, str]:
     """Give each method a colour; baselines share grey unless nothing else is there."""
     own = [m for m in methods if m not in baselines] or list(methods)
@@ -164,7 +186,7 @@ def means_table(document: Mapping[str, Any]) -> str:
     marks = {
         metric: _marks(
             [
-                *(methods[m][metric]['mean'] for m in names),
+                *(None if m in SOURCES else methods[m][metric]['mean'] for m in names),
                 *(row.get(metric) for row in references.values()),
             ],
             metric,
@@ -211,25 +233,13 @@ def _short(value: float | None) -> str:
     )
 
 
-def baseline_notes(document: Mapping[str, Any]) -> str:
-    """Say in which metrics a trivial baseline is at least as good as each method."""
-    lines = []
-    for method in document['methods']:
-        if method in document['baselines']:
-            continue
-        beaten = beaten_by_baselines(document, method, LOWER_IS_BETTER)
-        if beaten:
-            lines.append(f'{method}: ' + ', '.join(f'{k} ({v})' for k, v in beaten.items()))
-    return note(lines, 'A trivial baseline is at least as good in:')
-
-
 def _groups_section(document: Mapping[str, Any]) -> str:
     """Return one table a group and, for two or more, the means side by side."""
     body = ''
     for group, means in document['group_means'].items():
         names = list(means)
         marks = {
-            metric: _marks([means[m][metric] for m in names], metric)
+            metric: _marks([None if m in SOURCES else means[m][metric] for m in names], metric)
             for metric in document['metrics']
         }
         rows = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-import math
 from pathlib import Path
 from typing import Any
 
@@ -190,21 +189,3 @@ def check_method_names(fused: Mapping[str, Path]) -> None:
             raise ConfigError(
                 f'method name {method!r} is taken by a baseline, choose another NAME=DIR'
             )
-
-
-def beaten_by_baselines(
-    document: Mapping[str, Any], method: str, lower: frozenset[str]
-) -> dict[str, str]:
-    """Metric to the best baseline that does at least as well as the method, if any."""
-    beaten = {}
-    for metric in document['metrics']:
-        own = document['methods'][method][metric]['mean']
-        means = {b: document['methods'][b][metric]['mean'] for b in document['baselines']}
-        known = {b: v for b, v in means.items() if v is not None and math.isfinite(v)}
-        if own is None or not math.isfinite(own) or not known:
-            continue
-        sign = -1 if metric in lower else 1
-        best = max(known, key=lambda name: sign * known[name])
-        if sign * known[best] >= sign * own:
-            beaten[metric] = best
-    return beaten

@@ -8,6 +8,7 @@ from mafs_training.evaluation.argument_parts import (
     add_boxes,
     add_command,
     add_data,
+    add_goals,
     add_groups,
     add_limit,
     add_runtime,
@@ -47,4 +48,5 @@ def add_arguments(commands: Commands) -> None:
         text='boxes NAME.txt of the objects (default: boxes/ beside the images, if it is there)',
     )
     add_runtime(parser)
+    add_goals(parser)
     add_groups(parser)

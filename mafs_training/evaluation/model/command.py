@@ -13,6 +13,7 @@ from mafs_training.datasets.spec import thin
 from mafs_training.evaluation.box_files import BoxFolder, folder_of_options
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.fusion import command as fusion
+from mafs_training.evaluation.goals import judge, read_goals
 from mafs_training.evaluation.groups import parse_groups
 from mafs_training.evaluation.model.modalities import modality_table
 from mafs_training.evaluation.model.persons import persons_table
@@ -42,6 +43,7 @@ def run(options: Namespace) -> int:
         labelled=options.labelled,
     )
     boxes = boxes_of(files, options)
+    goals = read_goals(options.goals) if options.goals is not None else None
     predictor = create_predictor(options)
     method = method_name(options.weights, predictor)
     document = new_document(
@@ -65,6 +67,8 @@ def run(options: Namespace) -> int:
         quiet=options.quiet,
     )
     document.update(model_document(outcome, predictor, method, parse_groups(options.group), boxes))
+    if goals is not None:
+        document['goals'] = {method: judge(goals, document, method)}
     document['robustness'] = None
     if options.robustness != 'off':
         document['robustness'] = robustness(
