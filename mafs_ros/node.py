@@ -9,6 +9,7 @@ import cv2
 from mafs_model.errors import MafsError
 from mafs_model.topics import DIAGNOSTICS_TOPIC, NODE_NAME
 from mafs_ros import diagnostics, qos, ros_logging
+from mafs_ros.bond import Bond
 from mafs_ros.health import assess, Context, Level
 from mafs_ros.inference import Inference
 from mafs_ros.intake import Intake
@@ -57,6 +58,7 @@ class FusionNode(LifecycleNode):
         self._log_handler: ros_logging.RosLogHandler | None = None
         # Between activate and deactivate:
         self._intake: Intake | None = None
+        self._bond = Bond(self)
         self._state_label = 'unconfigured'
         self.stop_timeout_s = STOP_TIMEOUT_S
         self._last_error = ''
@@ -98,6 +100,7 @@ class FusionNode(LifecycleNode):
             self._deactivate()
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
+        self._bond.start()
         self._state_label = 'active'
         return result
 
@@ -225,6 +228,7 @@ class FusionNode(LifecycleNode):
         )
 
     def _deactivate(self) -> None:
+        self._bond.stop()
         intake, self._intake = self._intake, None
         if intake is not None:
             intake.stop()

@@ -18,7 +18,7 @@ ALLOWED = {
 PROJECT = set(ALLOWED)
 # Only the node package knows ROS: the client library, messages, launch and what belongs to them.
 ROS_NAMES = {
-    'ament_index_python', 'cv_bridge', 'launch', 'launch_ros', 'message_filters', 'rclpy',
+    'ament_index_python', 'bond', 'cv_bridge', 'launch', 'launch_ros', 'message_filters', 'rclpy',
     'ros2cli', 'rosbag2_py', 'rosidl_runtime_py', 'tf2_ros',
 }  # fmt: skip
 ROS_ENDINGS = ('_msgs', '_interfaces', '_srvs')

@@ -65,7 +65,15 @@ def third_party(package_imports, package: str) -> set[str]:
 
 
 def is_ros(name: str) -> bool:
-    known = {'ament_index_python', 'cv_bridge', 'launch', 'launch_ros', 'message_filters', 'rclpy'}
+    known = {
+        'ament_index_python',
+        'bond',
+        'cv_bridge',
+        'launch',
+        'launch_ros',
+        'message_filters',
+        'rclpy',
+    }
     return name in known or name.endswith(('_msgs', '_interfaces', '_srvs'))
 
 
