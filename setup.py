@@ -17,7 +17,7 @@ PACKAGES = (
     'mafs_synthetic',
 )
 EXTRAS = ('openvino', 'demo', 'onnx', 'train', 'quantise', 'dev')
-DATA = ['py.typed', '**/*.yaml', '**/*.json', 'data/weights/*']
+DATA = ['py.typed', '**/*.yaml', '**/*.json', '**/*.html', 'data/weights/*']
 
 
 def read_version() -> str:

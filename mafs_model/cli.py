@@ -20,11 +20,8 @@ from mafs_model.command_line import (
     quiet_start,
     run,
 )
-from mafs_model.defaults import OPACITY
 from mafs_model.errors import ConfigError
 from mafs_model.version import __version__
-
-_DEVICE_HELP = 'auto, cpu, cuda or cuda:N (default: auto)'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,92 +71,11 @@ def build_parser(words: Collection[str] | None = None) -> argparse.ArgumentParse
     return parser
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose weights and what computes."""
-    from mafs_model.runtime import BACKENDS, PRECISIONS
-
-    parser.add_argument(
-        '--weights',
-        metavar='FILE',
-        help="weights file, 'default' for the shipped ones, 'classical' for "
-        'fusion without a network (default: default)',
-    )
-    parser.add_argument(
-        '--classes',
-        metavar='NAME|FILE',
-        help='class table instead of that of the weights: mfnet, msrs, fmb, pst900 or a YAML file',
-    )
-    parser.add_argument('--device', default='auto', help=_DEVICE_HELP)
-    parser.add_argument(
-        '--backend',
-        default='auto',
-        choices=BACKENDS,
-        metavar='NAME',
-        help=f'{", ".join(BACKENDS)} (default: auto)',
-    )
-    parser.add_argument(
-        '--precision',
-        default='auto',
-        choices=PRECISIONS,
-        metavar='NAME',
-        help=f'{", ".join(PRECISIONS)} (default: auto)',
-    )
-    parser.add_argument('--threads', type=int, metavar='N', help='CPU threads')
-
-
 def _fuse_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``mafs fuse``."""
-    from mafs_model.images.thermal import METHODS, UNITS
+    from mafs_model.pair_options import add_pair_options
     from mafs_model.result import PICTURES
-    from mafs_model.sources.live import TIMEOUT_S
-    from mafs_model.sources.side_by_side import LAYOUTS
 
-    parser.add_argument(
-        'input',
-        nargs='?',
-        metavar='INPUT',
-        help='one input that holds both cameras: a folder with vi/ and ir/, or names that end in '
-        '_rgb and _th; with --layout anything that shows them side by side',
-    )
-    source = parser.add_argument_group('input')
-    source.add_argument(
-        '--rgb',
-        nargs='+',
-        metavar='WHAT',
-        help='visible: image, folder, "pattern*", multi-page TIFF, video, number of a webcam, '
-        'rtsp://...',
-    )
-    source.add_argument(
-        '--thermal',
-        nargs='+',
-        metavar='WHAT',
-        help='thermal: the same, with 8 or 16 bit or float images, and .npy or .csv with '
-        'temperatures',
-    )
-    source.add_argument(
-        '--pair',
-        metavar='RGB*:THERMAL*',
-        help="two patterns, e.g. 'DIR/*_rgb.*:DIR/*_th.*'; equal * belong together",
-    )
-    source.add_argument(
-        '--layout',
-        choices=LAYOUTS,
-        metavar='WHERE',
-        help=f'where INPUT shows the cameras: {", ".join(LAYOUTS)}',
-    )
-    source.add_argument('--frames', type=int, metavar='N', help='stop after N pairs')
-    source.add_argument(
-        '--timeout',
-        type=float,
-        default=TIMEOUT_S,
-        metavar='S',
-        help=f'longest wait for an image of a camera in s (default: {TIMEOUT_S:g})',
-    )
-    source.add_argument(
-        '--unchecked',
-        action='store_true',
-        help='take also inputs that look swapped or the same',
-    )
     results = parser.add_argument_group('results')
     results.add_argument(
         '--out',
@@ -175,53 +91,27 @@ def _fuse_options(parser: argparse.ArgumentParser) -> None:
     )
     results.add_argument('--rate', type=float, metavar='HZ', help='pictures per second of a video')
     results.add_argument('--overwrite', action='store_true', help='replace results that are there')
-    parser.add_argument(
-        '--size',
-        metavar='WxH',
-        help='size at which the network computes (default: that of the result)',
+    add_pair_options(parser)
+
+
+def _view_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mafs view``."""
+    from mafs_model.pair_options import add_pair_options
+    from mafs_model.view.server import HOST, PORT
+
+    page = parser.add_argument_group('page')
+    page.add_argument(
+        '--host',
+        default=HOST,
+        metavar='ADDRESS',
+        help=f'address to listen on (default: {HOST}, this computer only; others see what the '
+        'cameras see)',
     )
-    parser.add_argument(
-        '--output-size',
-        metavar='WxH',
-        help='size of the results (default: that of the visible image)',
+    page.add_argument(
+        '--port', type=int, default=PORT, metavar='N', help=f'port (default: {PORT}; 0: any)'
     )
-    parser.add_argument(
-        '--homography',
-        metavar='FILE',
-        help='YAML file with the 3x3 map of thermal to visible pixels',
-    )
-    parser.add_argument(
-        '--thermal-scaling',
-        default='percentile',
-        choices=METHODS,
-        metavar='NAME',
-        help=f'{", ".join(METHODS)} (default: percentile)',
-    )
-    parser.add_argument(
-        '--thermal-range',
-        nargs=2,
-        type=float,
-        metavar=('LOW', 'HIGH'),
-        help='limits of range, or percentiles',
-    )
-    parser.add_argument(
-        '--thermal-unit',
-        default='raw',
-        choices=UNITS,
-        help='unit of --thermal-range for range (default: raw)',
-    )
-    parser.add_argument(
-        '--sequence',
-        action='store_true',
-        help='the files are frames of one video: smooth the thermal scaling',
-    )
-    parser.add_argument(
-        '--opacity',
-        type=float,
-        default=OPACITY,
-        help='opacity of the class colours in the overlay (default: %(default)s)',
-    )
-    add_model_options(parser)
+    page.add_argument('--open', action='store_true', help='open the page in the browser')
+    add_pair_options(parser)
 
 
 def _info_options(parser: argparse.ArgumentParser) -> None:
@@ -301,6 +191,15 @@ def _run_fuse(arguments: argparse.Namespace) -> int:
     elif not report.pairs:
         print('no image files found', file=sys.stderr)
     return EXIT_PARTIAL if report.left_out or not report.pairs else EXIT_OK
+
+
+def _run_view(arguments: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C."""
+    with quiet_start('mafs view'):
+        from mafs_model.view.command import view
+
+    view(arguments, say=lambda text: print(text, flush=True))
+    return EXIT_OK
 
 
 def _run_info(arguments: argparse.Namespace) -> int:
@@ -424,6 +323,13 @@ COMMANDS = {
         'overlay PNGs; the name of a picture or a video gets one picture of each pair.',
         _fuse_options,
         _run_fuse,
+    ),
+    'view': Command(
+        'look at thermal, visible, fused image and labels in a browser',
+        'Serve a page on this computer that shows the pairs of files, videos, webcams or streams, '
+        'with sliders for what can be changed while they run. Ctrl-C ends it.',
+        _view_options,
+        _run_view,
     ),
     'info': Command(
         'list the network variants',

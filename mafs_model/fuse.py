@@ -8,23 +8,18 @@ from functools import partial
 import sys
 import time
 
-from mafs_model.classes import ClassTable
 from mafs_model.command_line import quiet_start
 from mafs_model.errors import ConfigError, ImageError
-from mafs_model.images.preprocessing import parse_size
-from mafs_model.images.registration import Registration
-from mafs_model.images.thermal import ThermalScaler
+from mafs_model.pair_options import check_settings, create_predictor, open_source
 from mafs_model.predictor import Predictor
 from mafs_model.result import Painter
-from mafs_model.runtime.device import check_device_name
-from mafs_model.runtime.factory import find_weights
 from mafs_model.sinks.opening import open_sink
 from mafs_model.sinks.results import ClassShares, Sink
 from mafs_model.sources.items import PairSource
-from mafs_model.sources.opening import open_pairs, Request
 import numpy as np
 from tqdm import tqdm
 
+MAX_RATE_HZ = 1000.0
 _MAX_PROBLEMS = 1000  # A folder of a million unreadable files must not fill the memory.
 
 
@@ -90,25 +85,12 @@ def fuse(arguments: argparse.Namespace) -> FuseReport:
     """
     if not 0.0 <= arguments.opacity <= 1.0:
         raise ConfigError(f'--opacity {arguments.opacity:g}: expected 0 to 1')
-    if arguments.frames is not None and arguments.frames < 1:
-        raise ConfigError(f'--frames {arguments.frames}: expected a whole number of at least 1')
-    for option in ('rate', 'timeout'):
-        value = getattr(arguments, option)
-        if value is not None and not 0 < value <= 3600:
-            raise ConfigError(f'--{option} {value:g}: expected more than 0, at most 3600')
-    _check_settings(arguments)
-    source = open_pairs(
-        Request(
-            visible=arguments.rgb or (),
-            thermal=arguments.thermal or (),
-            both=arguments.input,
-            pattern=arguments.pair,
-            layout=arguments.layout,
-            limit=arguments.frames,
-            timeout_s=arguments.timeout,
-            unchecked=arguments.unchecked,
+    if arguments.rate is not None and not 0 < arguments.rate <= MAX_RATE_HZ:
+        raise ConfigError(
+            f'--rate {arguments.rate:g}: expected more than 0, at most {MAX_RATE_HZ:g}'
         )
-    )
+    check_settings(arguments)
+    source = open_source(arguments)
     try:
         sink = open_sink(
             arguments.out,
@@ -128,60 +110,6 @@ def fuse(arguments: argparse.Namespace) -> FuseReport:
         return report
     finally:
         source.close()
-
-
-def create_predictor(arguments: argparse.Namespace, is_sequence: bool = False) -> Predictor:
-    """
-    Return the predictor that the options describe.
-
-    Args:
-        arguments: parsed options of the model and of the preparation of images.
-        is_sequence: the pairs are moments of one recording.
-
-    Raises:
-        MafsError: settings, weights or device are wrong.
-
-    """
-    return Predictor.create(
-        arguments.weights,
-        device=arguments.device,
-        backend=arguments.backend,
-        precision=arguments.precision,
-        threads=arguments.threads,
-        classes=arguments.classes,
-        inference_size=parse_size(arguments.size) if arguments.size else None,
-        output_size=parse_size(arguments.output_size) if arguments.output_size else None,
-        registration=Registration.load(arguments.homography) if arguments.homography else None,
-        thermal_scaler=_scaler(arguments, is_sequence or arguments.sequence),
-    )
-
-
-def _check_settings(arguments: argparse.Namespace) -> None:
-    """Raise ConfigError or CheckpointError for what is wrong whatever the input."""
-    check_device_name(arguments.device)
-    for size in (arguments.size, arguments.output_size):
-        if size:
-            parse_size(size)
-    if arguments.homography:
-        Registration.load(arguments.homography)
-    if arguments.classes:
-        ClassTable.load(arguments.classes)
-    if arguments.weights not in {None, 'default', 'classical'}:
-        find_weights(arguments.weights)
-    _scaler(arguments, is_sequence=False)
-
-
-def _scaler(arguments: argparse.Namespace, is_sequence: bool) -> ThermalScaler:
-    """Return the scaling of thermal images; raises ConfigError."""
-    low, high = arguments.thermal_range or (None, None)
-    return ThermalScaler(
-        arguments.thermal_scaling,
-        low,
-        high,
-        unit=arguments.thermal_unit,
-        # Unrelated files must not influence each other, whatever their order.
-        smoothing=0.9 if is_sequence else 0.0,
-    )
 
 
 def _run(

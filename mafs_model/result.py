@@ -173,15 +173,18 @@ class Painter:
 
     Attributes:
         opacity: weight of the class colours in overlays, 0 to 1.
+        min_confidence: pixels whose class is less probable, 0 to 1, stay clear in overlays.
+        scaler: shows thermal images in panels.
 
     """
 
     opacity: float = OPACITY
-    _scaler: ThermalScaler = field(default_factory=ThermalScaler, repr=False)
+    min_confidence: float = 0.0
+    scaler: ThermalScaler = field(default_factory=ThermalScaler, repr=False)
 
     def __post_init__(self) -> None:
-        """Check the opacity; raises ConfigError."""
-        self._style = OverlayStyle(self.opacity)
+        """Check the numbers; raises ConfigError."""
+        self._style = OverlayStyle(self.opacity, min_confidence=self.min_confidence)
 
     def paint(self, result: Result, picture: Picture) -> UInt8Image:
         """
@@ -211,7 +214,8 @@ class Painter:
 
     def overlay(self, result: Result, *, legend: bool) -> UInt8Image:
         """Return the class colours over the fused image, with the notice, uint8 [H,W,3] RGB."""
-        picture = paint(result.fused, result.labels, result.classes, self._style)
+        confidence = result.prediction.confidence
+        picture = paint(result.fused, result.labels, result.classes, self._style, confidence)
         if result.notice:
             put_notice(picture, result.notice)
         return self._with_legend(picture, result.classes) if legend else picture
@@ -225,7 +229,7 @@ class Painter:
         size = (result.fused.shape[0], result.fused.shape[1])
         dark = np.zeros((*size, 3), np.uint8)
         visible, thermal = result.images
-        left = dark if thermal is None else gray_to_rgb(resize(self._scaler(thermal), size))
+        left = dark if thermal is None else gray_to_rgb(resize(self.scaler(thermal), size))
         right = dark if visible is None else resize(visible, size)
         lower = np.hstack([result.fused, self.overlay(result, legend=False)])
         return self._with_legend(np.vstack([np.hstack([left, right]), lower]), result.classes)
