@@ -70,6 +70,7 @@ setup(
             'mafs-train = mafs_training.cli:main_train',
             'mafs-data = mafs_training.cli:main_data',
             'mafs-eval = mafs_training.evaluation.cli:main',
+            'mafs-calibrate = mafs_calibration.cli:main',
         ],
     },
     classifiers=[

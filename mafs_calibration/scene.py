@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mafs_calibration.coarse_search import Candidate, search
 from mafs_calibration.tile_shifts import COARSE, FINE, Refiner, TileShifts
+from mafs_model.calibration.registration_monitor import TURNS
 from mafs_model.calibration.structure import agreement, live_area, Mask
+from mafs_model.errors import CalibrationError
 from mafs_model.types import UInt8Image
 import numpy as np
 from numpy.typing import NDArray
 
 MIN_PAIRS = 8
+PAIRS = 24  # More do not make it better, but slower.
+# Pairs of different moments reach a margin of 2.6 and an agreement of 0.11 on roads by day and
+# night; right ones begin at 4.9 and 0.18 (benchmarks/scene_calibration.py).
+MIN_MARGIN = 3.5
+MIN_AGREEMENT = 0.13
 _COARSE_PAIRS = 12  # More do not make the coarse place surer, but slower.
 _CANDIDATES = 3
+_MIN_SIDE_PX = 32
+_TURNS: dict[
+    str, Callable[[UInt8Image], UInt8Image]
+] = {  # how the thermal image may be turned, and what undoes it
+    **TURNS,
+    'rotated by 90 degrees clockwise': np.rot90,
+    'rotated by 90 degrees counterclockwise': lambda image: np.rot90(image, -1),
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +52,58 @@ class SceneRegistration:
     margin: float
     uniqueness: float
     tiles: TileShifts
+
+    @property
+    def is_sure(self) -> bool:
+        """Return whether this is a registration and no coincidence."""
+        return self.margin >= MIN_MARGIN and self.agreement >= MIN_AGREEMENT
+
+
+def register(visible: Sequence[UInt8Image], thermal: Sequence[UInt8Image]) -> SceneRegistration:
+    """
+    Return how the thermal images lie on the visible ones.
+
+    Args:
+        visible: uint8 [H,W] luminances of one size, of different moments, at least `MIN_PAIRS`.
+        thermal: uint8 [h,w] images of the same moments.
+
+    Raises:
+        CalibrationError: too few pairs, different sizes, or nothing sure; the message says what
+            the images look like instead.
+
+    """
+    if len(visible) < MIN_PAIRS:
+        raise CalibrationError(
+            f'{len(visible)} pairs, expected at least {MIN_PAIRS} of different moments'
+        )
+    for name, images in (('visible', visible), ('thermal', thermal)):
+        sizes = {image.shape for image in images}
+        if len(sizes) > 1:
+            shown = ', '.join(f'{w}x{h}' for h, w in sorted(sizes)[:4])
+            raise CalibrationError(f'{name} images have different sizes: {shown}; expected one')
+        if min(images[0].shape) < _MIN_SIDE_PX:
+            raise CalibrationError(
+                f'{name} images of {images[0].shape[1]}x{images[0].shape[0]} are too small, '
+                f'expected sides of at least {_MIN_SIDE_PX} px'
+            )
+    found = estimate(visible, thermal)
+    if found is not None and found.is_sure:
+        return found
+    for name, turn in _TURNS.items():
+        other = estimate(visible, [np.ascontiguousarray(turn(image)) for image in thermal])
+        if other is not None and other.is_sure:
+            raise CalibrationError(
+                f'the thermal image is {name}: it fits when that is undone; correct it in the '
+                'camera, its driver or its profile first'
+            )
+    if found is None:
+        raise CalibrationError('the images show no structure that could be compared')
+    raise CalibrationError(
+        f'no registration is sure: images of one moment agree by {found.agreement:.2f} (expected '
+        f'{MIN_AGREEMENT:g}) and better than images of different moments by {found.margin:.1f} '
+        f'standard errors (expected {MIN_MARGIN:g}); the pairs may be of different moments, the '
+        'scene too empty, or scale or rotation out of range (0.5 to 2, 6 degrees)'
+    )
 
 
 def estimate(

@@ -57,7 +57,7 @@ class Calibration:
 
     Attributes:
         thermal_size: (height, width) of the thermal image that all of it holds for.
-        visible_size: (height, width) of the visible image.
+        visible_size: (height, width) of the visible image. One of both sizes is there at least.
         thermal: intrinsics.
         visible: intrinsics.
         extrinsics: pose of the thermal camera beside the visible one.
@@ -69,8 +69,8 @@ class Calibration:
 
     """
 
-    thermal_size: Size
-    visible_size: Size
+    thermal_size: Size | None
+    visible_size: Size | None
     thermal: Camera | None = None
     visible: Camera | None = None
     extrinsics: Extrinsics | None = None
@@ -115,9 +115,11 @@ class Calibration:
             'format': FORMAT,
             'date': self.date,
             'software': self.software,
-            'thermal': _camera_dict(self.thermal_size, self.thermal),
-            'visible': _camera_dict(self.visible_size, self.visible),
         }
+        if self.thermal_size is not None:
+            data['thermal'] = _camera_dict(self.thermal_size, self.thermal)
+        if self.visible_size is not None:
+            data['visible'] = _camera_dict(self.visible_size, self.visible)
         if self.extrinsics is not None:
             data['extrinsics'] = {
                 'rotation': self.extrinsics.rotation.tolist(),
@@ -144,15 +146,20 @@ class Calibration:
             ConfigError: naming the key and what was expected.
 
         """
-        keys = {'format', 'thermal', 'visible'}
+        keys = {'format'}
         optional = {
-            'date', 'software', 'extrinsics', 'homography', 'latency', 'scores',
+            'thermal', 'visible', 'date', 'software', 'extrinsics', 'homography', 'latency',
+            'scores',
         }  # fmt: skip
         _check_keys(data, keys, optional, where)
         if type(data['format']) is not int or data['format'] != FORMAT:
             raise ConfigError(f'{where}: format {data["format"]!r}, expected {FORMAT}')
-        sizes, cameras = {}, {}
-        for name in ('thermal', 'visible'):
+        sizes: dict[str, Size | None] = {'thermal': None, 'visible': None}
+        cameras: dict[str, Camera | None] = {'thermal': None, 'visible': None}
+        present = [name for name in sizes if name in data]
+        if not present:
+            raise ConfigError(f'{where}: expected thermal, visible or both')
+        for name in present:
             sizes[name], cameras[name] = _camera(data[name], f'{where}: {name}')
         extrinsics = homography = latency = None
         if 'extrinsics' in data:
@@ -162,6 +169,8 @@ class Calibration:
             if None in cameras.values():
                 raise ConfigError(f'{place}: expected a matrix of both cameras with them')
         if 'homography' in data:
+            if len(present) < 2:
+                raise ConfigError(f'{where}: homography: expected the sizes of both images')
             try:
                 homography = check_homography(
                     numbers(data['homography'], (3, 3), f'{where}: homography')
@@ -185,11 +194,13 @@ class Calibration:
 
     def describe(self) -> str:
         """Return one line on what the file holds."""
-        parts = [
-            f'thermal {format_size(self.thermal_size)} on visible {format_size(self.visible_size)}'
-        ]
+        sizes = (('thermal', self.thermal_size), ('visible', self.visible_size))
+        parts = [' and '.join(f'{name} {format_size(s)}' for name, s in sizes if s is not None)]
+        if self.thermal is not None or self.visible is not None:
+            cameras = (('thermal', self.thermal), ('visible', self.visible))
+            parts.append(f'intrinsics {" and ".join(n for n, c in cameras if c is not None)}')
         if self.extrinsics is not None:
-            parts.append('intrinsics and extrinsics')
+            parts.append('extrinsics')
         if self.homography is not None:
             parts.append('plane homography')
         if self.latency is not None:

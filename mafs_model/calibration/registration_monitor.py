@@ -22,7 +22,7 @@ _MIN_UNIQUENESS = 1.25
 _LOBE_PX = 5  # A peak is this wide; what is farther away is another one.
 
 # Cheap to try and worth naming: what is wrong when the cables or drivers are.
-_TURNS = {
+TURNS = {
     'mirrored left to right': lambda a: a[:, ::-1],
     'mirrored top to bottom': lambda a: a[::-1],
     'rotated by 180 degrees': lambda a: a[::-1, ::-1],
@@ -143,7 +143,7 @@ class RegistrationMonitor:
     def _find_turn(self, best: float) -> str | None:
         """Return how the thermal images are turned, if they then fit far better."""
         visible = [v for v, _ in self._kept]
-        for name, turn in _TURNS.items():
+        for name, turn in TURNS.items():
             # A mirror image has mirrored angles: the conjugate of twice the angle; a rotation by
             # 180 degrees leaves twice the angle as it is.
             mirrored = 'mirrored' in name

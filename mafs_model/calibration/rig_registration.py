@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import math
 
+import cv2
 from mafs_model.calibration.calibration import Calibration
 from mafs_model.calibration.cameras import Camera
 from mafs_model.errors import ConfigError
-from mafs_model.images.registration import check_proportions, Maps, Registration, scaling
+from mafs_model.images.registration import (
+    check_homography,
+    check_proportions,
+    Maps,
+    Registration,
+    scaling,
+)
 from mafs_model.types import Size
 import numpy as np
 from numpy.typing import NDArray
@@ -131,3 +138,33 @@ def create_registration(calibration: Calibration, distance_m: float | None = Non
         thermal_size=calibration.thermal_size,
         visible_size=calibration.visible_size,
     )
+
+
+def plane_homography(calibration: Calibration, distance_m: float) -> NDArray[np.float64]:
+    """
+    Return the homography that fits a plane best, lenses included.
+
+    Args:
+        calibration: with extrinsics.
+        distance_m: of the plane.
+
+    Raises:
+        ConfigError: as for `RigRegistration`, or the cameras see nothing in common there.
+
+    """
+    registration = RigRegistration(calibration, distance_m)
+    assert calibration.thermal_size is not None
+    assert calibration.visible_size is not None
+    size = calibration.visible_size
+    maps = registration._make_maps(calibration.thermal_size, size, size)
+    step = max(1, min(size) // 40)
+    y, x = np.mgrid[: size[0] : step, : size[1] : step]
+    visible = np.stack([x, y], axis=-1).reshape(-1, 2).astype(np.float64)
+    thermal = maps.points()[::step, ::step].reshape(-1, 2).astype(np.float64)
+    seen = np.ones(len(thermal), bool)
+    if maps.outside is not None:
+        seen = maps.outside[::step, ::step].ravel() == 0
+    if np.count_nonzero(seen) < 20:
+        raise ConfigError(f'the cameras see nothing in common at {distance_m:g} m')
+    homography, _ = cv2.findHomography(thermal[seen], visible[seen])
+    return check_homography(homography)
