@@ -58,6 +58,10 @@ def key_values(snapshot: Snapshot, setup: dict[str, str]) -> dict[str, str]:
         'latency worst': _text(snapshot.latency_worst_ms, 'ms'),
     }
     values |= {
+        f'publishing {topic}': _text(value, 'ms')
+        for topic, value in sorted(snapshot.publish_median_ms.items())
+    }
+    values |= {
         f'dropped: {reason}': str(count) for reason, count in sorted(snapshot.drops.items())
     }
     values |= {f'event: {event}': str(count) for event, count in sorted(snapshot.events.items())}

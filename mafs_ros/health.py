@@ -11,6 +11,7 @@ from mafs_ros.statistics import Snapshot, StreamState
 MIN_RECENT_DROPS = 3  # One bad image in ten seconds is no condition to warn about.
 LOSS_WARN = 0.2  # Share of published images that may get lost before it is worth a warning.
 LOW_MATCH = 0.5
+SLOW_PUBLICATION_MS = 20.0  # A 640x480 colour image takes 1 ms.
 ARRIVING_S = 0.5  # A camera whose last message is younger has not stopped.
 _DEFAULTS = Settings.from_values({})
 CAMERA = {'visible': 'visible (rgb)', 'thermal': 'thermal'}
@@ -108,6 +109,7 @@ def assess(snapshot: Snapshot, context: Context) -> tuple[Level, str]:
         _no_pairs(snapshot, context),
         _swapped(snapshot),
         _transport_loss(snapshot, context),
+        _slow_reader(snapshot),
         _bad_images(snapshot, context),
         _low_match(snapshot),
         _low_rate(snapshot, context),
@@ -260,6 +262,23 @@ def _transport_loss(snapshot: Snapshot, context: Context) -> tuple[Level, str] |
         'shared-memory segment of Fast DDS: start the PUBLISHER with '
         'FASTRTPS_DEFAULT_PROFILES_FILE=config/fastdds_shm.xml (docs/troubleshooting.md); '
         'otherwise the network or this CPU is too slow.'
+    )
+
+
+def _slow_reader(snapshot: Snapshot) -> tuple[Level, str] | None:
+    """Name the topic whose publication takes far longer than that of the others."""
+    times_ms = snapshot.publish_median_ms
+    if not times_ms:
+        return None
+    slowest = max(times_ms, key=lambda topic: times_ms[topic])
+    others = [value for topic, value in times_ms.items() if topic != slowest]
+    usual_ms = max(others, default=1.0)
+    if times_ms[slowest] < SLOW_PUBLICATION_MS or times_ms[slowest] < 4.0 * usual_ms:
+        return None
+    return Level.WARN, (
+        f'Publishing {slowest} takes {times_ms[slowest]:.0f} ms an image: a subscriber of it '
+        'does not keep up (a viewer that is suspended, or behind a slow network). Stop it, or '
+        'let it subscribe with best effort.'
     )
 
 

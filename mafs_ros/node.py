@@ -174,7 +174,7 @@ class FusionNode(LifecycleNode):
             load_message_filters()
         self._inference = Inference(self._handler.settings)
         self._inference.warm_up()
-        self._outputs = OutputPublishers(self)
+        self._outputs = OutputPublishers(self, self._statistics)
         self._processor = PairProcessor(
             self._inference,
             self._outputs,
@@ -252,7 +252,7 @@ class FusionNode(LifecycleNode):
     def destroy_node(self) -> None:
         """Undo everything and destroy the node."""
         self._jump_handle.unregister()
-        self.stop_timeout_s = 1.0  # the process is about to end
+        self.stop_timeout_s = 0.8  # the process is about to end
         try:
             self.release()
         except RuntimeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from typing import Any
 
 from builtin_interfaces.msg import Time
@@ -20,7 +21,7 @@ from mafs_ros import qos
 from mafs_ros.alignment import Job
 from mafs_ros.conversions import OutgoingImage, scale_camera_info
 from mafs_ros.msg import FusionStatus, SemanticClass, SemanticClasses
-from mafs_ros.statistics import Counters
+from mafs_ros.statistics import Counters, Statistics
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
@@ -59,11 +60,13 @@ class OutputPublishers:
 
     Args:
         node: the node that owns them.
+        statistics: counts how long publishing takes.
 
     """
 
-    def __init__(self, node: LifecycleNode) -> None:
+    def __init__(self, node: LifecycleNode, statistics: Statistics) -> None:
         self._node = node
+        self._statistics = statistics
         self._publishers: dict[str, Any] = {}
         self._messages = {name: OutgoingImage() for name in IMAGE_TOPICS}
         try:
@@ -125,7 +128,12 @@ class OutputPublishers:
         for name, message in self._messages.items():
             image = getattr(results, name)
             if image is not None:
-                self._publishers[name].publish(message.fill(image, header))
+                filled = message.fill(image, header)
+                started = time.perf_counter()
+                self._publishers[name].publish(filled)
+                self._statistics.published(
+                    IMAGE_TOPICS[name], 1e3 * (time.perf_counter() - started)
+                )
 
     def publish_camera_info(self, info: CameraInfo, size: tuple[int, int], header: Header) -> None:
         """

@@ -10,6 +10,7 @@ import threading
 import time
 
 WINDOW_S = 5.0  # Rates follow a change within this time and are steady enough to read.
+_PUBLICATIONS = 30  # of one topic that are remembered
 _MAX_GAP = 1000  # A larger step of the sequence number is another publisher, not a loss.
 
 
@@ -117,6 +118,7 @@ class Snapshot:
     inference_worst_ms: float | None
     latency_median_ms: float | None
     latency_worst_ms: float | None
+    publish_median_ms: dict[str, float]
     drops: dict[str, int]
     recent_drops: dict[str, int]
     events: dict[str, int]
@@ -178,6 +180,7 @@ class Statistics:
             self._offsets = DurationWindow()
             self._inference = DurationWindow()
             self._latency = DurationWindow()
+            self._publishing: dict[str, DurationWindow] = {}
             self._drops: Counter[str] = Counter()
             self._recent: dict[str, RateWindow] = {}
             self._events: Counter[str] = Counter()
@@ -252,6 +255,11 @@ class Statistics:
             if inference_ms is not None:
                 self._inference.add(inference_ms)
 
+    def published(self, topic: str, duration_ms: float) -> None:
+        """Note how long it took to hand an image to the middleware."""
+        with self._lock:
+            self._publishing.setdefault(topic, DurationWindow(_PUBLICATIONS)).add(duration_ms)
+
     def last_image(self, stream: str) -> tuple[str, tuple[int, int] | None]:
         """Return encoding and (height, width) of the last usable image, ('', None) before it."""
         with self._lock:
@@ -298,6 +306,9 @@ class Statistics:
                 inference_worst_ms=self._inference.worst(),
                 latency_median_ms=self._latency.median(),
                 latency_worst_ms=self._latency.worst(),
+                publish_median_ms={
+                    topic: window.median() or 0.0 for topic, window in self._publishing.items()
+                },
                 drops=dict(self._drops),
                 recent_drops={
                     reason: count

@@ -39,6 +39,7 @@ def healthy() -> Snapshot:
         inference_worst_ms=31.0,
         latency_median_ms=35.0,
         latency_worst_ms=60.0,
+        publish_median_ms={'~/fused/image': 1.1, '~/semantic/labels': 0.5},
         drops={},
         recent_drops={},
         events={},
@@ -81,6 +82,16 @@ def test_one_camera_alone_because_the_other_sends_rubbish_says_so() -> None:
         snapshot, context(alone='visible', last_texts={'decode': 'not a JPEG image'})
     )
     assert 'The thermal images are refused, decode: not a JPEG image' in sentence
+
+
+def test_topic_whose_subscriber_blocks_is_named() -> None:
+    slow = {'~/fused/image': 70.0, '~/semantic/labels': 0.5}
+    level, sentence = assess(replace(healthy(), publish_median_ms=slow), context())
+    assert level is Level.WARN
+    assert sentence.startswith('Publishing ~/fused/image takes 70 ms an image: a subscriber')
+    # A busy machine makes all of them slow: no subscriber is to blame.
+    busy = {'~/fused/image': 70.0, '~/semantic/labels': 40.0}
+    assert assess(replace(healthy(), publish_median_ms=busy), context())[0] is Level.OK
 
 
 def test_both_cameras_silent_is_stale_again() -> None:
