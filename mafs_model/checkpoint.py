@@ -18,6 +18,7 @@ import zipfile
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError
+from mafs_model.files import write_bytes
 from mafs_model.metadata import (
     build_metadata,
     check_metadata,
@@ -113,13 +114,7 @@ def save_checkpoint(
         text = json.dumps({**metadata, 'sha256': checksum}, allow_nan=False, sort_keys=True)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"weights '{path}': metadata is not JSON: {error}") from None
-    temporary = path.with_name(f'{path.name}.part')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(save(tensors, {METADATA_KEY: text}))
-        temporary.replace(path)
-    except OSError as error:
-        raise CheckpointError(f"weights '{path}': cannot be written: {error}") from None
+    write_bytes(path, save(tensors, {METADATA_KEY: text}), error=CheckpointError)
     return checksum
 
 

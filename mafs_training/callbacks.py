@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import TQDMProgressBar
+from mafs_model.files import write_bytes
 from mafs_training.datasets.crops import collate, ImageDataset
 from mafs_training.datasets.store import PairStore
 import numpy as np
@@ -79,8 +80,7 @@ class PanelCallback(pl.Callback):
             [torch.nn.functional.pad(row, (0, width - row.shape[-1])) for row in rows], dim=1
         )
         data = encode_png(picture)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / f'step_{step:07d}.png').write_bytes(data)
+        write_bytes(self.folder / f'step_{step:07d}.png', data)
         _to_tensorboard(trainer, data, (picture.shape[1], picture.shape[2]), step)
 
 
@@ -144,6 +144,8 @@ class EpochLines(pl.Callback):
             if str(k).removeprefix('train/') in _SHOWN
             or str(k).startswith(('val/miou', 'val/fusion', 'val/loss', 'train/weight_'))
         }
+        if not trainer.is_global_zero:
+            return
         text = ' '.join(f'{name} {value:.4g}' for name, value in numbers.items())
         _log.info(
             'epoch %d/%d step %d %s %.1f crops/s',

@@ -61,12 +61,26 @@ def parse_stage(stage: str, arguments: Sequence[str]) -> StageConfig:
 
 
 def guard(action: Callable[[], int]) -> int:
-    """Run a command; an error of the user is one line, exit code 2; Ctrl-C is 130."""
+    """
+    Run a command.
+
+    Returns:
+        Its exit code; 2 for an error of the user or of the system, which is one line; 128 and
+        the number of the signal for a run that was ended by one.
+
+    """
+    from mafs_training.interruption import InterruptedRunError
+
     logging.basicConfig(level=logging.INFO, format='%(message)s', stream=sys.stderr)
     try:
         return action()
+    except InterruptedRunError as error:
+        return 128 + error.number  # it has said where it stands
     except MafsError as error:
         print(f'error: {error}', file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f'error: {error.filename or "files"}: {error.strerror or error}', file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         if (error.name or '').startswith('mafs'):
@@ -77,7 +91,7 @@ def guard(action: Callable[[], int]) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        print('interrupted; continue with --trainer.resume auto', file=sys.stderr)
+        print('interrupted', file=sys.stderr)
         return 130
 
 

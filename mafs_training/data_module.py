@@ -26,6 +26,7 @@ class PairDataModule(pl.LightningDataModule):
         steps: batches per epoch and process.
         seed: of the run.
         ignore_index: label without class.
+        resumed: epoch, and batches of it that are done, of a resumed run.
 
     """
 
@@ -37,10 +38,12 @@ class PairDataModule(pl.LightningDataModule):
         steps: int,
         seed: int,
         ignore_index: int,
+        resumed: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__()
         self.options, self.train, self.val = options, train, val
         self.steps, self.seed, self.ignore_index = steps, seed, ignore_index
+        self.resumed = resumed
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Loader of one epoch of crops; each process has its own share."""
@@ -58,6 +61,7 @@ class PairDataModule(pl.LightningDataModule):
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world=self.trainer.world_size if self.trainer else 1,
+            resumed=self.resumed,
         )
         dataset = CropDataset(
             self.train, options.crop, options.scale, self.seed, self.ignore_index, options.focus

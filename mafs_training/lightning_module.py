@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import io
 import json
 import logging
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import lightning.pytorch as pl
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError, MafsError
+from mafs_model.files import write_bytes
 from mafs_model.network.fusion_decoder import BlendDecoder
 from mafs_model.network.mafs import MAFS
 from mafs_training.augment import augment
@@ -133,7 +135,6 @@ class TrainingModule(pl.LightningModule):
         self.config, self.classes, self.total_steps = config, classes, total_steps
         self.metadata = dict(metadata)
         self._meter = ConfusionMeter(len(classes), classes.ignore_index)
-        self._averaged_at = 0
 
     def train(self, mode: bool = True) -> TrainingModule:
         """Set the mode of everything but parts that keep their statistics."""
@@ -181,7 +182,7 @@ class TrainingModule(pl.LightningModule):
 
     def _stop_on_non_finite(self, batch: Batch, logs: Mapping[str, Tensor], number: int) -> None:
         path = Path(self.config.trainer.out) / f'nonfinite_step{number}_rank{self.global_rank}.pt'
-        path.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
         torch.save(
             {
                 'step': number,
@@ -189,23 +190,19 @@ class TrainingModule(pl.LightningModule):
                 'batch': {k: v.cpu() for k, v in batch.items() if isinstance(v, Tensor)},
                 'logs': {k: float(v) for k, v in logs.items()},
             },
-            path,
+            content,
         )
+        write_bytes(path, content.getbuffer())
         bad = [name for name, value in logs.items() if not bool(torch.isfinite(value))]
         raise NonFiniteLossError(
             f'step {number}: the loss is not finite ({", ".join(bad) or "sum of finite terms"}); '
             f'batch saved to {path}'
         )
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
-        """Average the weights after each optimiser step."""
-        if self.global_step != self._averaged_at:
-            self._averaged_at = self.global_step
-            self.ema.update(self.network)
-
-    def on_train_start(self) -> None:
-        """Note where a resumed run stands."""
-        self._averaged_at = self.global_step
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Average the weights after each optimiser step, before anything is saved."""
+        super().optimizer_step(*args, **kwargs)
+        self.ema.update(self.network)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the scores of the last validation."""

@@ -35,6 +35,11 @@ def check_config(config: StageConfig) -> None:
             f'mask.patch_px is {config.mask.patch_px}, expected less than data.crop '
             f'({config.data.crop})'
         )
+    if config.trainer.sync_batchnorm and config.trainer.accelerator in ('cpu', 'mps'):
+        raise ConfigError(
+            f'trainer.sync_batchnorm is True, expected false with trainer.accelerator '
+            f'{config.trainer.accelerator}: normalisation is synchronised on CUDA devices only'
+        )
     if not config.data.train:
         raise ConfigError(
             'data.train is empty, expected a source such as msrs:/data/MSRS (or use --dry-run)'

@@ -112,6 +112,7 @@ class TrainerOptions:
         channels_last: memory format of the network.
         threads: torch threads; 0: torch's choice.
         resume: checkpoint to continue, or 'auto' for the last one in ``out``; empty: a new run.
+        checkpoint_minutes: time between checkpoints within an epoch; 0: after every step.
         monitor: metric that decides the best checkpoint; empty: the stage's own.
         panels_every: steps between sample panels; 0: none.
         panels: number of samples in a panel.
@@ -136,6 +137,7 @@ class TrainerOptions:
     channels_last: bool = True
     threads: int = bounded(0, low=0, high=1024)
     resume: str = ''
+    checkpoint_minutes: float = bounded(10.0, low=0)
     monitor: str = ''
     panels_every: int = bounded(500, low=0)
     panels: int = bounded(4, low=1)

@@ -4,27 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import CheckpointError, ConfigError
+from mafs_model.files import previous_of
 import torch
 from torch import nn
+
+_log = logging.getLogger(__name__)
 
 # what decides the shape of the optimiser's state and where in the run an epoch lies
 _SAME = ('model.variant', 'model.only', 'trainer.steps_per_epoch', 'trainer.accumulate')
 
 
 def find_resume(text: str, out: Path) -> Path | None:
-    """Return the checkpoint to continue, None for a new run; raises ConfigError."""
+    """
+    Find the checkpoint to continue.
+
+    Args:
+        text: option ``trainer.resume``.
+        out: folder of the run.
+
+    Returns:
+        The checkpoint; None for a new run.
+
+    Raises:
+        ConfigError: there is no such checkpoint; for 'auto', only if the folder holds a run that
+            would silently begin anew.
+
+    """
     if not text:
         return None
-    path = out / 'checkpoints' / 'last.ckpt' if text == 'auto' else Path(text)
-    if path.is_file():
-        return path
-    if text == 'auto':
-        return None
-    raise ConfigError(f'trainer.resume: {path}: no such checkpoint')
+    if text != 'auto':
+        if not Path(text).is_file():
+            raise ConfigError(f'trainer.resume: {text}: no such checkpoint')
+        return Path(text)
+    last = out / 'checkpoints' / 'last.ckpt'
+    for path in (last, previous_of(last)):
+        if path.is_file():
+            return path
+    if any(out.glob('csv*/metrics.csv')):
+        raise ConfigError(
+            f'trainer.resume auto: {out} holds metrics of a run, but no checkpoint to continue: '
+            'remove the folder or choose another --trainer.out to begin anew'
+        )
+    _log.info('trainer.resume auto: no run in %s yet, a new one begins', out)
+    return None
+
+
+def resumed_place(path: Path) -> tuple[int, int, int]:
+    """
+    Read where a checkpoint of `check_resume` stands.
+
+    Returns:
+        Epoch that is continued, its batches that are done, optimiser steps so far.
+
+    """
+    content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+    loops = content['loops']['fit_loop']
+    epoch = loops['epoch_progress']['current']
+    batches = loops['epoch_loop.batch_progress']
+    complete = epoch['processed'] == epoch['ready']
+    done = 0 if complete else batches['current']['processed']
+    return epoch['processed'], done, int(content['global_step'])
 
 
 def check_resume(path: Path, module: nn.Module, metadata: Mapping[str, Any]) -> None:
@@ -42,6 +86,8 @@ def check_resume(path: Path, module: nn.Module, metadata: Mapping[str, Any]) -> 
 
     """
     where = f'trainer.resume: {path}'
+    kept = previous_of(path)
+    other = f'; the one before is {kept}' if kept.is_file() else ''
     try:
         content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
         state, known = content['state_dict'], json.loads(content['mafs'])
@@ -49,8 +95,8 @@ def check_resume(path: Path, module: nn.Module, metadata: Mapping[str, Any]) -> 
     except Exception as error:  # noqa: BLE001 - torch.load raises a dozen unrelated kinds
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise CheckpointError(
-            f'{where}: no complete checkpoint of mafs-train ({reason}); weights are loaded with '
-            '--model.init'
+            f'{where}: no complete checkpoint of mafs-train ({reason}){other}; weights are loaded '
+            'with --model.init'
         ) from None
     for what, then, now in differences:
         if then != now:

@@ -12,6 +12,7 @@ from typing import Any, TYPE_CHECKING
 import warnings
 
 from mafs_model.errors import ConfigError, DatasetError
+from mafs_model.files import check_space, write_text
 from mafs_training.option_checks import (
     check_config,
     check_labels,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mafs_model.classes import ClassTable
     from mafs_model.network.mafs import MAFS
     from mafs_training.datasets.store import PairStore
+    from mafs_training.interruption import StopRequest
     from mafs_training.stage import Stage
     from torch import Tensor
 
@@ -138,7 +140,8 @@ def run(config: StageConfig, command: str | None = None) -> RunResult:
         What came out.
 
     Raises:
-        MafsError: an option, a data set or a checkpoint is unusable; a non-finite loss.
+        MafsError: an option, a data set or a checkpoint is unusable; a non-finite loss; a signal
+            has ended the run, which is saved.
 
     """
     if config.trainer.dry_run:
@@ -151,9 +154,11 @@ def run(config: StageConfig, command: str | None = None) -> RunResult:
     warnings.filterwarnings('ignore', module=r'lightning\.pytorch')
     from mafs_model.checkpoint import build_metadata
     from mafs_model.classes import ClassTable
+    from mafs_training.checkpointing import expected_bytes
     from mafs_training.data_module import class_counts, PairDataModule
+    from mafs_training.interruption import StopRequest
     from mafs_training.lightning_module import TrainingModule
-    from mafs_training.resuming import check_resume, find_resume
+    from mafs_training.resuming import check_resume, find_resume, resumed_place
     from mafs_training.supervision import enet_weights
     import torch
 
@@ -188,24 +193,44 @@ def run(config: StageConfig, command: str | None = None) -> RunResult:
         extra={'stage': stage.name, 'options': values},
     )
     module = TrainingModule(network, stage, config, classes, epochs * per_epoch, metadata)
+    place = (0, 0)
     if resume is not None:
         check_resume(resume, module, metadata)
+        epoch, done, steps = resumed_place(resume)
+        place = (epoch, done)
+        _log.info(
+            'continuing %s: step %d of %d, epoch %d of %d',
+            resume,
+            steps,
+            epochs * per_epoch,
+            min(place[0] + 1, epochs),
+            epochs,
+        )
+    check_space(out, expected_bytes(module), ConfigError)
     write_options(out, values)
     if options.compile:
         stage.compile(network)
     data = PairDataModule(
-        config.data, train, val, per_epoch * options.accumulate, options.seed, classes.ignore_index
+        config.data,
+        train,
+        val,
+        per_epoch * options.accumulate,
+        options.seed,
+        classes.ignore_index,
+        resumed=place,
     )
+    stop = StopRequest()
     with option_errors('trainer'):
         trainer = create_trainer(
-            config, monitor, epochs, val if len(val) else train, classes.ignore_index
+            config, monitor, epochs, val if len(val) else train, classes.ignore_index, stop
         )
-    trainer.fit(
-        module,
-        data,
-        ckpt_path=None if resume is None else str(resume),
-        weights_only=None if resume is None else True,
-    )
+    with stop:
+        trainer.fit(
+            module,
+            data,
+            ckpt_path=None if resume is None else str(resume),
+            weights_only=None if resume is None else True,
+        )
     return finish(trainer, module, out, epochs)
 
 
@@ -226,11 +251,7 @@ def write_options(out: Path, values: Mapping[str, Any]) -> None:
     """Write the options of the run to its folder."""
     import yaml
 
-    path = out / 'config.yaml'
-    try:
-        path.write_text(yaml.safe_dump(values, sort_keys=False), encoding='utf-8')
-    except OSError as error:
-        raise ConfigError(f'trainer.out: {path}: {error.strerror or error}') from None
+    write_text(out / 'config.yaml', yaml.safe_dump(values, sort_keys=False), error=ConfigError)
 
 
 def create_trainer(
@@ -239,6 +260,7 @@ def create_trainer(
     epochs: int,
     samples: PairStore,
     ignore_index: int,
+    stop: StopRequest,
 ) -> pl.Trainer:
     """Build the Lightning trainer with its loggers and callbacks."""
     from lightning.pytorch import Trainer
@@ -250,28 +272,29 @@ def create_trainer(
         PanelCallback,
         ShortProgressBar,
     )
+    from mafs_training.checkpointing import LastCheckpoint, SafeCheckpointIO
 
     options, out = config.trainer, Path(config.trainer.out)
+    folder = out / 'checkpoints'
     callbacks: list[Callback] = [
         LearningRateMonitor('step'),
-        # written when the epoch is complete: a resumed run starts with the next one
-        ModelCheckpoint(
-            out / 'checkpoints',
-            'best',
-            monitor=monitor[0],
-            mode=monitor[1],
-            save_top_k=0 if monitor[0] is None else 1,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-            auto_insert_metric_name=False,
+        # both are written when the epoch is complete; the last one holds the state of the best
+        *(
+            []
+            if monitor[0] is None
+            else [
+                ModelCheckpoint(
+                    folder,
+                    'best',
+                    monitor=monitor[0],
+                    mode=monitor[1],
+                    save_on_train_epoch_end=True,
+                    enable_version_counter=False,
+                    auto_insert_metric_name=False,
+                )
+            ]
         ),
-        # of its own: with ``save_last`` above, an epoch that is not the best would be lost
-        ModelCheckpoint(
-            out / 'checkpoints',
-            'last',
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        ),
+        LastCheckpoint(folder / 'last.ckpt', options.checkpoint_minutes, options.accumulate, stop),
     ]
     if options.panels_every:
         callbacks.append(
@@ -304,6 +327,7 @@ def create_trainer(
         use_distributed_sampler=False,
         sync_batchnorm=options.sync_batchnorm,
         default_root_dir=out,
+        plugins=[SafeCheckpointIO()],
     )
 
 

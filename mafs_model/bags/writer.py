@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+import secrets
 import shutil
 from types import TracebackType
 from typing import Any, TYPE_CHECKING
 
 from mafs_model.bags.cdr import COMPRESSED_TYPE, IMAGE_TYPE, serialize_compressed, serialize_image
 from mafs_model.errors import BagError
+from mafs_model.files import check_space
 from mafs_model.images.encodings import ImageBuffer
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +37,7 @@ class BagWriter:
     Write a rosbag2 bag in MCAP, with message definitions, to be used in a `with` statement.
 
     `ros2 bag play` (Humble and later) and Foxglove open the result. Within an exception the
-    half-written bag is removed.
+    half-written bag is removed; a bag that is to be replaced stays until the new one is whole.
 
     Args:
         path: folder of the bag; parents are made.
@@ -62,11 +64,13 @@ class BagWriter:
                 raise BagError(f'{self.path} exists already')
             if not (self.path / 'metadata.yaml').is_file():
                 raise BagError(f'{self.path} exists and is not a bag: not replaced')
-            shutil.rmtree(self.path)
+        # written beside, in a folder of the same name, as its files are called after it
+        self._beside = self.path.parent / f'.{self.path.name[:40]}.{secrets.token_hex(8)}.part'
+        check_space(_existing(self.path.parent), 0, BagError)
         module = rosbags.rosbag2
         # Version 8 spells QoS the way every distribution from Humble on can read.
         self._writer = module.Writer(
-            self.path, version=8, storage_plugin=module.StoragePlugin.MCAP
+            self._beside / self.path.name, version=8, storage_plugin=module.StoragePlugin.MCAP
         )
         if compress:
             self._writer.set_compression(
@@ -91,11 +95,15 @@ class BagWriter:
             self.close()
             return
         self._writer.abort()
-        shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(self._beside, ignore_errors=True)
 
     def close(self) -> None:
-        """Write index and metadata."""
+        """Write index and metadata; then the bag takes its place, or that of the one before."""
         self._writer.close()
+        if self.path.exists():
+            shutil.rmtree(self.path)
+        (self._beside / self.path.name).rename(self.path)
+        self._beside.rmdir()
 
     def register_type(self, message_type: str, definition: str) -> None:
         """
@@ -185,6 +193,11 @@ class BagWriter:
             stamp_ns if receive_ns is None else receive_ns,
             serialize_compressed(stamp_ns, frame_id, image_format, data),
         )
+
+
+def _existing(folder: Path) -> Path:
+    """Return a folder, or the nearest one above it that exists."""
+    return next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
 
 
 def _qos(latched: bool) -> Sequence[Any]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.calibration.cameras import Camera, Extrinsics, numbers
-from mafs_model.errors import ConfigError, MafsError
+from mafs_model.errors import ConfigError
+from mafs_model.files import write_text
 from mafs_model.images.preprocessing import (
     check_size,
     format_size,
@@ -103,11 +104,7 @@ class Calibration:
 
         """
         text = yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=99)
-        try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(text, encoding='utf-8')
-        except OSError as error:
-            raise MafsError(f"calibration file '{path}': cannot be written: {error}") from None
+        write_text(path, text)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, the inverse of :meth:`from_dict`."""

@@ -10,7 +10,8 @@ import re
 from typing import Any, Literal
 
 import cv2
-from mafs_model.errors import ConfigError, ImageError, MafsError
+from mafs_model.errors import ConfigError, ImageError
+from mafs_model.files import write_bytes
 from mafs_model.images.encodings import decode_compressed
 from mafs_model.images.orientation import read_orientation, turn_upright
 from mafs_model.images.radiometric_jpeg import maker_of, read_embedded_visible, read_radiometric
@@ -111,11 +112,7 @@ def write_png(path: str | Path, image: NDArray[Any]) -> None:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     encoded, data = cv2.imencode('.png', image)
     assert encoded, 'PNG holds every image that the project makes'
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise MafsError(f"image '{path}': cannot be written: {error}") from None
+    write_bytes(path, data.tobytes(), durable=False)
 
 
 def list_images(folder: str | Path) -> list[Path]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 from mafs_model.errors import ConfigError, ImageError
+from mafs_model.files import write_text
 from mafs_model.images.preprocessing import check_size, format_size, luminance, resize
 from mafs_model.types import Size, UInt8Image
 from mafs_model.yaml_files import read_yaml
@@ -93,7 +94,7 @@ class Registration:
             'thermal_size': None if self.thermal_size is None else list(self.thermal_size),
             'visible_size': None if self.visible_size is None else list(self.visible_size),
         }
-        Path(path).write_text(yaml.safe_dump(data, default_flow_style=None), encoding='utf-8')
+        write_text(path, yaml.safe_dump(data, default_flow_style=None))
 
     def matrix(
         self, thermal_size: Size, size: Size, visible_size: Size | None = None

@@ -13,6 +13,7 @@ import warnings
 
 from mafs_model.checkpoint import build_model, Checkpoint, METADATA_KEY
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError
+from mafs_model.files import replacing
 from mafs_model.network.config import MAFSConfig
 from mafs_model.network.folding import fold_batch_norm
 from mafs_model.runtime import tensorrt_plan
@@ -206,9 +207,8 @@ def save_onnx(model: Any, path: Path, metadata: dict[str, Any]) -> None:
     import onnx
 
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(metadata, sort_keys=True)})
-    temporary = path.with_name(f'{path.name}.part')
-    onnx.save(model, str(temporary))
-    temporary.replace(path)
+    with replacing(path, error=CheckpointError) as beside:
+        onnx.save(model, str(beside))
 
 
 def save_openvino(model: Any, path: Path, metadata: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ import time
 
 from mafs_model.checkpoint import check_fits, load_checkpoint
 from mafs_model.errors import DeviceError, MafsError
+from mafs_model.files import write_text
 from mafs_model.prediction import Outputs
 from mafs_model.runtime.cache import cache_folder
 from mafs_model.runtime.engine import Engine
@@ -174,9 +175,7 @@ def _write_choice(key: str, choice: Candidate) -> None:
         return
     entries = {**_read_file(), key: list(choice)}
     newest = dict(list(entries.items())[-_MAX_ENTRIES:])
-    temporary = folder / f'{_FILE_NAME}.part'
     try:
-        temporary.write_text(json.dumps(newest, indent=1), encoding='utf-8')
-        temporary.replace(folder / _FILE_NAME)
-    except OSError as error:
-        _LOGGER.warning("'%s' cannot be written: %s", folder / _FILE_NAME, error.strerror)
+        write_text(folder / _FILE_NAME, json.dumps(newest, indent=1))
+    except MafsError as error:
+        _LOGGER.warning('%s', error)

@@ -6,6 +6,7 @@ from typing import Any
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError
+from mafs_model.files import write_bytes
 from mafs_model.images.registration import Unregistered
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.runtime.cache import cache_folder
@@ -170,9 +171,7 @@ class TensorRtEngine(GraphEngine):
             f'{self.precision}.{gpu}.{self._present["tensorrt"]}.plan'
         )
         if not path.is_file():
-            temporary = path.with_name(f'{path.name}.part')
-            temporary.write_bytes(build_plan(self._library, graph.path, size))
-            temporary.replace(path)
+            write_bytes(path, build_plan(self._library, graph.path, size))
         return path.read_bytes()
 
 

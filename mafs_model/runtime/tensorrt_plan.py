@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import CheckpointError, DeviceError, OutOfMemoryError
+from mafs_model.files import write_bytes
 from mafs_model.runtime.device import resolve_device
 from mafs_model.types import Size
 
@@ -91,9 +92,7 @@ def save_plan(plan: bytes, path: Path, metadata: dict[str, Any]) -> None:
         (path.with_name(f'{path.name}.json'), text.encode()),
         (path, plan),
     ):
-        temporary = target.with_name(f'{target.name}.part')
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        write_bytes(target, content, error=CheckpointError)
 
 
 def check_plan(path: Path, metadata: dict[str, Any], present: dict[str, str]) -> None:

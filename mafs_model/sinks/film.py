@@ -10,9 +10,9 @@ from typing import Any
 
 import cv2
 from mafs_model.errors import ConfigError, DeviceError, MafsError
+from mafs_model.files import replacing
 from mafs_model.images.preprocessing import resize
 from mafs_model.sinks.results import Paint
-from mafs_model.sinks.writing import written_beside
 from mafs_model.types import Picture, UInt8Image
 import numpy as np
 
@@ -115,7 +115,7 @@ class FilmSink:
 
     def _begin(self, image: UInt8Image) -> None:
         """Open the film in the size of its first picture."""
-        temporary = self._stack.enter_context(written_beside(self._path))
+        temporary = self._stack.enter_context(replacing(self._path))
         options = {'movflags': 'faststart'} if temporary.suffix in {'.mp4', '.m4v', '.mov'} else {}
         self._container = self._av.open(str(temporary), 'w', options=options)
         avi = self._path.suffix.lower() == '.avi'

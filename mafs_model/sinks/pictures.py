@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 from mafs_model.errors import ConfigError, MafsError
+from mafs_model.files import write_bytes
 from mafs_model.sinks.results import Paint
-from mafs_model.sinks.writing import written_beside
 from mafs_model.types import Picture, UInt8Image
 
 PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
@@ -38,8 +38,7 @@ def write_picture(path: Path, image: UInt8Image) -> None:
         encoded = False
     if not encoded:
         raise MafsError(f"'{path}': {image.shape[1]}x{image.shape[0]} does not fit {suffix}")
-    with written_beside(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+    write_bytes(path, data.tobytes(), durable=False)
 
 
 class PictureSink:

@@ -8,6 +8,7 @@ import zipfile
 
 from mafs_model.classes import IGNORE_INDEX
 from mafs_model.errors import DatasetError
+from mafs_model.files import replacing
 from mafs_training.datasets.reading import RawPair
 from mafs_training.datasets.spec import SourceSpec
 import numpy as np
@@ -33,12 +34,8 @@ def write_pack(path: Path, pairs: Sequence[RawPair]) -> None:
         for key, image in (('v', pair.visible), ('t', pair.thermal), ('l', pair.label)):
             if image is not None:
                 arrays[f'{key}{index}'] = _difference(image)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open('wb') as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    except OSError as error:
-        raise DatasetError(f'{path}: cannot be written: {error.strerror or error}') from None
+    with replacing(path, error=DatasetError) as beside, beside.open('wb') as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def _difference(image: np.ndarray) -> np.ndarray:

@@ -68,6 +68,7 @@ class DrawSampler(Sampler[tuple[int, int]]):
         seed: of the run.
         rank: of this process.
         world: number of processes.
+        resumed: epoch in which a run is continued, and its batches that are done.
 
     """
 
@@ -83,9 +84,10 @@ class DrawSampler(Sampler[tuple[int, int]]):
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
+        resumed: tuple[int, int] = (0, 0),
     ) -> None:
         self.batch, self.steps, self.rank, self.world = batch, steps, rank, world
-        self.epoch = 0
+        self.epoch, self._resumed = resumed[0], resumed
         if labelled_fraction is None or not labelled or not unlabelled:
             groups = [(sorted([*labelled, *unlabelled]), batch)]
         elif labelled_fraction in (0, 1):
@@ -108,7 +110,8 @@ class DrawSampler(Sampler[tuple[int, int]]):
         return self.batch * self.steps
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        for step in range(self.steps):
+        epoch, done = self._resumed
+        for step in range(done if self.epoch == epoch else 0, self.steps):
             block = (self.epoch * self.steps + step) * self.world + self.rank
             offset = 0
             for stream, count in self.groups:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import DatasetError
+from mafs_model.files import write_text
 from mafs_model.version import __version__
 from mafs_training.metrics.bootstrap import mean_interval
 import numpy as np
@@ -100,16 +101,7 @@ def write_json(document: Mapping[str, Any], path: Path) -> None:
 
     """
     text = json.dumps(plain(document), indent=1, allow_nan=False)
-    write_text(path, text + '\n')
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, its folder included; raises DatasetError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding='utf-8')
-    except OSError as error:
-        raise DatasetError(f'cannot write {path}: {error.strerror or error}') from None
+    write_text(path, text + '\n', error=DatasetError)
 
 
 def read_json(path: Path, kinds: Sequence[str] = KINDS) -> dict[str, Any]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 
 import av
 import cv2
 from mafs_model.cli import main
 from mafs_model.errors import MafsError
 from mafs_model.images.image_files import read_thermal, read_visible, write_png
-from mafs_model.sinks.writing import written_beside
 import numpy as np
 import pytest
 
@@ -201,27 +198,6 @@ def test_a_failure_leaves_nothing_half_written(data, fuse, monkeypatch):
     assert code == 2
     assert 'the disk is full' in err
     assert sorted(p.name for p in data.iterdir()) == ['ir', 'vi']
-
-
-def test_written_beside_keeps_the_old_file_on_error_and_the_usual_mode(tmp_path):
-    path = tmp_path / 'x.txt'
-    path.write_text('old')
-
-    def write_half() -> None:
-        with written_beside(path) as temporary:
-            temporary.write_text('half')
-            raise ValueError
-
-    with pytest.raises(ValueError):
-        write_half()
-    assert path.read_text() == 'old'
-    with written_beside(path) as temporary:
-        temporary.write_text('new')
-    assert path.read_text() == 'new'
-    mask = os.umask(0)
-    os.umask(mask)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
-    assert [p.name for p in tmp_path.iterdir()] == ['x.txt']
 
 
 def test_a_changing_size_keeps_the_size_of_the_film(data, fuse):

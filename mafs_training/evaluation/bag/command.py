@@ -8,6 +8,7 @@ from typing import Any
 
 from mafs_model.bags.reader import BagReader, open_bag
 from mafs_model.bags.topics import choose_topics
+from mafs_model.files import write_text
 from mafs_model.images.registration import Registration
 from mafs_model.predictor import Predictor
 from mafs_training.evaluation.bag.pairs import BagPairing, NS_PER_S, PairingSettings
@@ -16,7 +17,7 @@ from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.fusion.baselines import SOURCES
 from mafs_training.evaluation.fusion.verdicts import headline
 from mafs_training.evaluation.predictors import describe, method_name
-from mafs_training.evaluation.results import new_document, write_json, write_text
+from mafs_training.evaluation.results import new_document, write_json
 from mafs_training.evaluation.seg import command as seg
 from mafs_training.evaluation.tables import means_of, metric_table, number
 from mafs_training.metrics.fusion import LOWER_IS_BETTER

@@ -6,10 +6,11 @@ from argparse import Namespace
 
 from mafs_model.checkpoint import load_checkpoint
 from mafs_model.errors import DatasetError
+from mafs_model.files import write_text
 from mafs_model.runtime.factory import find_weights
 from mafs_training.evaluation.card.card import fill, make_blocks, read_card, unwritten
 from mafs_training.evaluation.console import say, warn
-from mafs_training.evaluation.results import read_json, write_text
+from mafs_training.evaluation.results import read_json
 
 KINDS = ('fusion', 'objects', 'model', 'flicker', 'agree')
 

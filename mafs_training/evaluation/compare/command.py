@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import ConfigError
+from mafs_model.files import write_text
 from mafs_training.evaluation.compare.run import compare_documents
 from mafs_training.evaluation.console import say
 from mafs_training.evaluation.fusion.verdicts import span
-from mafs_training.evaluation.results import read_json, write_json, write_text
+from mafs_training.evaluation.results import read_json, write_json
 from mafs_training.evaluation.tables import number, text_table
 
 COMPARABLE = ('fusion', 'seg', 'objects', 'model', 'bag')

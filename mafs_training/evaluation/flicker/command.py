@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from mafs_model.files import write_text
 from mafs_training.evaluation.bag.run import KeepingScaler
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.flicker.run import FlickerRun, run_flicker
@@ -16,7 +17,7 @@ from mafs_training.evaluation.fusion.verdicts import span
 from mafs_training.evaluation.images import list_images
 from mafs_training.evaluation.named_folders import parse_folders
 from mafs_training.evaluation.predictors import create_predictor, describe, method_name
-from mafs_training.evaluation.results import new_document, write_json, write_text
+from mafs_training.evaluation.results import new_document, write_json
 from mafs_training.evaluation.tables import number, text_table
 from tqdm import tqdm
 

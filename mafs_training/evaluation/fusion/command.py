@@ -10,6 +10,7 @@ from typing import Any
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError
+from mafs_model.files import write_text
 from mafs_training.evaluation.box_files import folder_of_options
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.fusion.baselines import SOURCES
@@ -21,7 +22,7 @@ from mafs_training.evaluation.groups import parse_groups
 from mafs_training.evaluation.images import list_images
 from mafs_training.evaluation.named_folders import parse_folders
 from mafs_training.evaluation.parallel import default_jobs
-from mafs_training.evaluation.results import write_json, write_text
+from mafs_training.evaluation.results import write_json
 from mafs_training.evaluation.tables import means_of, metric_table
 from mafs_training.metrics.fusion import FUSION_METRICS, LOWER_IS_BETTER, VARIANTS
 

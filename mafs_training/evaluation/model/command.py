@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mafs_model.errors import DatasetError
+from mafs_model.files import write_text
 from mafs_training.datasets.layouts import PairFiles, read_pair
 from mafs_training.datasets.reading import RawPair
 from mafs_training.datasets.spec import thin
@@ -24,7 +25,7 @@ from mafs_training.evaluation.objects.run import objects_table
 from mafs_training.evaluation.pairs import evaluation_pairs
 from mafs_training.evaluation.parallel import default_jobs
 from mafs_training.evaluation.predictors import create_predictor, describe, method_name
-from mafs_training.evaluation.results import new_document, write_json, write_text
+from mafs_training.evaluation.results import new_document, write_json
 from mafs_training.evaluation.seg import command as seg
 from mafs_training.evaluation.tables import number
 

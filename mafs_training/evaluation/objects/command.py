@@ -10,6 +10,7 @@ from typing import Any
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError, DatasetError
+from mafs_model.files import write_text
 from mafs_training.evaluation.box_files import BoxFolder, folder_of_options
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.groups import parse_groups
@@ -21,7 +22,7 @@ from mafs_training.evaluation.objects.run import (
     objects_table,
 )
 from mafs_training.evaluation.parallel import default_jobs
-from mafs_training.evaluation.results import new_document, write_json, write_text
+from mafs_training.evaluation.results import new_document, write_json
 
 
 def run(options: Namespace) -> int:

@@ -6,10 +6,11 @@ from argparse import Namespace
 from typing import Any
 
 from mafs_model.classes import ClassTable
+from mafs_model.files import write_text
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.groups import parse_groups
 from mafs_training.evaluation.parallel import default_jobs
-from mafs_training.evaluation.results import write_json, write_text
+from mafs_training.evaluation.results import write_json
 from mafs_training.evaluation.seg.run import evaluate_seg
 from mafs_training.evaluation.tables import number, text_table
 
