@@ -10,7 +10,7 @@ from mafs_model.types import UInt8Image
 import numpy as np
 
 # Classes that mean "nothing known here"; an overlay leaves them clear.
-_CLEAR_NAMES = frozenset({'unlabelled', 'unlabeled', 'background', 'void', 'unknown'})
+CLEAR_NAMES = frozenset({'unlabelled', 'unlabeled', 'background', 'void', 'unknown'})
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _ROW_PX = 22
 _SWATCH_PX = 14
@@ -63,9 +63,7 @@ def draw_legend(table: ClassTable, width: int, ids: Collection[int] | None = Non
 
     """
     shown = [
-        c
-        for c in table.classes
-        if (c.id in ids if ids is not None else c.name not in _CLEAR_NAMES)
+        c for c in table.classes if (c.id in ids if ids is not None else c.name not in CLEAR_NAMES)
     ]
     places: list[tuple[int, int]] = []
     x, row = 8, 0
@@ -122,7 +120,7 @@ def put_notice(image: UInt8Image, text: str) -> UInt8Image:
 def visible_ids(table: ClassTable) -> UInt8Image:
     """Return a look-up uint8 [256]: 255 for label values that an overlay shows."""
     ids = np.zeros(256, np.uint8)
-    ids[[c.id for c in table.classes if c.name not in _CLEAR_NAMES]] = 255
+    ids[[c.id for c in table.classes if c.name not in CLEAR_NAMES]] = 255
     return ids
 
 

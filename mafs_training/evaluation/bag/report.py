@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from mafs_model.images.overlay import paint
+from mafs_model.images.people_colors import for_people
 from mafs_model.predictor import Predictor
 from mafs_training.evaluation.bag.pairs import NS_PER_S
 from mafs_training.evaluation.bag.run import BagOutcome
@@ -103,7 +104,7 @@ def samples_section(document: Mapping[str, Any], outcome: BagOutcome, predictor:
             panel(fused, 'fused'),
         ]
         if not predictor.is_classical:
-            panels.append(panel(paint(fused, labels, predictor.classes), 'labels'))
+            panels.append(panel(paint(fused, labels, for_people(predictor.classes)), 'labels'))
         time_s = (sample.pair.visible_ns - start) / NS_PER_S
         body += pair_panels(
             f'{time_s:.2f} s, offset {sample.pair.offset_ns / 1e6:+.1f} ms', panels

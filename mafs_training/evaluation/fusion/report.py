@@ -298,7 +298,7 @@ def panels_section(
             panels.append(panel(image, f'fused: {method}'))
         if name in label_files:
             ids = read_labels(label_files[name], 'label')
-            panels.append(panel(colored(ids, table_of_classes.palette), 'labels', exact=True))
+            panels.append(panel(colored(ids, table_of_classes), 'labels', exact=True))
         body += pair_panels(f'{kind}: {name}, {rank} {values[name]:.3f}', panels)
     head = class_legend(table_of_classes) if label_files else ''
     return section(

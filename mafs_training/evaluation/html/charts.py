@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 import math
 
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 COLORS = tuple(f'var(--s{i})' for i in range(8))
 MUTED = 'var(--muted)'
 WIDTH = 360
+LONGEST_NAME = 20
+# Width of a letter at 11 px: of the wide ones, for a font that is not known here.
+_LETTER = 6.6
 
 
 def svg(width: float, height: float, parts: Sequence[str], title: str) -> str:
@@ -36,9 +39,18 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str = 'g') -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
 
 
-def shorten(words: str, most: int = 15) -> str:
-    """Cut long names."""
-    return words if len(words) <= most else words[: most - 1] + '…'
+def shorten(words: str, most: int = LONGEST_NAME) -> str:
+    """Leave out the middle of long names: weights differ in their last letters."""
+    if len(words) <= most:
+        return words
+    tail = (most - 1) // 2
+    return f'{words[: most - 1 - tail]}…{words[-tail:]}'
+
+
+def names_width(names: Iterable[str]) -> float:
+    """Return the room that names need beside a chart, so that none loses its first letter."""
+    longest = max((len(shorten(name)) for name in names), default=0)
+    return max(48.0, 12.0 + _LETTER * longest)
 
 
 def box_chart(series: Mapping[str, Sequence[float]], colors: Mapping[str, str], title: str) -> str:
@@ -56,7 +68,7 @@ def box_chart(series: Mapping[str, Sequence[float]], colors: Mapping[str, str], 
         for name, values in series.items()
     }
     filled = [values for values in data.values() if values.size]
-    row, left, top = 20, 96, 4
+    row, left, top = 20, names_width(data), 4
     bottom = top + row * len(data)
     if not filled:
         return svg(WIDTH, 30, [text(WIDTH / 2, 18, 'no values')], title)
@@ -96,7 +108,7 @@ def bar_chart(
     width: float = WIDTH,
 ) -> str:
     """Horizontal bars with their value, with error bars where an interval is given."""
-    row, left, top, right = 21, 104, 2, 48
+    row, left, top, right = 21, names_width(values), 2, 48
     known = [v for v in values.values() if v is not None and math.isfinite(v)]
     ends = [end for pair in (intervals or {}).values() for end in pair if math.isfinite(end)]
     top_value = high if high is not None else max([*known, *ends, 1e-9])
@@ -107,13 +119,13 @@ def bar_chart(
         parts += [line(x(tick), top, x(tick), bottom), text(x(tick), bottom + 13, label(tick))]
     for i, (name, value) in enumerate(values.items()):
         y = top + row * (i + 0.5)
-        parts.append(text(left - 6, y + 4, shorten(name, 16), 'end', ''))
+        parts.append(text(left - 6, y + 4, shorten(name), 'end', ''))
         if value is None or not math.isfinite(value):
             parts.append(text(left + 4, y + 4, 'not present', 'start'))
             continue
         color = (colors or {}).get(name, COLORS[0])
         parts.append(
-            f'<rect x="{left}" y="{y - 6.5}" width="{max(x(value) - left, 0):.1f}" '
+            f'<rect x="{left:.1f}" y="{y - 6.5}" width="{max(x(value) - left, 0):.1f}" '
             f'height="13" rx="2" fill="{color}" stroke="var(--line)"/>'
         )
         end = x(value)
@@ -255,7 +267,7 @@ def heat_map(
     shares: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], title: str
 ) -> str:
     """Matrix of shares 0..1 (nan: empty row) with their percentages."""
-    cell, left, top = 42, 100, 74
+    cell, left, top = 42, names_width(rows), 74
     width, height = left + cell * len(columns) + 6, top + cell * len(rows) * 0.62 + 6
     tall = cell * 0.62
     parts = []
@@ -292,7 +304,7 @@ def interval_chart(rows: Mapping[str, tuple[float, float, float]], title: str) -
     known = [v for triple in rows.values() for v in triple if math.isfinite(v)]
     if not known:
         return svg(WIDTH, 30, [text(WIDTH / 2, 18, 'no values')], title)
-    row, left, top = 21, 96, 4
+    row, left, top = 21, names_width(rows), 4
     bottom = top + row * len(rows)
     low, high = padded(min([*known, 0.0]), max([*known, 0.0]))
     x = Scale(low, high, left, WIDTH - 18)

@@ -7,14 +7,17 @@ from html import escape
 
 from mafs_model.version import __version__
 
+# A table of so many columns fits a phone.
+_NARROW = 4
+
 STYLE = """
 :root{--bg:#f6f7f9;--card:#fff;--ink:#1b2330;--soft:#5d6878;--line:#e2e6ec;--grid:#e9ecf1;
---accent:#1f6feb;--best:#e3f1e6;--best-ink:#14622d;--warn:#fff4dc;--warn-ink:#7a4b00;
+--accent:#1f6feb;--best:#e3f1e6;--best-ink:#14622d;--warn:#fff4dc;--warn-ink:#7a4b00;--shade:rgba(27,35,48,.28);
 --s0:#1f6feb;--s1:#d9480f;--s2:#2b8a3e;--s3:#9c36b5;--s4:#0b7285;--s5:#c2255c;--s6:#7a6a00;
 --s7:#5f3dc4;--muted:#98a2b0}
 @media (prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1b2129;--ink:#e6eaf0;
 --soft:#9aa6b5;--line:#2c343f;--grid:#29313b;--accent:#6ea8fe;--best:#173622;--best-ink:#8fe0a6;
---warn:#3a2d12;--warn-ink:#ffd58a;--s0:#6ea8fe;--s1:#ff922b;--s2:#69db7c;--s3:#da77f2;
+--warn:#3a2d12;--warn-ink:#ffd58a;--shade:rgba(0,0,0,.75);--s0:#6ea8fe;--s1:#ff922b;--s2:#69db7c;--s3:#da77f2;
 --s4:#3bc9db;--s5:#f783ac;--s6:#e0c341;--s7:#b197fc;--muted:#6d7886}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);
@@ -35,7 +38,10 @@ margin:16px 0}
 min-width:0}
 .fact b{display:block;font-size:1.25rem;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .fact span{color:var(--soft);font-size:.82rem}
-.wrap{overflow-x:auto;margin:8px -4px 0;-webkit-overflow-scrolling:touch}
+.wrap{overflow-x:auto;margin:8px -4px 0;-webkit-overflow-scrolling:touch;
+background:linear-gradient(to right,transparent,var(--card) 60%) right/48px 100% no-repeat local,
+linear-gradient(to right,transparent,var(--shade)) right/18px 100% no-repeat scroll}
+.far{display:none;color:var(--soft);font-size:.78rem;margin:6px 0 -4px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.88rem}
 th,td{padding:6px 9px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th{font-weight:600;color:var(--soft);font-size:.8rem}
@@ -79,7 +85,8 @@ footer{color:var(--soft);font-size:.82rem;margin-top:26px}
 @media (max-width:600px){main{padding:18px 12px 40px}section{padding:14px 13px}
 h1{font-size:1.35rem}.facts{grid-template-columns:repeat(2,1fr)}
 .panels{grid-template-columns:repeat(2,1fr)}
-.panels figure:last-child:nth-child(odd){grid-column:1/-1}}
+.panels figure:last-child:nth-child(odd){grid-column:1/-1}
+.far{display:block}}
 @media print{body{background:#fff}section{break-inside:avoid}}
 """
 
@@ -159,7 +166,7 @@ def cell(text: str, mark: str = '') -> str:
 
 def table(header: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
     """
-    Return a table that scrolls sideways on its own where it is too wide.
+    Return a table that scrolls sideways on its own where it is too wide, and says so on a phone.
 
     Args:
         header: HTML of the column headings.
@@ -170,8 +177,11 @@ def table(header: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> s
     body = ''.join(
         f'<tr{f" class={kind!r}" if kind else ""}>{"".join(cells)}</tr>' for kind, cells in rows
     )
+    hint = (
+        '<p class="far">more columns: scroll to the right →</p>' if len(header) > _NARROW else ''
+    )
     return (
-        f'<div class="wrap"><table><thead><tr>{head}</tr></thead>'
+        f'{hint}<div class="wrap"><table><thead><tr>{head}</tr></thead>'
         f'<tbody>{body}</tbody></table></div>'
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 from mafs_model.classes import ClassTable
+from mafs_model.images.people_colors import for_people
 from mafs_training.evaluation.html.page import legend
 import numpy as np
 from numpy.typing import NDArray
@@ -64,11 +65,12 @@ def pair_panels(title: str, panels: Sequence[str]) -> str:
     )
 
 
-def colored(labels: NDArray[Any], palette: Picture) -> Picture:
-    """Return a label image in the colours of its class table, uint8 [H, W, 3]."""
-    return np.asarray(palette[np.asarray(labels, np.uint8)])
+def colored(labels: NDArray[Any], classes: ClassTable) -> Picture:
+    """Return a label image in colours for people, uint8 [H, W, 3]."""
+    return np.asarray(for_people(classes).palette[np.asarray(labels, np.uint8)])
 
 
 def class_legend(classes: ClassTable) -> str:
-    """Return the colours of a class table."""
-    return legend(classes.names, [f'rgb{c.color}' for c in classes.classes])
+    """Return the colours for people of a class table."""
+    shown = for_people(classes).classes
+    return legend(classes.names, [f'rgb{c.color}' for c in shown])

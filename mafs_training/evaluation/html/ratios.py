@@ -15,7 +15,7 @@ def ratio_html(
     groups: Mapping[str, Any], ratios: Sequence[Ratio], grey: Sequence[str] = ()
 ) -> str:
     """
-    Return the table of `ratio_groups`: one row a group, class and method.
+    Return the tables of `ratio_groups`, one a group: a row for each class and method.
 
     Args:
         groups: group to method to class to scores.
@@ -23,21 +23,35 @@ def ratio_html(
         grey: methods that are only there to compare with.
 
     """
-    rows = []
+    parts = []
     for group, methods in groups.items():
-        kinds = dict.fromkeys(kind for scores in methods.values() for kind in scores)
-        for kind in kinds:
-            for method, scores in methods.items():
-                if kind in scores:
-                    own = scores[kind]
-                    cells = [
-                        cell(escape(f'{group}: {method}'), 'name'),
-                        cell(escape(kind)),
-                        cell(str(own.get(ratios[0].name, {'n': 0})['n'])),
-                        *(cell(_spread(own.get(ratio.name))) for ratio in ratios),
-                    ]
-                    rows.append(('base' if method in grey else '', cells))
-    return table([escape(text) for text in ratio_header(ratios)], rows)
+        shown = table(
+            [escape(text) for text in ratio_header(ratios)], _rows(methods, ratios, grey)
+        )
+        # The whole first; day and night are opened by those who want them.
+        parts.append(
+            f'<details><summary>{escape(group)}</summary>{shown}</details>' if parts else shown
+        )
+    return ''.join(parts)
+
+
+def _rows(
+    methods: Mapping[str, Any], ratios: Sequence[Ratio], grey: Sequence[str]
+) -> list[tuple[str, list[str]]]:
+    """Return the rows of one group."""
+    rows = []
+    for kind in dict.fromkeys(kind for scores in methods.values() for kind in scores):
+        for method, scores in methods.items():
+            if kind in scores:
+                own = scores[kind]
+                cells = [
+                    cell(escape(method), 'name'),
+                    cell(escape(kind)),
+                    cell(str(own.get(ratios[0].name, {'n': 0})['n'])),
+                    *(cell(_spread(own.get(ratio.name))) for ratio in ratios),
+                ]
+                rows.append(('base' if method in grey else '', cells))
+    return rows
 
 
 def meanings(ratios: Sequence[Ratio]) -> str:

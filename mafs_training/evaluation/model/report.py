@@ -234,7 +234,7 @@ def panels_section(
     chosen = [('best', n) for n in order[:count]]
     chosen += [('worst', n) for n in reversed(order[count:][-count:])]
     by_name = {one.name: one for one in files}
-    palette = predictor.classes.palette
+    classes = predictor.classes
     body = ''
     for kind, name in chosen:
         pair = read_pair(by_name[name])
@@ -248,9 +248,9 @@ def panels_section(
             panel(prediction.fused, 'fused'),
         ]
         if not predictor.is_classical:
-            panels.append(panel(colored(prediction.labels, palette), 'labels', exact=True))
+            panels.append(panel(colored(prediction.labels, classes), 'labels', exact=True))
         if pair.label is not None:
-            panels.append(panel(colored(pair.label, palette), 'reference labels', exact=True))
+            panels.append(panel(colored(pair.label, classes), 'reference labels', exact=True))
         body += pair_panels(f'{kind}: {name}, {rank} {values[name]:.3f}', panels)
     return section(
         'Best and worst pairs', class_legend(predictor.classes) + body, f'Ranked by {rank}.'

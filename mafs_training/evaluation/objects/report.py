@@ -9,6 +9,7 @@ from typing import Any
 from mafs_model.classes import ClassTable
 from mafs_model.errors import DatasetError, ImageError
 from mafs_model.images.overlay import paint
+from mafs_model.images.people_colors import for_people
 from mafs_training.datasets.boxes import Box
 from mafs_training.evaluation.box_files import BoxFolder, class_ids
 from mafs_training.evaluation.html.outlines import (
@@ -130,7 +131,7 @@ def objects_picture(
     elif picture.ndim == 2:
         picture = np.repeat(picture[..., None], 3, axis=2)
     hits = score_objects(labels, found, class_ids(boxes.names, table))
-    drawn = paint(picture, labels.astype(np.uint8), table)
+    drawn = paint(picture, labels.astype(np.uint8), for_people(table))
     for name, one in hits.items():
         for seen, box in zip(one.found, found.get(name, ()), strict=True):
             outline_box(drawn, box, GOOD if seen else BAD)

@@ -11,6 +11,7 @@ import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.errors import DatasetError, ImageError
 from mafs_model.images.overlay import paint
+from mafs_model.images.people_colors import for_people
 from mafs_model.images.visualization import draw_legend
 from mafs_model.predictor import Prediction, Predictor
 from mafs_training.datasets.layouts import PairFiles, read_pair
@@ -239,7 +240,7 @@ def write_sheets(
         DatasetError: a file cannot be written.
 
     """
-    table = None if predictor.is_classical else predictor.classes
+    table = None if predictor.is_classical else for_people(predictor.classes)
     paths = []
     for start in range(0, len(chosen), ROWS):
         rows = chosen[start : start + ROWS]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.classes import ClassTable
+from mafs_model.images.people_colors import for_people
 from mafs_training.evaluation.html.charts import bar_chart, COLORS, heat_map, line_chart, MUTED
 from mafs_training.evaluation.html.page import (
     cell,
@@ -119,7 +120,7 @@ def seg_sections(document: Mapping[str, Any]) -> list[str]:
 def iou_bars(overall: Mapping[str, Any], classes: ClassTable) -> str:
     """Return the bars of IoU per class in the colours of the table."""
     per_class = overall['per_class']
-    colors = {c.name: f'rgb{c.color}' for c in classes.classes}
+    colors = {c.name: f'rgb{c.color}' for c in for_people(classes).classes}
     return figure(
         bar_chart(
             {name: entry['IoU'] for name, entry in per_class.items()},
@@ -225,8 +226,8 @@ def panels_section(document: Mapping[str, Any], load: Any) -> str:
         prediction, label, shown = load(name)
         panels = [panel(image, what) for what, image in shown.items()]
         panels += [
-            panel(colored(label, classes.palette), 'reference', exact=True),
-            panel(colored(prediction, classes.palette), 'prediction', exact=True),
+            panel(colored(label, classes), 'reference', exact=True),
+            panel(colored(prediction, classes), 'prediction', exact=True),
             panel(errors(prediction, label, classes), 'errors', exact=True),
         ]
         body += pair_panels(f'{kind}: {name}, mIoU of its classes {values[name]:.3f}', panels)
