@@ -188,3 +188,14 @@ def _subparser(parser: argparse.ArgumentParser, command: str | None) -> argparse
             found: argparse.ArgumentParser = action.choices[command]
             return found
     return parser
+
+
+def add_thermal_camera(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says what the thermal camera sends."""
+    parser.add_argument(
+        '--thermal-camera',
+        default='auto',
+        metavar='NAME|FILE',
+        help='what the thermal camera sends: lepton, boson, optris ... or a YAML file, see '
+        'docs/cameras.md (default: auto, told by its images)',
+    )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 
 from mafs_model.classes import ClassTable
+from mafs_model.command_line import add_thermal_camera
 from mafs_model.defaults import OPACITY
 from mafs_model.errors import ConfigError
+from mafs_model.images.cameras import AUTO, load_camera
 from mafs_model.images.preprocessing import parse_size
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import METHODS, ThermalScaler, UNITS
+from mafs_model.images.thermal_decoder import ThermalDecoder
 from mafs_model.predictor import Predictor
 from mafs_model.runtime.device import check_device_name
 from mafs_model.runtime.factory import BACKENDS, find_weights, PRECISIONS
@@ -106,6 +109,7 @@ def _add_preparation_options(parser: argparse.ArgumentParser) -> None:
         metavar=('LOW', 'HIGH'),
         help='limits of range, or percentiles',
     )
+    add_thermal_camera(parser)
     parser.add_argument(
         '--thermal-unit',
         default='raw',
@@ -211,6 +215,7 @@ def create_predictor(arguments: argparse.Namespace, is_sequence: bool = False) -
         MafsError: settings, weights or device are wrong.
 
     """
+    camera = load_camera(arguments.thermal_camera)
     return Predictor.create(
         arguments.weights,
         device=arguments.device,
@@ -222,17 +227,21 @@ def create_predictor(arguments: argparse.Namespace, is_sequence: bool = False) -
         output_size=parse_size(arguments.output_size) if arguments.output_size else None,
         registration=Registration.load(arguments.homography) if arguments.homography else None,
         thermal_scaler=_scaler(arguments, is_sequence or arguments.sequence),
+        thermal_decoder=None if camera.name == AUTO else ThermalDecoder(camera),
     )
 
 
 def _scaler(arguments: argparse.Namespace, is_sequence: bool) -> ThermalScaler:
     """Return the scaling of thermal images; raises ConfigError."""
     low, high = arguments.thermal_range or (None, None)
+    camera = load_camera(arguments.thermal_camera)
     return ThermalScaler(
         arguments.thermal_scaling,
         low,
         high,
         unit=arguments.thermal_unit,
+        camera_unit=camera.unit,
+        polarity=camera.polarity,
         # Unrelated files must not influence each other, whatever their order.
         smoothing=_SMOOTHING if is_sequence else 0.0,
     )

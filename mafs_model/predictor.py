@@ -15,6 +15,7 @@ from typing import Any, overload
 
 import cv2
 from mafs_model.classes import ClassTable
+from mafs_model.defaults import MAX_INFERENCE_PIXELS
 from mafs_model.errors import ConfigError, ImageError
 from mafs_model.images.dead import why_dead, why_visible_dead
 from mafs_model.images.enlargement import enlarge
@@ -29,6 +30,7 @@ from mafs_model.images.preprocessing import (
 )
 from mafs_model.images.registration import Registration, Unregistered
 from mafs_model.images.thermal import ThermalScaler
+from mafs_model.images.thermal_decoder import ThermalDecoder
 from mafs_model.inputs import as_thermal, as_visible
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.result import Result
@@ -47,9 +49,6 @@ __all__ = ['Mode', 'Outputs', 'Prediction', 'Predictor', 'Result']
 _LOGGER = logging.getLogger('mafs_model.predictor')
 
 ALL_OUTPUTS = Outputs()
-# A pair of 1280x720 is still computed at its own size; 4K would take seven times as long and as
-# much memory.
-MAX_INFERENCE_PIXELS = 1 << 20
 _GRID_PX = 16  # Shrunken sizes are multiples of what the network pads to anyway.
 
 
@@ -70,6 +69,8 @@ class Predictor:
         thermal_scaler: scaling of 16-bit and float images; None: percentiles.
         max_pixels: pixels that a network computes at most, larger images are inferred smaller;
             None: no limit.
+        thermal_decoder: knows the thermal camera, takes the picture out of what it sends; None:
+            images come as pictures.
 
     """
 
@@ -82,6 +83,7 @@ class Predictor:
         registration: Registration | None = None,
         thermal_scaler: ThermalScaler | None = None,
         max_pixels: int | None = MAX_INFERENCE_PIXELS,
+        thermal_decoder: ThermalDecoder | None = None,
     ) -> None:
         self._engine: Engine | None = engine
         self._inference_size = (
@@ -95,6 +97,7 @@ class Predictor:
             raise ConfigError(f'inference pixels {max_pixels}: expected at least {least}')
         # The classical fusion costs little at any size.
         self._max_pixels = None if engine.is_classical else max_pixels
+        self._decode_thermal = thermal_decoder
         self._visible_size: Size | None = None
         self._annotate = Annotator(engine.classes)
 
@@ -111,6 +114,7 @@ class Predictor:
         registration: Registration | None = None,
         thermal_scaler: ThermalScaler | None = None,
         max_pixels: int | None = MAX_INFERENCE_PIXELS,
+        thermal_decoder: ThermalDecoder | None = None,
         classes: ClassTable | str | Path | None = None,
         threads: int | None = None,
     ) -> Predictor:
@@ -128,6 +132,7 @@ class Predictor:
             registration: see the class.
             thermal_scaler: see the class.
             max_pixels: see the class.
+            thermal_decoder: see the class.
             classes: class table, its name or YAML file, instead of that of the weights.
             threads: number of CPU threads of this process; None leaves the libraries' choice.
 
@@ -156,6 +161,7 @@ class Predictor:
             registration=registration,
             thermal_scaler=thermal_scaler,
             max_pixels=max_pixels,
+            thermal_decoder=thermal_decoder,
         )
 
     @property
@@ -223,6 +229,8 @@ class Predictor:
         engine = self.engine
         if visible is None and thermal is None:
             raise ImageError('data', 'no image: expected a visible or a thermal image')
+        if thermal is not None and self._decode_thermal is not None:
+            thermal = self._decode_thermal(thermal)
         if visible is not None:
             check_visible(visible)
             self._visible_size = _size_of(visible)

@@ -9,6 +9,7 @@ from typing import Any
 
 from mafs_model.errors import ImageError
 from mafs_model.images import encodings
+from mafs_model.images.thermal_decoder import ThermalDecoder
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -78,7 +79,9 @@ class ImageInfo:
     colour: bool
 
 
-def check_image(message: Any, stream: str, other_encoding: str) -> ImageInfo:
+def check_image(
+    message: Any, stream: str, other_encoding: str, max_pixels: int = encodings.MAX_PIXELS
+) -> ImageInfo:
     """
     Check a received message without converting it.
 
@@ -86,6 +89,7 @@ def check_image(message: Any, stream: str, other_encoding: str) -> ImageInfo:
         message: Image or CompressedImage.
         stream: 'visible' or 'thermal'.
         other_encoding: encoding that the other camera sends, '' if unknown.
+        max_pixels: larger images are refused.
 
     Raises:
         ImageError: it cannot be used; the reason is a short counter key.
@@ -93,6 +97,7 @@ def check_image(message: Any, stream: str, other_encoding: str) -> ImageInfo:
     """
     if isinstance(message, CompressedImage):
         compressed = encodings.probe_compressed(message.data, message.format)
+        _check_pixels(compressed.height, compressed.width, max_pixels)
         return ImageInfo(
             message.format, (compressed.height, compressed.width), compressed.channels > 1
         )
@@ -110,8 +115,18 @@ def check_image(message: Any, stream: str, other_encoding: str) -> ImageInfo:
                 f"visible image has encoding '{encoding}', expected colour, mono8 or mono16 "
                 '(is this the topic of the thermal camera?)',
             )
+    _check_pixels(message.height, message.width, max_pixels)
     encodings.view(buffer_of(message))
     return ImageInfo(encoding, (message.height, message.width), encodings.is_colour(encoding))
+
+
+def _check_pixels(height: int, width: int, limit: int) -> None:
+    """Raise ImageError for an image that is larger than allowed."""
+    if height * width > limit:
+        raise ImageError(
+            'size',
+            f'image is {width}x{height}, expected at most {limit} pixels (input.max_pixels)',
+        )
 
 
 def visible_array(frame: Frame) -> NDArray[np.uint8]:
@@ -150,9 +165,13 @@ def _through_cv_bridge(message: Image) -> NDArray[np.uint8] | None:
     return np.asarray(_bridge.imgmsg_to_cv2(message, 'rgb8'))
 
 
-def thermal_array(frame: Frame) -> NDArray[Any]:
+def thermal_array(frame: Frame, decoder: ThermalDecoder) -> NDArray[Any]:
     """
     Return the thermal image as uint8, uint16 or float32 [H,W].
+
+    Args:
+        frame: what was received.
+        decoder: knows the camera.
 
     Raises:
         ImageError: it cannot be decoded.
@@ -160,8 +179,10 @@ def thermal_array(frame: Frame) -> NDArray[Any]:
     """
     message = frame.message
     if isinstance(message, CompressedImage):
-        return encodings.decode_compressed(message.format, message.data, kind='thermal')
-    return encodings.to_thermal(buffer_of(message))
+        return encodings.decode_compressed(
+            message.format, message.data, kind='thermal', decoder=decoder
+        )
+    return encodings.to_thermal(buffer_of(message), decoder)
 
 
 class OutgoingImage:

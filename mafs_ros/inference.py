@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, cast
 
 from mafs_model.errors import ConfigError
+from mafs_model.images.cameras import CameraProfile, load_camera, OF_CAMERA
 from mafs_model.images.overlay import OverlayStyle
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
+from mafs_model.images.thermal_decoder import ThermalDecoder
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.predictor import Predictor
 from mafs_model.types import Backend, Precision, ThermalImage, UInt8Image
@@ -32,7 +34,31 @@ def scaler_options(settings: Settings) -> dict[str, Any]:
         'high': high,
         'smoothing': settings.thermal_smoothing,
         'unit': settings.thermal_range_unit,
+        'scale_8bit': settings.thermal_scale_8bit,
     }
+
+
+def create_camera(settings: Settings) -> CameraProfile:
+    """
+    Return what the thermal camera sends, by its profile and the parameters that override it.
+
+    Raises:
+        ConfigError: there is no such camera.
+
+    """
+    try:
+        profile = load_camera(settings.thermal_camera)
+    except ConfigError as error:
+        raise ConfigError(f'thermal.camera: {error}') from None
+    rotation = settings.thermal_rotation
+    return profile.overridden(
+        unit=settings.thermal_unit,
+        byte_order=settings.thermal_byte_order,
+        palette=settings.thermal_palette,
+        rotation=OF_CAMERA if rotation == OF_CAMERA else int(rotation),
+        mirror=settings.thermal_mirror,
+        polarity=settings.thermal_polarity,
+    )
 
 
 def overlay_style(settings: Settings) -> OverlayStyle:
@@ -72,8 +98,11 @@ class Inference:
     Args:
         settings: what is in force.
 
+    Attributes:
+        decode_thermal: takes the picture out of what the thermal camera sends.
+
     Raises:
-        MafsError: weights, device, classes or homography cannot be used.
+        MafsError: weights, device, classes, camera or homography cannot be used.
 
     """
 
@@ -81,6 +110,9 @@ class Inference:
         self.registration = create_registration(settings.current)
         self._settings = settings
         self._reset = False
+        camera = create_camera(settings.current)
+        self.decode_thermal = ThermalDecoder(camera)
+        self._of_camera: dict[str, Any] = {'camera_unit': camera.unit, 'polarity': camera.polarity}
         self.predictor = self._create_predictor()
 
     def _create_predictor(self) -> Predictor:
@@ -94,10 +126,14 @@ class Inference:
             inference_size=settings.inference_size,
             output_size=settings.output_size,
             registration=self.registration,
-            thermal_scaler=ThermalScaler(**self._scaler_options),
+            thermal_scaler=self._create_scaler(),
+            max_pixels=settings.inference_max_pixels or None,
             classes=settings.classes or None,
             threads=settings.threads or None,
         )
+
+    def _create_scaler(self) -> ThermalScaler:
+        return ThermalScaler(**self._scaler_options, **self._of_camera)
 
     def restart(self) -> None:
         """
@@ -149,8 +185,8 @@ class Inference:
         """
         options = scaler_options(self._settings.current)
         if options != self._scaler_options:
-            self.predictor.thermal_scaler = ThermalScaler(**options)
             self._scaler_options = options
+            self.predictor.thermal_scaler = self._create_scaler()
         if self._reset:
             self._reset = False
             self.predictor.reset()

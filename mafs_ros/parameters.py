@@ -12,8 +12,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from mafs_model.defaults import OPACITY, QUEUE_SIZE, SLOP_S
+from mafs_model.defaults import MAX_INFERENCE_PIXELS, OPACITY, QUEUE_SIZE, SLOP_S
 from mafs_model.errors import ConfigError
+from mafs_model.images.cameras import (
+    BYTE_ORDERS,
+    camera_names,
+    MIRRORS,
+    OF_CAMERA,
+    PALETTES,
+    POLARITIES,
+    ROTATIONS,
+)
+from mafs_model.images.encodings import MAX_PIXELS
+from mafs_model.images.temperature import UNIT_NAMES
+from mafs_model.images.thermal import SCALE_8BIT
 from mafs_model.runtime.factory import BACKENDS, PRECISIONS
 from mafs_ros.parameter_types import (
     AUTO,
@@ -79,6 +91,25 @@ TABLE: tuple[Parameter, ...] = (
         unit='px',
     ),
     Parameter(
+        'inference.max_pixels',
+        'int',
+        MAX_INFERENCE_PIXELS,
+        'Larger images are inferred smaller unless `inference.size` is given; 0: no limit.',
+        unit='px',
+        minimum=0,
+        maximum=MAX_PIXELS,
+    ),
+    Parameter(
+        'input.max_pixels',
+        'int',
+        8_300_000,
+        'Images of more pixels are dropped before they are decoded.',
+        unit='px',
+        minimum=1024,
+        maximum=MAX_PIXELS,
+        dynamic=True,
+    ),
+    Parameter(
         'output.size',
         'string',
         '',
@@ -105,8 +136,69 @@ TABLE: tuple[Parameter, ...] = (
         'thermal.transport',
         'string',
         'raw',
-        'Message type of the thermal images: Image or CompressedImage.',
-        choices=('raw', 'compressed'),
+        'Message type of the thermal images: Image, CompressedImage, or 16 bit by the transport '
+        'compressedDepth (PNG or RVL).',
+        choices=('raw', 'compressed', 'compressedDepth'),
+    ),
+    Parameter(
+        'thermal.camera',
+        'string',
+        AUTO,
+        'What the camera sends (telemetry rows, halves, unit ...); `auto`: told by its frames. '
+        'See docs/cameras.md.',
+        expected=f'`auto`, {", ".join(f"`{name}`" for name in camera_names())}, or path of a YAML '
+        'file',
+    ),
+    Parameter(
+        'thermal.unit',
+        'string',
+        OF_CAMERA,
+        'What counts and float values mean; `auto`: the unit in which the scene is plausible.',
+        choices=(OF_CAMERA, *UNIT_NAMES),
+    ),
+    Parameter(
+        'thermal.byte_order',
+        'string',
+        OF_CAMERA,
+        'Order of the bytes of 16-bit counts; `little`: as the message says; `auto`: seen.',
+        choices=(OF_CAMERA, *BYTE_ORDERS),
+    ),
+    Parameter(
+        'thermal.palette',
+        'string',
+        OF_CAMERA,
+        'Palette of false colours to be taken back; `none`: their luminance; `auto`: recognised.',
+        choices=(OF_CAMERA, *PALETTES),
+    ),
+    Parameter(
+        'thermal.rotation',
+        'string',
+        OF_CAMERA,
+        'Clockwise turn that brings thermal images upright, before any registration.',
+        unit='deg',
+        choices=(OF_CAMERA, *(str(angle) for angle in ROTATIONS)),
+    ),
+    Parameter(
+        'thermal.mirror',
+        'string',
+        OF_CAMERA,
+        'Mirroring of thermal images, after the rotation.',
+        choices=(OF_CAMERA, *MIRRORS),
+    ),
+    Parameter(
+        'thermal.polarity',
+        'string',
+        OF_CAMERA,
+        'Whether what is warm is bright; `auto`: seen from the pictures over time.',
+        choices=(OF_CAMERA, *POLARITIES),
+    ),
+    Parameter(
+        'thermal.scale_8bit',
+        'string',
+        'auto',
+        'Whether 8-bit thermal images are scaled, too; `auto`: those that use but a few levels.',
+        choices=SCALE_8BIT,
+        dynamic=True,
     ),
     Parameter(
         'thermal.time_offset',
@@ -325,10 +417,20 @@ class Settings:
     precision: str
     threads: int
     inference_size: Size | None
+    inference_max_pixels: int
+    input_max_pixels: int
     output_size: Size | None
     reference: str
     rgb_transport: str
     thermal_transport: str
+    thermal_camera: str
+    thermal_unit: str
+    thermal_byte_order: str
+    thermal_palette: str
+    thermal_rotation: str
+    thermal_mirror: str
+    thermal_polarity: str
+    thermal_scale_8bit: str
     thermal_time_offset: float | str
     thermal_scaling: str
     thermal_percentile_low: float

@@ -8,7 +8,9 @@ import traceback
 
 from builtin_interfaces.msg import Time
 from mafs_model.errors import DeviceError, ImageError, MafsError
+from mafs_model.images.dead import FrozenCamera
 from mafs_model.prediction import Prediction
+from mafs_model.types import ThermalImage, UInt8Image
 from mafs_ros.alignment import Job
 from mafs_ros.conversions import Frame, NS_PER_S, thermal_array, visible_array
 from mafs_ros.inference import Inference, overlay_style
@@ -19,6 +21,9 @@ from mafs_ros.reporting import Reporter
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+_NOTICE_PERIOD_S = 60.0  # A fault that lasts must not fill the log.
+_ONCE_S = 86_400.0
+_SATURATED_SHARE = 0.25
 _OVERTAKEN_PERIOD_S = 60.0  # Normal where the network is slower than the cameras.
 
 
@@ -55,6 +60,7 @@ class PairProcessor:
         self._now_ns = now_ns
         self._camera_info: CameraInfo | None = None
         self._worker: Worker[Job] | None = None
+        self._frozen = FrozenCamera()
         self._frame_id = ''  # of the reference camera, once it was seen
         self.fault = ''
         self.device_failed = False
@@ -83,6 +89,7 @@ class PairProcessor:
 
     def request_reset(self) -> None:
         """Forget the past (scaling limits) before the next pair, as after a jump in time."""
+        self._frozen = FrozenCamera()
         self._inference.request_reset()
 
     def set_camera_info(self, info: CameraInfo) -> None:
@@ -103,9 +110,11 @@ class PairProcessor:
         results, size, converted_ms = Prediction(), _declared_size(job.visible), 0.0
         if wanted.any:
             visible = None if job.visible is None else visible_array(job.visible)
-            thermal = None if job.thermal is None else thermal_array(job.thermal)
+            thermal = self._thermal(job)
+            visible, thermal = self._without_frozen(job, visible, thermal)
             converted_ms = 1e3 * (time.monotonic() - started)
             results = self._inference.predict(visible, thermal, wanted)
+            self._say_notices(results)
             size = size if visible is None else (visible.shape[0], visible.shape[1])
             self.mode = results.mode
         computed = time.monotonic()
@@ -125,6 +134,50 @@ class PairProcessor:
             wait_ms=1e3 * (started - job.received_s),
             publish_ms=1e3 * (published - computed),
         )
+
+    def _thermal(self, job: Job) -> ThermalImage | None:
+        """Return the thermal image of a pair; say once what was found out about its frames."""
+        if job.thermal is None:
+            return None
+        decode = self._inference.decode_thermal
+        image = thermal_array(job.thermal, decode)
+        for note in decode.notes:
+            self._reporter.say(note, note, _ONCE_S)
+        return image
+
+    def _without_frozen(
+        self, job: Job, visible: UInt8Image | None, thermal: ThermalImage | None
+    ) -> tuple[UInt8Image | None, ThermalImage | None]:
+        """Return the images without one that stands still while the other one moves."""
+        if visible is None or thermal is None:
+            self._frozen.reset()
+            return visible, thermal
+        stream = self._frozen.check(visible, thermal, job.stamp_ns('visible') / NS_PER_S)
+        if stream is not None:
+            other = 'thermal' if stream == 'visible' else 'visible'
+            self._statistics.noted('frozen')
+            self._reporter.say(
+                'frozen',
+                f'{stream} image has not changed for {self._frozen.age_s[stream]:.1f} s while the '
+                f'{other} one has; the {other} one alone is used',
+                _NOTICE_PERIOD_S,
+            )
+        return None if stream == 'visible' else visible, None if stream == 'thermal' else thermal
+
+    def _say_notices(self, results: Prediction) -> None:
+        """Say what is wrong with the images of a pair."""
+        for notice in results.notices:
+            self._statistics.noted('dead_image')
+            self._reporter.say('dead_image', notice, _NOTICE_PERIOD_S)
+        saturated = self._inference.predictor.thermal_scaler.saturated
+        if saturated > _SATURATED_SHARE:
+            self._statistics.noted('saturated')
+            self._reporter.say(
+                'saturated',
+                f'{saturated:.0%} of the thermal pixels lie beyond thermal.range_low and '
+                'thermal.range_high: are limits and thermal.unit right?',
+                _NOTICE_PERIOD_S,
+            )
 
     def _on_overtaken(self, job: Job) -> None:
         """Count a pair that a newer one replaced while the worker was busy."""

@@ -137,7 +137,8 @@ class CameraInputs:
         try:
             stamp_ns, age_s = self._check_stamp(message)
             other_encoding, _ = self._statistics.last_image(other_stream(stream))
-            image = check_image(message, stream, other_encoding)
+            limit = self._settings.current.input_max_pixels
+            image = check_image(message, stream, other_encoding, limit)
         except ImageError as error:
             self._reporter.drop(error.reason, f'{self.topics[stream]}: {error}')
             return
@@ -153,8 +154,9 @@ class CameraInputs:
             self._colour_warned.add(stream)
             self._reporter.note(
                 'thermal_colour',
-                f"{topic}: encoding '{image.encoding}' carries colour; its "
-                'luminance is used, which is not temperature where the palette is not grey',
+                f"{topic}: encoding '{image.encoding}' carries colour: a "
+                'known palette is taken back, of others the luminance is used, which is not '
+                'temperature',
             )
         if size is not None and size != image.size:
             self._reporter.note(
@@ -196,11 +198,12 @@ def input_topic(node: LifecycleNode, stream: str, transport: str) -> str:
     """
     Return the topic of a stream, remapped, with the suffix of its transport.
 
-    As with image_transport, the base topic is what users remap; `/compressed` is added to it.
+    As with image_transport, the base topic is what users remap; `/compressed` or
+    `/compressedDepth` is added unless it is there.
     """
     base = str(node.resolve_topic_name(INPUT_TOPICS[stream]))
-    if transport == 'compressed' and not base.endswith(_COMPRESSED):
-        return base + _COMPRESSED
+    if transport != 'raw' and not base.endswith(f'/{transport}'):
+        return f'{base}/{transport}'
     return base
 
 

@@ -17,6 +17,7 @@ from mafs_model.bags.cdr import COMPRESSED_TYPE, IMAGE_TYPE, parse_image
 from mafs_model.bags.mcap_salvage import decompress_zstd, SalvagedFile
 from mafs_model.bags.writer import BagWriter, import_rosbags
 from mafs_model.errors import BagError, ImageError
+from mafs_model.images.cameras import AUTO, CameraProfile
 from mafs_model.images.encodings import (
     decode_compressed,
     ImageBuffer,
@@ -25,6 +26,7 @@ from mafs_model.images.encodings import (
     to_thermal,
     to_visible,
 )
+from mafs_model.images.thermal_decoder import ThermalDecoder
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -84,21 +86,23 @@ class BagImage(NamedTuple):
     image: NDArray[Any] | ImageError
 
 
-def open_bag(path: str | Path) -> BagReader:
+def open_bag(path: str | Path, camera: CameraProfile | str = AUTO) -> BagReader:
     """
     Open a rosbag2 bag.
 
     Args:
         path: a bag folder (with or without metadata.yaml), or one .mcap or .db3 file.
+        camera: what the thermal camera sends, see `mafs_model.images.cameras.load_camera`.
 
     Returns:
         The reader, to be used in a `with` statement.
 
     Raises:
         BagError: nothing there, not a bag, or nothing in it can be read.
+        ConfigError: there is no such camera.
 
     """
-    return BagReader(Path(path))
+    return BagReader(Path(path), ThermalDecoder(camera))
 
 
 class BagReader:
@@ -113,8 +117,9 @@ class BagReader:
 
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, decoder: ThermalDecoder | None = None) -> None:
         self.path = path
+        self._decoder = decoder or ThermalDecoder()
         self.topics: dict[str, BagTopic] = {}
         self.damage: str | None = None
         self._reader: Any = None
@@ -271,10 +276,10 @@ class BagReader:
         if not wanted:
             raise BagError(f'bag {self.path} has no image topics; {self._describe()}')
         messages = self.messages(*wanted)
-        return (_decode(message, kinds.get(message.topic)) for message in messages)
+        return (_decode(message, kinds.get(message.topic), self._decoder) for message in messages)
 
 
-def _decode(message: RawMessage, kind: Kind | None) -> BagImage:
+def _decode(message: RawMessage, kind: Kind | None, decoder: ThermalDecoder) -> BagImage:
     """Parse and decode one image message."""
     try:
         parsed = parse_image(message.type, message.data)
@@ -285,15 +290,19 @@ def _decode(message: RawMessage, kind: Kind | None) -> BagImage:
         if isinstance(parsed.content, ImageBuffer):
             colour = is_colour(parsed.content.encoding)
             as_visible = colour if kind is None else kind == 'visible'
-            image = (to_visible if as_visible else to_thermal)(parsed.content)
+            image = (
+                to_visible(parsed.content) if as_visible else to_thermal(parsed.content, decoder)
+            )
         else:
-            image = _decode_stream(*parsed.content, kind)
+            image = _decode_stream(*parsed.content, kind, decoder)
     except ImageError as error:
         image = error
     return BagImage(message.topic, parsed.stamp_ns, message.receive_ns, parsed.frame_id, image)
 
 
-def _decode_stream(image_format: str, stream: memoryview, kind: Kind | None) -> NDArray[Any]:
+def _decode_stream(
+    image_format: str, stream: memoryview, kind: Kind | None, decoder: ThermalDecoder
+) -> NDArray[Any]:
     if kind is None:
         kind = 'visible' if probe_compressed(stream, image_format).channels == 3 else 'thermal'
-    return decode_compressed(image_format, stream, kind)
+    return decode_compressed(image_format, stream, kind, decoder)

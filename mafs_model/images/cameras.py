@@ -16,6 +16,7 @@ from mafs_model.types import Size
 import yaml
 
 AUTO = 'auto'
+OF_CAMERA = 'camera'  # a setting that leaves the camera's value
 BYTE_ORDERS = (AUTO, 'little', 'big')
 ROTATIONS = (0, 90, 180, 270)
 MIRRORS = ('none', 'horizontal', 'vertical')
@@ -89,13 +90,13 @@ class CameraProfile:
 
     def overridden(self, **values: Any) -> CameraProfile:
         """
-        Return the profile with other values; None and ``'camera'`` leave a value alone.
+        Return the profile with other values; None and ``OF_CAMERA`` leave a value alone.
 
         Raises:
             ConfigError: a value is not allowed.
 
         """
-        given = {k: v for k, v in values.items() if v is not None and v != 'camera'}
+        given = {k: v for k, v in values.items() if v is not None and v != OF_CAMERA}
         for name, value in given.items():
             _check_value(name, value, f'thermal.{name}')
         return replace(self, **given)

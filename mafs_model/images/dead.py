@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from mafs_model.types import ThermalImage
 import numpy as np
@@ -13,7 +13,7 @@ _ALL = 0.985  # Share of pixels that is as good as all: logos and dead pixels ar
 _DARK = 12  # Grey levels up to which a visible image is taken for night, not for a fault.
 _BLOCK = 4
 # Means of 4x4 blocks of pure noise vary by a sixteenth of what pixels vary; of any scene by more.
-_NOISE = 1.6
+_NOISE_RATIO = 1.6
 # What counts as faint, so that noise alone can explain it: grey levels, counts, degrees.
 _FAINT = {'uint8': 10.0, 'uint16': 80.0, 'float32': 0.8}
 
@@ -80,7 +80,7 @@ def _is_noise(image: ThermalImage) -> bool:
     values = np.nan_to_num(image[:height, :width].astype(np.float32))
     blocks = values.reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK).mean(axis=(1, 3))
     variance = float(values.var())
-    return variance == 0.0 or float(blocks.var()) * _BLOCK**2 < _NOISE * variance
+    return variance == 0.0 or float(blocks.var()) * _BLOCK**2 < _NOISE_RATIO * variance
 
 
 class FrozenFrames:
@@ -129,3 +129,50 @@ class FrozenFrames:
             return max(0.0, stamp_s - self._since_s)
         self._last, self._since_s, self.repeats = sample.copy(), stamp_s, 0
         return 0.0
+
+
+class FrozenCamera:
+    """
+    Tells which of two cameras stands still while the other one moves.
+
+    A robot that rests before a still scene sees no change in either, and nothing is wrong.
+
+    Args:
+        after_s: how long a picture may stand still; shutters of thermal cameras take a second.
+
+    Attributes:
+        age_s: for how long the pictures of both have not changed.
+
+    """
+
+    def __init__(self, after_s: float = 3.0) -> None:
+        self._after_s = after_s
+        self._cameras = {'visible': FrozenFrames(), 'thermal': FrozenFrames()}
+        self.age_s = dict.fromkeys(self._cameras, 0.0)
+
+    def reset(self) -> None:
+        """Forget the past."""
+        for camera in self._cameras.values():
+            camera.reset()
+
+    def check(
+        self, visible: NDArray[Any], thermal: NDArray[Any], stamp_s: float
+    ) -> Literal['visible', 'thermal'] | None:
+        """
+        Look at a pair.
+
+        Args:
+            visible: uint8 [H,W,3].
+            thermal: [h,w].
+            stamp_s: when it was taken, seconds.
+
+        Returns:
+            The camera that is frozen, None if neither is or both are.
+
+        """
+        for name, image in (('visible', visible), ('thermal', thermal)):
+            self.age_s[name] = self._cameras[name].age_s(image, stamp_s)
+        ages = self.age_s['visible'], self.age_s['thermal']
+        if max(ages) <= self._after_s or min(ages) > 0.5 * self._after_s:
+            return None
+        return 'visible' if ages[0] > ages[1] else 'thermal'

@@ -47,6 +47,7 @@ UNITS: dict[str, Unit] = {
         Unit('centikelvin', 0.01, _KELVIN, '0.01 K per count'),
         Unit('decikelvin', 0.1, _KELVIN, '0.1 K per count'),
         Unit('kelvin_25', 0.04, _KELVIN, '0.04 K per count'),
+        Unit('kelvin_2_5', 0.4, _KELVIN, '0.4 K per count'),
         Unit('kelvin_64', 1.0 / 64.0, _KELVIN, '1/64 K per count'),
         Unit('decicelsius_100', 0.1, -100.0, '0.1 C per count, 1000 at 0 C'),
         Unit('kelvin', 1.0, _KELVIN, 'kelvin'),

@@ -61,6 +61,7 @@ def extract_pairs(
     slop_ms: float,
     thermal_offset_ms: float = 0.0,
     every: int = 1,
+    camera: str = 'auto',
 ) -> ExtractResult:
     """
     Write the pairs of a bag to ``out/vi`` and ``out/ir`` as PNG; thermal values are kept.
@@ -73,6 +74,7 @@ def extract_pairs(
         slop_ms: largest distance of the stamps of a pair, milliseconds.
         thermal_offset_ms: added to thermal stamps, milliseconds.
         every: keep every n-th pair.
+        camera: what the thermal camera sends, see `mafs_model.images.cameras.load_camera`.
 
     Returns:
         Counts.
@@ -92,7 +94,7 @@ def extract_pairs(
         if folder.is_dir() and any(folder.iterdir()):
             raise DatasetError(f'{folder}: not empty, choose another --out')
     pairer = NearestPairer(round(slop_ms * 1e6))
-    with open_bag(path) as bag:
+    with open_bag(path, camera) as bag:
         topics = choose_topics(
             bag, visible or None, thermal or None, options=('--visible', '--thermal')
         )

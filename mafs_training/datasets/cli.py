@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 import sys
 
+from mafs_model.command_line import add_thermal_camera
 from mafs_model.version import __version__
 from mafs_training.datasets.spec import SPLITS
 
@@ -42,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     bag.add_argument(
         '--thermal-offset-ms', type=float, default=0.0, help='added to thermal stamps (default: 0)'
     )
+    add_thermal_camera(bag)
     bag.add_argument('--every', type=int, default=1, help='keep every n-th pair')
     bag.set_defaults(run=_from_bag)
 
@@ -121,6 +123,7 @@ def _from_bag(arguments: argparse.Namespace) -> int:
         slop_ms=arguments.slop_ms,
         thermal_offset_ms=arguments.thermal_offset_ms,
         every=arguments.every,
+        camera=arguments.thermal_camera,
     )
     print(
         f'{result.visible} and {result.thermal}: {result.pairs} pairs, {result.written} '

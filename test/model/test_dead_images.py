@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import cv2
-from mafs_model.images.dead import FrozenFrames, why_dead, why_visible_dead
+from mafs_model.images.dead import FrozenCamera, FrozenFrames, why_dead, why_visible_dead
 from mafs_model.predictor import Predictor
 import numpy as np
 import pytest
@@ -150,3 +150,21 @@ def test_frozen_frames(shape):
     frozen.reset()
     assert frozen.age_s(images[0], 21.0) == 0.0
     assert frozen.age_s(images[0].astype(np.uint16), 22.0) == 0.0
+
+
+def test_a_camera_is_frozen_while_the_other_one_moves():
+    still, moving = scene(), [visible_scene() for _ in range(40)]
+    watch = FrozenCamera(after_s=1.0)
+    told = [watch.check(image, still, 0.1 * i) for i, image in enumerate(moving)]
+    assert told[:11] == [None] * 11
+    assert told[12:] == ['thermal'] * 28
+    assert watch.age_s['thermal'] == pytest.approx(3.9)
+    assert watch.check(moving[0], scene(), 4.0) is None
+    swapped = FrozenCamera(after_s=1.0)
+    told = [swapped.check(moving[0], scene(), 0.1 * i) for i in range(20)]
+    assert told[-1] == 'visible'
+
+
+def test_a_robot_at_rest_before_a_still_scene_has_no_frozen_camera():
+    watch, thermal, visible = FrozenCamera(after_s=1.0), scene(), visible_scene()
+    assert [watch.check(visible, thermal, 0.5 * i) for i in range(20)] == [None] * 20

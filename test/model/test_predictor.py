@@ -7,9 +7,11 @@ import logging
 import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError, ImageError
+from mafs_model.images.cameras import load_camera
 from mafs_model.images.overlay import Annotator, DEFAULT_STYLE, OverlayStyle, paint
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
+from mafs_model.images.thermal_decoder import ThermalDecoder
 from mafs_model.predictor import Outputs, Prediction, Predictor
 from mafs_model.runtime.fallback import FallbackEngine
 import numpy as np
@@ -187,6 +189,14 @@ def test_large_images_are_inferred_smaller_and_come_out_at_full_size(size, limit
     assert engine.calls[0][1].shape == work
     assert result.fused.shape == (*size, 3)
     assert result.labels.shape == size
+
+
+def test_the_camera_may_be_mounted_upside_down():
+    visible, thermal = visible_image(), thermal_image()
+    engine = RecordingEngine()
+    decoder = ThermalDecoder(load_camera().overridden(rotation=180))
+    Predictor(engine, thermal_decoder=decoder).predict(visible, thermal)
+    assert np.array_equal(engine.calls[0][1], thermal[::-1, ::-1])
 
 
 def test_a_given_inference_size_wins_over_the_limit():

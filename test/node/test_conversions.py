@@ -13,6 +13,7 @@ sensor_msgs = pytest.importorskip('sensor_msgs.msg')
 
 import cv2  # noqa: E402
 from mafs_model.errors import ImageError  # noqa: E402
+from mafs_model.images.thermal_decoder import ThermalDecoder  # noqa: E402
 from mafs_ros import conversions  # noqa: E402
 from mafs_ros.conversions import (  # noqa: E402
     check_image,
@@ -74,7 +75,7 @@ def test_padded_bgr_becomes_rgb() -> None:
 def test_big_endian_thermal_keeps_its_counts() -> None:
     counts = np.array([[1, 256, 65535], [30000, 2, 3]], np.uint16)
     message = image(counts.astype('>u2'), 'mono16', step=8, bigendian=True)
-    thermal = thermal_array(frame(message))
+    thermal = thermal_array(frame(message), ThermalDecoder())
     assert thermal.dtype == np.uint16
     np.testing.assert_array_equal(thermal, counts)
 
@@ -84,7 +85,7 @@ def test_compressed_images() -> None:
     png = compressed(counts, '.png', '16UC1; png compressed ')
     info = check_image(png, 'thermal', '')
     assert (info.size, info.colour) == ((8, 8), False)
-    np.testing.assert_array_equal(thermal_array(frame(png)), counts)
+    np.testing.assert_array_equal(thermal_array(frame(png), ThermalDecoder()), counts)
     flat = np.full((16, 16, 3), (10, 120, 240), np.uint8)
     jpeg = compressed(flat[..., ::-1], '.jpg', 'rgb8; jpeg compressed bgr8')
     assert check_image(jpeg, 'visible', '').colour
@@ -100,6 +101,15 @@ def test_thermal_encoding_on_the_visible_topic(encoding: str, other: str, reason
     with pytest.raises(ImageError, match=f"'{encoding}'") as caught:
         check_image(message, 'visible', other)
     assert caught.value.reason == reason
+
+
+def test_larger_images_than_allowed_are_refused_before_they_are_decoded() -> None:
+    raw = image(np.zeros((40, 50), np.uint16), 'mono16')
+    png = compressed(np.zeros((40, 50), np.uint16), '.png', '16UC1; png compressed ')
+    for message in (raw, png):
+        assert check_image(message, 'thermal', '', 2000).size == (40, 50)
+        with pytest.raises(ImageError, match=r'50x40, expected at most 1999 pixels \(input\.max'):
+            check_image(message, 'thermal', '', 1999)
 
 
 def test_16_bit_grey_is_a_visible_image_unless_the_other_one_is_colour() -> None:

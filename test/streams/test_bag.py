@@ -11,7 +11,7 @@ import struct
 import cv2
 from mafs_model.bags.cdr import parse_image, serialize_image
 from mafs_model.bags.reader import BagWriter, COMPRESSED_TYPE, IMAGE_TYPE, open_bag
-from mafs_model.errors import BagError, ImageError
+from mafs_model.errors import BagError, ConfigError, ImageError
 from mafs_model.images.encodings import ImageBuffer
 import numpy as np
 import pytest
@@ -406,3 +406,22 @@ def test_unfinished_mcap_with_lz4_chunks(tmp_path, cut):
         assert bag.damage
         for index, image in enumerate(images):
             assert np.array_equal(image.image, rgb(index))
+
+
+def test_thermal_frames_of_a_bag_are_decoded_as_the_camera_means_them(tmp_path):
+    picture = np.tile(np.arange(29_000, 29_160, dtype=np.uint16), (120, 1))
+    telemetry = np.full((2, 160), 65_535, np.uint16)
+    with BagWriter(tmp_path / 'bag') as bag:
+        frame = np.vstack([picture, telemetry])
+        bag.write_image(THERMAL, START, 'thermal', frame, 'mono16', START)
+    path = tmp_path / 'bag'
+    with open_bag(path) as bag:
+        (found,) = bag.images(kinds={THERMAL: 'thermal'})
+    assert np.array_equal(found.image, picture)
+    own = tmp_path / 'own.yaml'
+    own.write_text('rotation: 180')
+    with open_bag(path, str(own)) as bag:
+        (turned,) = bag.images(kinds={THERMAL: 'thermal'})
+    assert np.array_equal(turned.image, frame[::-1, ::-1])
+    with pytest.raises(ConfigError, match="camera 'kodak': expected auto"):
+        open_bag(path, 'kodak')

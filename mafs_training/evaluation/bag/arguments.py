@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mafs_model.command_line import add_thermal_camera
 from mafs_model.defaults import QUEUE_SIZE, SLOP_S
 from mafs_training.evaluation.argument_parts import (
     add_command,
@@ -25,6 +26,7 @@ def add_arguments(commands: Commands) -> None:
     )
     parser.add_argument('bag', type=Path, metavar='BAG', help='folder, .mcap or .db3 file')
     add_topics(parser)
+    add_thermal_camera(parser)
     parser.add_argument(
         '--labels',
         type=Path,

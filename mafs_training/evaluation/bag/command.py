@@ -9,6 +9,7 @@ from typing import Any
 from mafs_model.bags.reader import BagReader, open_bag
 from mafs_model.bags.topics import choose_topics
 from mafs_model.files import write_text
+from mafs_model.images.cameras import load_camera
 from mafs_model.images.registration import Registration
 from mafs_model.predictor import Predictor
 from mafs_training.evaluation.bag.pairs import BagPairing, NS_PER_S, PairingSettings
@@ -27,7 +28,7 @@ from tqdm import tqdm
 def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
     with ExitStack() as stack:
-        reader = stack.enter_context(open_bag(options.bag))
+        reader = stack.enter_context(open_bag(options.bag, options.thermal_camera))
         topics = choose_topics(reader, options.rgb_topic, options.thermal_topic)
         predictor = bag_predictor(options)
         method = method_name(options.weights, predictor)
@@ -124,7 +125,11 @@ def bag_predictor(options: Namespace) -> Predictor:
         precision=options.precision,
         threads=options.threads,
         registration=registration,
-        thermal_scaler=KeepingScaler(options.thermal_scaling, smoothing=options.thermal_smoothing),
+        thermal_scaler=KeepingScaler(
+            options.thermal_scaling,
+            smoothing=options.thermal_smoothing,
+            polarity=load_camera(options.thermal_camera).polarity,
+        ),
     )
 
 

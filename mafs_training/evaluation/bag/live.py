@@ -139,6 +139,7 @@ def play_to_node(
     parameters = {
         'sync.queue_size': settings.queue_size,
         'thermal.time_offset': offset,
+        'thermal.camera': options.thermal_camera,
         'thermal.scaling': options.thermal_scaling,
         'thermal.smoothing': f'{options.thermal_smoothing:.6f}',
         'backend': backend,
