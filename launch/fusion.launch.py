@@ -48,7 +48,9 @@ def environment():
 
 def ended(event, context):
     """End the launch with the node; a node that failed is a launch that failed."""
-    if event.returncode and not context.is_shutdown:
+    if context.is_shutdown:
+        return []
+    if event.returncode:
         raise RuntimeError(f'{launching.NODE} ended with code {event.returncode}')
     return [EmitEvent(event=Shutdown(reason=f'{launching.NODE} ended'))]
 

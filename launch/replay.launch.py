@@ -48,7 +48,9 @@ def player(bag, plan, rate, namespace, loop, keep):
     profile = PathJoinSubstitution([SHARE, 'config', 'fastdds_shm.xml'])
 
     def ended(event, context):
-        if event.returncode and not context.is_shutdown:
+        if context.is_shutdown:
+            return []
+        if event.returncode:
             raise RuntimeError(f'the player ended with code {event.returncode}')
         return [] if keep else [EmitEvent(event=Shutdown(reason='the bag has ended'))]
 

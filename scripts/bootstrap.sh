@@ -196,7 +196,7 @@ modules_of() {
     case $1 in
         core) echo 'cv2, lz4, numpy, safetensors, tqdm, yaml' ;;
         torch) echo torch ;;
-        openvino) echo openvino ;;
+        openvino) echo 'onnx, openvino' ;;
         build) echo 'setuptools, wheel' ;;
         demo) echo 'av, PIL, rosbags' ;;
         onnx) echo 'onnx, onnxruntime' ;;

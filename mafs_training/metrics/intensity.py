@@ -20,10 +20,9 @@ def entropy(fused: ImageLike) -> float:
 
 def entropy_of_counts(counts: NDArray[np.int64]) -> float:
     """Shannon entropy in nats of a table of counts; empty cells contribute nothing."""
-    filled = counts[counts > 0].astype(np.float64)
-    total = filled.sum()
-    # A constant image would give minus rounding error.
-    return max(float(math.log(total) - np.dot(filled, np.log(filled)) / total), 0.0)
+    # As shares: the one of a constant image is exactly 1, so that its entropy is exactly 0.
+    shares = counts[counts > 0] / counts.sum()
+    return abs(float(np.dot(shares, np.log(shares))))
 
 
 def standard_deviation(fused: ImageLike) -> float:

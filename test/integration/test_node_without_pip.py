@@ -25,6 +25,7 @@ class Missing:
             raise ModuleNotFoundError(f'No module named {name!r}', name=name)
 
 sys.meta_path.insert(0, Missing())
+import mafs_ros.launching  # what `ros2 launch` imports, with the Python of the system
 import rclpy
 from rclpy.parameter import Parameter
 rclpy.init()

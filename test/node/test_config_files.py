@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+import configparser
 import json
 from pathlib import Path
+import re
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -14,6 +16,7 @@ import yaml
 pytest.importorskip('rclpy')
 pytest.importorskip('mafs_ros.msg')
 
+from mafs_ros import layouts
 from mafs_ros.msg import FusionStatus
 
 pytestmark = pytest.mark.ros
@@ -63,6 +66,50 @@ def test_foxglove_shows_topics_and_fields_of_the_node(topics: set[str]) -> None:
         topic, _, field = name.partition('.')
         assert topic in topics, name
         assert not field or field in fields, name
+
+
+@pytest.mark.parametrize('viewer', ['rviz', 'foxglove'])
+@pytest.mark.parametrize('transport', ['raw', 'compressed'])
+def test_layouts_follow_the_real_node(
+    make_node: Callable[..., Any],
+    viewer: str,
+    transport: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(layouts, 'get_package_share_directory', lambda name: str(ROOT))
+    remapped = ['-r', '__ns:=/robot/front', '-r', 'rgb/image_raw:=/cam/image']
+    node = make_node(
+        arguments=['--ros-args', *remapped], weights='classical', rgb__transport=transport
+    )
+    node.trigger_configure()
+    node.trigger_activate()
+    names = {e.topic_name for e in (*node.publishers, *node.subscriptions)}
+    words = ['--namespace', 'robot/front', '--rgb-topic', '/cam/image']
+    assert layouts.main([viewer, *words, '--rgb-transport', transport]) == 0
+    text = capsys.readouterr().out
+    content = json.loads(text)['configById'] if viewer == 'foxglove' else yaml.safe_load(text)
+    shown = {t.partition('.')[0] for t in texts(content) if re.fullmatch(r'/[\w/.]+', t)}
+    assert len(shown) >= 4
+    assert shown <= names
+
+
+def test_layout_of_one_topic_for_both_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert layouts.main(['rviz', '--rgb-topic', '/a', '--thermal-topic', '/a']) == 2
+    assert capsys.readouterr().err.startswith('error: rgb_topic and thermal_topic are both')
+
+
+def test_unit_of_systemd_ends_the_launch_as_a_user_would() -> None:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(ROOT / 'config/mafs_fusion.service', encoding='utf-8')
+    service = unit['Service']
+    assert service['KillSignal'] == 'SIGINT'
+    assert service['Restart'] == 'on-failure'
+    launch = (ROOT / 'launch/fusion.launch.py').read_text(encoding='utf-8')
+    given = re.findall(r'(\w+):=', service['ExecStart'])
+    assert given
+    assert all(f"'{name}': (" in launch for name in given)
 
 
 def test_foxglove_lays_out_every_panel_once() -> None:

@@ -263,6 +263,11 @@ def test_end_of_a_process_ends_the_launch(doubles: set[str], name: str, bag: Pat
     event.returncode = 0
     (emitted,) = on_exit(event, Context({}))
     assert emitted.options['event'].kind == 'Shutdown'
+    # While the launch ends anyway, a second end of it would be an error.
+    ending = Context({})
+    ending.is_shutdown = True
+    for event.returncode in (0, -2):
+        assert on_exit(event, ending) == []
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_every_requirement_has_a_version_in_its_stage(root, lock, select, name):
     assert opencv == ['opencv-python-headless'], 'headless and full OpenCV must not meet'
     # What the robot needs has nothing of what a developer needs.
     robot = {name for stage in ('core', 'torch', 'openvino') for name in stages[stage]}
-    assert not robot & {'nncf', 'onnx', 'ml-dtypes', 'scipy', 'scikit-image', 'lightning'}
+    assert not robot & {'nncf', 'onnxruntime', 'scipy', 'scikit-image', 'lightning'}
     assert not {'nncf', 'scikit-learn'} & set(stages['onnx'])
     assert set(oldest) == set(lock.STAGES)
 
