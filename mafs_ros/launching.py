@@ -102,7 +102,7 @@ def check_topics(topics: Mapping[str, str], namespace: str) -> None:
     for name, topic in topics.items():
         if not _TOPIC.fullmatch(topic):
             raise ConfigError(
-                f"{name}: got '{topic}', expected the name of a topic such as '/camera/image_raw'"
+                f"{name}: got '{topic}', expected the name of a topic such as '/left/image'"
             )
     if absolute(topics['rgb_topic'], namespace) == absolute(topics['thermal_topic'], namespace):
         raise ConfigError(

@@ -6,7 +6,9 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGES = ('mafs_model', 'mafs_ros', 'mafs_demo', 'mafs_training', 'mafs_synthetic')
+PACKAGES = (
+    'mafs_calibration', 'mafs_demo', 'mafs_model', 'mafs_ros', 'mafs_synthetic', 'mafs_training',
+)  # fmt: skip
 # A topic of the node, as text in a module.
 TOPIC_WORDS = ('image_raw', 'fused/image', 'semantic/', 'fused/camera_info', '~/status')
 TOPIC_HOME = 'mafs_model/topics.py'
