@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup develop demo test lint bench clean distclean
+.PHONY: help setup develop demo test lint bench docs clean distclean
 
 ARGS ?=
 EXTRAS ?=
@@ -35,6 +35,11 @@ bench: develop  ## measure this machine into docs/benchmarks.md (ARGS='--help'; 
 	@$(ENV) && if [ -z '$(BENCHMARKS)' ]; then exec python -m benchmarks.bench $(ARGS); fi; \
 		for name in $(BENCHMARKS); do \
 			echo "== benchmarks/$$name.py"; python benchmarks/$$name.py $(ARGS); done
+
+docs:  ## build the documents as a site into out/site, fail at a broken link
+	@[ -x .cache/site/bin/mkdocs ] || { python3 -m venv .cache/site && \
+		.cache/site/bin/pip install -q -r docs/requirements.txt; }
+	@NO_MKDOCS_2_WARNING=1 .cache/site/bin/mkdocs build --strict
 
 clean:  ## remove build products, keep the environment
 	rm -rf build install log out .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import ImageError
-from mafs_model.images.preprocessing import gray_to_rgb, luminance
+from mafs_model.images.preprocessing import gray_to_rgb
 from mafs_model.sources import stills
+from mafs_model.sources.sequences import as_thermal as decode_thermal
 from mafs_model.types import ThermalImage, UInt8Image
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +52,8 @@ def as_thermal(image: Any) -> ThermalImage:
 
     Args:
         image: path, also of .npy and .csv; PIL image; array or tensor of real numbers [H,W] or
-            [H,W,1] (a tensor may also be [1,H,W]), or uint8 [H,W,3] colours of a palette, of
-            which the luminance is taken.
+            [H,W,1] (a tensor may also be [1,H,W]), or uint8 [H,W,3] colours of a
+            palette, which is taken back; of other colours the luminance.
 
     Returns:
         [H,W] uint8, uint16, or float32 in the unit it had.
@@ -65,7 +66,7 @@ def as_thermal(image: Any) -> ThermalImage:
         return stills.read_thermal(Path(image).expanduser())
     array = _array(image, 'thermal')
     if array.ndim == 3 and array.shape[2] in {3, 4} and array.dtype == np.uint8:
-        return luminance(np.ascontiguousarray(array[..., :3]))
+        return decode_thermal(np.ascontiguousarray(array[..., :3]))
     return stills.as_thermal(array, 'thermal')
 
 

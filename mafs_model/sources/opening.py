@@ -155,6 +155,10 @@ def _open_both(request: Request) -> PairSource:
     if request.layout is not None:
         single = replace(request, both=None, layout=None)
         return SplitPairs(_open_given({'visible': [given]}, single), request.layout)
+    if given.kind in {'picture', 'folder', 'glob'}:
+        radiometric = pair_names.radiometric_pairs([given])
+        if radiometric:
+            return _stills(radiometric, [], request.limit)
     if given.kind == 'folder':
         assert given.path is not None
         sides = pair_names.split_folder(given.path)

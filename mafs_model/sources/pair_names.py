@@ -10,10 +10,12 @@ import re
 
 from mafs_model.errors import ConfigError
 from mafs_model.images.image_files import natural_key, PairFiles, SUFFIXES
+from mafs_model.images.radiometric_jpeg import maker_of
 from mafs_model.sources.given import Given, recognise, TABLE_SUFFIXES
 from mafs_model.sources.items import Camera
 
 READABLE = {'visible': SUFFIXES, 'thermal': (*SUFFIXES, *TABLE_SUFFIXES)}
+_HEAD_BYTES = 1 << 20  # The marks of a maker come before the picture.
 MAX_FILES = 1_000_000  # Above it a pattern such as /** was not meant.
 # Subfolders of a folder that holds both cameras, as data sets and recorders call them.
 FOLDERS = {
@@ -142,6 +144,23 @@ def split_folder(folder: Path) -> dict[Camera, list[Given]] | None:
                 # A pattern's files pair by name; 'glob' says so without reading the folder again.
                 sides[camera].append(Given('glob', str(path), path))  # type: ignore[index]
     return sides if sides['visible'] and sides['thermal'] else None
+
+
+def radiometric_pairs(inputs: Iterable[Given]) -> list[PairFiles]:
+    """Return the radiometric JPEGs of FLIR among the inputs, each of which holds both images."""
+    files = [f for f in list_files(inputs, 'visible') if is_radiometric(f)]
+    return _with_unique_names([PairFiles(f.stem, f, f) for f in files])
+
+
+def is_radiometric(path: Path) -> bool:
+    """Return whether a file is a radiometric JPEG of FLIR."""
+    if path.suffix.lower() not in {'.jpg', '.jpeg'}:
+        return False
+    try:
+        with path.open('rb') as file:
+            return maker_of(file.read(_HEAD_BYTES)) == 'flir'
+    except OSError:
+        return False  # Reading it will say why.
 
 
 def _in_order(visible: list[Path], thermal: list[Path]) -> tuple[list[PairFiles], list[str]]:

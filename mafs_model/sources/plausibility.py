@@ -10,7 +10,7 @@ import cv2
 from mafs_model.errors import ConfigError
 from mafs_model.sources.given import Given
 from mafs_model.sources.items import Camera, Images
-from mafs_model.sources.pair_names import FOLDERS
+from mafs_model.sources.pair_names import FOLDERS, list_files, radiometric_pairs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +34,8 @@ def check_inputs(given: dict[Camera, list[Given]]) -> None:
         return
     places = {camera: [_place(g) for g in inputs] for camera, inputs in given.items()}
     if sorted(places['visible']) == sorted(places['thermal']):
+        if _hold_both(given['visible']):
+            return
         kind = {'folder': 'folder', 'camera': 'camera', 'stream': 'stream'}.get(
             given['visible'][0].kind, 'file'
         )
@@ -74,6 +76,14 @@ def check_images(images: Images | None) -> None:
             'the first visible image is grey and the first thermal image a colour photograph: '
             f'are --rgb and --thermal swapped?{_OVERRIDE}'
         )
+
+
+def _hold_both(inputs: list[Given]) -> bool:
+    """Return whether the inputs are radiometric JPEGs, each with both images inside."""
+    if any(g.kind not in {'picture', 'folder', 'glob'} for g in inputs):
+        return False
+    files = list_files(inputs, 'visible')
+    return bool(files) and len(radiometric_pairs(inputs)) == len(files)
 
 
 def same_picture(one: NDArray[np.uint8], other: NDArray[Any]) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 from mafs_model.errors import ConfigError, DeviceError, ImageError
 from mafs_model.images.encodings import check_size
-from mafs_model.images.preprocessing import gray_to_rgb, luminance
+from mafs_model.images.preprocessing import gray_to_rgb
+from mafs_model.images.thermal_decoder import ThermalDecoder
 from mafs_model.sources import stills
 from mafs_model.sources.given import Given
 from mafs_model.sources.items import Camera
@@ -266,8 +268,14 @@ def broken() -> tuple[type[Exception], ...]:
 
 
 def as_thermal(image: NDArray[Any]) -> NDArray[Any]:
-    """Return a frame as a thermal image: [H,W]; of colour the luminance."""
-    return luminance(image) if image.ndim == 3 else image
+    """Return a frame as a thermal image [H,W]: palettes taken back, telemetry cut off."""
+    return _decoder()(image)
+
+
+@cache
+def _decoder() -> ThermalDecoder:
+    """Return what tells cameras by their frames."""
+    return ThermalDecoder()
 
 
 def _pixels(frame: Any, camera: Camera) -> NDArray[Any]:

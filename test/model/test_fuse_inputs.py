@@ -573,6 +573,34 @@ def test_32_different_rates(data):
     assert 10 <= count <= 12  # three ninths of a second, and a period that the last one serves
 
 
+def test_33_radiometric_jpeg(data, fuse, monkeypatch):
+    folder = data / 'flir'
+    folder.mkdir()
+    for index in (1, 2):
+        jpeg = cv2.imencode('.jpg', picture(index))[1].tobytes()
+        mark = b'FLIR\x00' + b'\x00' * 20
+        segment = b'\xff\xe1' + (len(mark) + 2).to_bytes(2, 'big') + mark
+        (folder / f'FLIR{index}.jpg').write_bytes(jpeg[:2] + segment + jpeg[2:])
+    # What is inside is for the library flyr; here it is told.
+    where = 'mafs_model.images.image_files'
+    monkeypatch.setattr(f'{where}.read_embedded_visible', lambda data: picture(1))
+    celsius = heat(1).astype(np.float32) / 100 - 273
+    monkeypatch.setattr(f'{where}.read_radiometric', lambda data, maker: celsius)
+    ways = ([folder], [folder / 'FLIR1.jpg'], [f'{folder}/*.jpg'])
+    twice = ['--rgb', folder, '--thermal', folder]
+    for number, way in enumerate((*ways, twice)):
+        code, report, err = fuse(*way, out=f'o{number}')
+        assert (code, report['pairs']) == (0, 1 if number == 1 else 2), err
+    fuse('--rgb', write_png_of(data / 'v.png', picture(1)), '--thermal', save(data, celsius))
+    expected = read_visible(data / 'out/fused/v.png')
+    assert np.array_equal(read_visible(data / 'o1/fused/FLIR1.png'), expected)
+
+
+def save(folder, array):
+    np.save(folder / 'celsius.npy', array)
+    return folder / 'celsius.npy'
+
+
 def test_the_table_in_the_document_has_these_rows():
     text = (ROOT / 'docs' / 'fuse.md').read_text(encoding='utf-8')
     rows = {int(n) for n in re.findall(r'^\| (\d+) \|', text, re.MULTILINE)}

@@ -1,0 +1,93 @@
+"""The documents as a site, and the commands they name: what they say can be done."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import runpy
+import shlex
+
+from mafs_model.cli import build_parser
+from mafs_model.command_line import parse
+import pytest
+import yaml
+
+
+def code_blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf'^```{language}\n(.*?)^```', text, re.DOTALL | re.MULTILINE)
+
+
+def commands(root) -> list[tuple[str, list[str]]]:
+    """Return (document, words) of every `mafs` command in a code block."""
+    found = []
+    for path in (root / 'README.md', *sorted((root / 'docs').glob('*.md'))):
+        for block in code_blocks(path.read_text('utf-8'), 'bash'):
+            for line in block.replace('\\\n', ' ').splitlines():
+                words = shlex.split(line, comments=True)
+                if words[:1] == ['mafs'] and '...' not in line:
+                    end = next((i for i, w in enumerate(words) if w in {'>', '|', '&&'}), None)
+                    found.append((path.name, words[1:end]))
+    return found
+
+
+def test_commands_in_documents_are_understood(root, capsys):
+    found = commands(root)
+    assert len(found) > 25
+    for name, words in found:
+        try:
+            parse(build_parser(words), words)
+        except SystemExit:
+            pytest.fail(f'{name}: mafs {" ".join(words)}: {capsys.readouterr().err}')
+
+
+def test_python_blocks_compile(root):
+    count = 0
+    for path in (root / 'README.md', *sorted((root / 'docs').glob('*.md'))):
+        for block in code_blocks(path.read_text('utf-8'), 'python'):
+            compile(block, path.name, 'exec')
+            count += 1
+    assert count >= 4
+
+
+@pytest.fixture(scope='module')
+def site(root):
+    return yaml.safe_load((root / 'mkdocs.yml').read_text('utf-8'))
+
+
+def pages(entry) -> list[str]:
+    if isinstance(entry, str):
+        return [entry]
+    values = entry.values() if isinstance(entry, dict) else entry
+    return [page for value in values for page in pages(value)]
+
+
+def test_every_document_is_on_the_site(root, site):
+    named = pages(site['nav'])
+    assert len(named) == len(set(named))
+    assert set(named) == {path.name for path in (root / 'docs').glob('*.md')}
+    for hook in site['hooks']:
+        assert (root / hook).is_file()
+    assert site['theme']['font'] is False, 'nothing is loaded from elsewhere'
+
+
+def test_links_out_of_the_folder_become_text(root):
+    change = runpy.run_path(str(root / 'scripts' / 'site_links.py'))['on_page_markdown']
+    text = 'see [config](../config/x.yaml#a) and [node](node.md), ![p](../p.png)'
+    assert change(text) == 'see config and [node](node.md), ![p](../p.png)'
+
+
+def test_the_api_page_names_what_exists(root):
+    named = re.findall(r'^::: (\S+)$', (root / 'docs/api.md').read_text('utf-8'), re.MULTILINE)
+    assert len(named) >= 5
+    for name in named:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            module, _, attribute = name.rpartition('.')
+            assert getattr(importlib.import_module(module), attribute).__doc__
+
+
+def test_versions_of_the_site_are_exact(root):
+    lines = (root / 'docs/requirements.txt').read_text('utf-8').splitlines()
+    for line in lines:
+        assert line.startswith('#') or re.fullmatch(r'[\w-]+(\[\w+\])?==[\d.]+', line), line
