@@ -103,14 +103,16 @@ class Alignment:
 
     Args:
         settings: what is in force.
+        calibrated_offset_s: what a calibration adds to thermal stamps, None without one.
 
     Raises:
         ConfigError: the policy needs a package that is not installed.
 
     """
 
-    def __init__(self, settings: SettingsBox) -> None:
+    def __init__(self, settings: SettingsBox, calibrated_offset_s: float | None = None) -> None:
         self._settings = settings
+        self._calibrated_offset_s = calibrated_offset_s
         self._estimator = OffsetEstimator()
         self._rules = self._wanted_rules()
         self._synchronizer = create_synchronizer(*self._rules)
@@ -138,13 +140,16 @@ class Alignment:
 
     @property
     def estimated(self) -> bool:
-        """Return whether the time offset is estimated."""
-        return self._settings.current.thermal_time_offset == AUTO
+        """Return whether the time offset is estimated from stamps."""
+        by_stamps = self._settings.current.thermal_time_offset == AUTO
+        return by_stamps and self._calibrated_offset_s is None
 
     @property
     def time_offset_ns(self) -> int:
         """Return what is added to thermal stamps now."""
         configured = self._settings.current.thermal_time_offset
+        if self._calibrated_offset_s is not None and configured in (0.0, AUTO):
+            return round(self._calibrated_offset_s * NS_PER_S)
         if isinstance(configured, str):
             return self._estimator.offset_ns or 0
         return round(configured * NS_PER_S)

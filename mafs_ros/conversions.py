@@ -129,6 +129,22 @@ def _check_pixels(height: int, width: int, limit: int) -> None:
         )
 
 
+def pixels(message: Any) -> NDArray[Any]:
+    """
+    Return what a checked message holds, for comparing it with the one before; without a copy.
+
+    Args:
+        message: Image or CompressedImage.
+
+    Returns:
+        The pixels [H,W] or [H,W,C], of a compressed image its bytes [N,1].
+
+    """
+    if isinstance(message, CompressedImage):
+        return np.frombuffer(message.data, np.uint8)[:, None]
+    return encodings.view(buffer_of(message))
+
+
 def visible_array(frame: Frame) -> NDArray[np.uint8]:
     """
     Return the visible image as uint8 [H,W,3] RGB.

@@ -11,6 +11,9 @@ from mafs_ros.statistics import Snapshot, StreamState
 MIN_RECENT_DROPS = 3  # One bad image in ten seconds is no condition to warn about.
 LOSS_WARN = 0.2  # Share of published images that may get lost before it is worth a warning.
 LOW_MATCH = 0.5
+SEGMENT_BYTES = 500_000  # of Fast DDS without our profile; smaller images fit into it.
+CLOCKS_APART_S = 1.0  # No camera is late by more; clocks are.
+PICTURE_EVENTS = ('frozen', 'dead_image', 'saturated')
 SLOW_PUBLICATION_MS = 20.0  # A 640x480 colour image takes 1 ms.
 ARRIVING_S = 0.5  # A camera whose last message is younger has not stopped.
 _DEFAULTS = Settings.from_values({})
@@ -29,6 +32,7 @@ PAIRING_REASONS = frozenset(
         'clock_jump',
         'flushed',
         'overtaken',
+        'repeated',
         'deactivated',
     }
 )
@@ -59,6 +63,7 @@ class Context:
         last_texts: newest text by reason of drop.
         settings: what is in force.
         clock_is_zero: whether simulated time is asked for and nobody publishes /clock.
+        registration: how the thermal image lies wrong on the visible one, '' if it does not.
         notices: what the user should know about the set-up (no weights, no GPU).
 
     """
@@ -73,6 +78,7 @@ class Context:
     last_texts: dict[str, str] = field(default_factory=dict)
     settings: Settings = _DEFAULTS
     clock_is_zero: bool = False
+    registration: str = ''
     notices: tuple[str, ...] = ()
 
 
@@ -110,6 +116,9 @@ def assess(snapshot: Snapshot, context: Context) -> tuple[Level, str]:
         _swapped(snapshot),
         _transport_loss(snapshot, context),
         _slow_reader(snapshot),
+        _bad_pictures(snapshot, context),
+        _misregistered(context),
+        _foreign_clock(snapshot),
         _bad_images(snapshot, context),
         _low_match(snapshot),
         _low_rate(snapshot, context),
@@ -222,16 +231,36 @@ def _bad_counts(snapshot: Snapshot) -> dict[str, int]:
 
 def _no_pairs(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
     if all(s.accepted >= 10 for s in snapshot.streams.values()) and not snapshot.pairs:
+        slop_ms = 1e3 * context.settings.sync_slop
         return Level.ERROR, (
-            f'Both cameras deliver but no two stamps are within sync.slop '
-            f'({1e3 * context.settings.sync_slop:.0f} ms): are the clocks of the cameras '
-            "synchronised? Raise sync.slop or set thermal.time_offset (or 'auto')."
+            f'Both cameras deliver but no two stamps are within sync.slop ({slop_ms:.0f} ms). '
+            f'{_what_to_do_about_stamps(snapshot)}'
         )
     if snapshot.pairs and snapshot.pair_rate_hz == 0:
         return Level.WARN, (
             'Both cameras deliver but no pair has formed for 5 s: did a clock jump or drift?'
         )
     return None
+
+
+def _what_to_do_about_stamps(snapshot: Snapshot) -> str:
+    """Return advice that fits how far apart the newest stamps of the two cameras are."""
+    visible_s, thermal_s = (snapshot.streams[n].stamp_age_s for n in ('visible', 'thermal'))
+    if visible_s is None or thermal_s is None:
+        return 'Are the clocks of the cameras synchronised?'
+    late_s = thermal_s - visible_s
+    side = 'behind' if late_s > 0 else 'ahead of'
+    if abs(late_s) < CLOCKS_APART_S:
+        return (
+            f'The newest thermal stamp is {1e3 * abs(late_s):.0f} ms {side} the visible one: '
+            'measure the offset (mafs-calibrate time) and set thermal.time_offset, or raise '
+            'sync.slop.'
+        )
+    return (
+        f'The thermal stamps are {_long(abs(late_s))} {side} the visible ones: synchronise the '
+        'clocks of the cameras, or take the time of arrival with rgb.stamp_source: receive and '
+        'thermal.stamp_source: receive.'
+    )
 
 
 def _swapped(snapshot: Snapshot) -> tuple[Level, str] | None:
@@ -256,13 +285,66 @@ def _transport_loss(snapshot: Snapshot, context: Context) -> tuple[Level, str] |
     name, stream = max(snapshot.streams.items(), key=share)
     if stream.lost_share < LOSS_WARN or stream.rate_hz == 0:
         return None
-    return Level.WARN, (
+    lost = (
         f'{100 * stream.lost_share:.0f} % of the {CAMERA[name]} images published on '
-        f'{context.topics.get(name, name)} do not arrive. Most likely they are larger than the '
-        'shared-memory segment of Fast DDS: start the PUBLISHER with '
-        'FASTRTPS_DEFAULT_PROFILES_FILE=config/fastdds_shm.xml (docs/troubleshooting.md); '
-        'otherwise the network or this CPU is too slow.'
+        f'{context.topics.get(name, name)} do not arrive. '
     )
+    if 0 < stream.message_bytes < SEGMENT_BYTES:
+        return Level.WARN, (
+            f'{lost}At {stream.message_bytes / 1e3:.0f} kB each they are small enough for any '
+            'transport: this machine or this process was too busy or was stopped, or the network '
+            'loses them; a deeper queue (qos_overrides) bridges short stops.'
+        )
+    return Level.WARN, (
+        f'{lost}Most likely they are larger than the shared-memory segment of Fast DDS: start the '
+        'PUBLISHER with FASTRTPS_DEFAULT_PROFILES_FILE=config/fastdds_shm.xml '
+        '(docs/troubleshooting.md); otherwise the network or this CPU is too slow.'
+    )
+
+
+def _bad_pictures(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
+    """Say what the pictures of a camera show, or that they show nothing."""
+    found = {event: snapshot.recent_events.get(event, 0) for event in PICTURE_EVENTS}
+    worst = max(found, key=lambda event: found[event])
+    if found[worst] < MIN_RECENT_DROPS:
+        return None
+    text = context.last_texts.get(worst) or f'an image is wrong ({worst})'
+    return Level.WARN, f'{_working(snapshot)} {_sentence(text)}'
+
+
+def _sentence(text: str) -> str:
+    """Return a text with a capital letter and a full stop."""
+    return f'{text[:1].upper()}{text[1:]}' + ('' if text.endswith(('.', '?')) else '.')
+
+
+def _misregistered(context: Context) -> tuple[Level, str] | None:
+    if not context.registration:
+        return None
+    advice = 'Calibrate (mafs-calibrate scene) and set calibration_file.'
+    if context.settings.on_misregistration == 'visible_only':
+        advice += ' Until then the visible image alone is used.'
+    return Level.WARN, f'{_sentence(context.registration)} {advice}'
+
+
+def _foreign_clock(snapshot: Snapshot) -> tuple[Level, str] | None:
+    """Say that stamps are of another clock instead of showing a latency of years."""
+    differs_s = snapshot.clock_differs_s
+    if differs_s is None:
+        return None
+    side = 'behind' if differs_s > 0 else 'ahead of'
+    return Level.WARN, (
+        f'{_working(snapshot)} The stamps are {_long(abs(differs_s))} {side} the clock of this '
+        'node, so that the latency is not known: is a clock not set, or is this a recording '
+        'without --clock and use_sim_time?'
+    )
+
+
+def _long(seconds: float) -> str:
+    """Return a long time in the unit in which people think of it."""
+    for unit, length in (('years', 31_557_600.0), ('days', 86_400.0), ('hours', 3600.0)):
+        if seconds >= 2 * length:
+            return f'{seconds / length:.0f} {unit}'
+    return f'{seconds:.0f} s'
 
 
 def _slow_reader(snapshot: Snapshot) -> tuple[Level, str] | None:
@@ -297,7 +379,7 @@ def _low_match(snapshot: Snapshot) -> tuple[Level, str] | None:
         return None
     return Level.WARN, (
         f'Only {100 * snapshot.match_rate:.0f} % of the images of the slower camera find a '
-        "partner: raise sync.slop or set thermal.time_offset (or 'auto')."
+        'partner: raise sync.slop, or measure thermal.time_offset (mafs-calibrate time).'
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from mafs_model.calibration.calibration import Calibration
+from mafs_model.calibration.rig_registration import create_registration as registration_of
 from mafs_model.errors import ConfigError
 from mafs_model.images.cameras import CameraProfile, load_camera, OF_CAMERA
 from mafs_model.images.overlay import OverlayStyle
@@ -70,12 +72,28 @@ def overlay_style(settings: Settings) -> OverlayStyle:
     )
 
 
-def create_registration(settings: Settings) -> Registration:
+def load_calibration(settings: Settings) -> Calibration | None:
+    """
+    Return the calibration that the settings name, None without one.
+
+    Raises:
+        ConfigError: the file is missing or malformed.
+
+    """
+    if not settings.calibration_file:
+        return None
+    try:
+        return Calibration.load(settings.calibration_file)
+    except ConfigError as error:
+        raise ConfigError(f'calibration_file: {error}') from None
+
+
+def create_registration(settings: Settings, calibration: Calibration | None) -> Registration:
     """
     Return the map from the thermal to the visible image.
 
     Raises:
-        ConfigError: the file is missing or malformed.
+        ConfigError: a file is missing or malformed, or does not fit the other settings.
 
     """
     if settings.thermal_homography is not None:
@@ -85,7 +103,13 @@ def create_registration(settings: Settings) -> Registration:
             return Registration.load(settings.thermal_homography_file)
         except ConfigError as error:
             raise ConfigError(f'thermal.homography_file: {error}') from None
-    return Registration(None)
+    if calibration is None:
+        return Registration(None)
+    distance_m = settings.registration_distance or None
+    try:
+        return registration_of(calibration, distance_m)
+    except ConfigError as error:
+        raise ConfigError(f'calibration_file: {error}') from None
 
 
 class Inference:
@@ -107,7 +131,8 @@ class Inference:
     """
 
     def __init__(self, settings: SettingsBox) -> None:
-        self.registration = create_registration(settings.current)
+        self.calibration = load_calibration(settings.current)
+        self.registration = create_registration(settings.current, self.calibration)
         self._settings = settings
         self._reset = False
         camera = create_camera(settings.current)
@@ -134,6 +159,12 @@ class Inference:
 
     def _create_scaler(self) -> ThermalScaler:
         return ThermalScaler(**self._scaler_options, **self._of_camera)
+
+    @property
+    def calibrated_offset_s(self) -> float | None:
+        """Return what the calibration adds to thermal stamps, None where it does not say."""
+        latency = None if self.calibration is None else self.calibration.latency
+        return None if latency is None else latency.offset_s
 
     def restart(self) -> None:
         """

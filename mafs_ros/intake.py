@@ -28,6 +28,7 @@ class Intake:
         parameters: keeps the settings up to date.
         processor: works on the pairs.
         reporter: counts and logs.
+        calibrated_offset_s: what a calibration adds to thermal stamps, None without one.
 
     Raises:
         ConfigError: the policy needs a package that is not installed.
@@ -40,6 +41,7 @@ class Intake:
         parameters: ParameterHandler,
         processor: PairProcessor,
         reporter: Reporter,
+        calibrated_offset_s: float | None = None,
     ) -> None:
         self._parameters = parameters
         self._processor = processor
@@ -48,7 +50,7 @@ class Intake:
         self._time_jumped = False
         self._received_at_tick = 0
         settings = parameters.settings
-        self._alignment = Alignment(settings)
+        self._alignment = Alignment(settings, calibrated_offset_s)
         by_filters = settings.current.sync_policy != 'nearest'
         self._inputs = CameraInputs(
             node,
@@ -67,6 +69,11 @@ class Intake:
     def time_offset_ns(self) -> int:
         """Return what is added to thermal stamps now."""
         return self._alignment.time_offset_ns
+
+    @property
+    def offset_is_estimated(self) -> bool:
+        """Return whether that is known from stamps alone."""
+        return self._alignment.estimated
 
     @property
     def alone(self) -> str:

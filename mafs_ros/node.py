@@ -220,7 +220,13 @@ class FusionNode(LifecycleNode):
         classes = self._inference.predictor.classes
         self._outputs.publish_classes(classes, self.get_clock().now().to_msg())
         self._processor.start()
-        self._intake = Intake(self, self._handler, self._processor, self._reporter)
+        self._intake = Intake(
+            self,
+            self._handler,
+            self._processor,
+            self._reporter,
+            self._inference.calibrated_offset_s,
+        )
         topics = self._intake.topics
         self.get_logger().info(
             f'active: pairing {topics["visible"]} with {topics["thermal"]} '
@@ -282,7 +288,10 @@ class FusionNode(LifecycleNode):
         snapshot = self._statistics.snapshot()
         now = self.get_clock().now()
         level, sentence = assess(
-            snapshot, self._health_context(now.nanoseconds, snapshot.recent_drops)
+            snapshot,
+            self._health_context(
+                now.nanoseconds, [*snapshot.recent_drops, *snapshot.recent_events]
+            ),
         )
         if self._intake is not None and level != self._level:
             text = f'state {level.name}: {sentence}'
@@ -302,7 +311,7 @@ class FusionNode(LifecycleNode):
             )
         )
 
-    def _health_context(self, now_ns: int, reasons: dict[str, int]) -> Context:
+    def _health_context(self, now_ns: int, reasons: list[str]) -> Context:
         """Return what the judgement of the state needs."""
         intake, processor, inference = self._intake, self._processor, self._inference
         if intake is None or processor is None or inference is None:
@@ -317,6 +326,7 @@ class FusionNode(LifecycleNode):
             last_texts={reason: self._reporter.last_text(reason) for reason in reasons},
             settings=self._handler.settings.current,
             clock_is_zero=now_ns == 0,
+            registration=processor.watch.sentence,
             notices=inference.notices,
         )
 
@@ -333,7 +343,8 @@ class FusionNode(LifecycleNode):
             }
         if self._intake is not None:
             setup['mode'] = self._processor.mode or '-' if self._processor is not None else '-'
-            setup['thermal time offset'] = f'{self._intake.time_offset_ns / 1e6:.1f} ms'
+            known = ', or that and whole periods' if self._intake.offset_is_estimated else ''
+            setup['thermal time offset'] = f'{self._intake.time_offset_ns / 1e6:.1f} ms{known}'
         return setup
 
 

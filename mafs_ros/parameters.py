@@ -201,6 +201,21 @@ TABLE: tuple[Parameter, ...] = (
         dynamic=True,
     ),
     Parameter(
+        'rgb.stamp_source',
+        'string',
+        'header',
+        'Stamps of the visible images: those of the driver, or the time of arrival where it sets '
+        'none or wrong ones.',
+        choices=('header', 'receive'),
+    ),
+    Parameter(
+        'thermal.stamp_source',
+        'string',
+        'header',
+        'Stamps of the thermal images: those of the driver, or the time of arrival.',
+        choices=('header', 'receive'),
+    ),
+    Parameter(
         'thermal.time_offset',
         'double_or_auto',
         0.0,
@@ -289,6 +304,33 @@ TABLE: tuple[Parameter, ...] = (
         '',
         'YAML file with that matrix; the list above wins over it.',
         expected='path of a YAML file, or empty',
+    ),
+    Parameter(
+        'calibration_file',
+        'string',
+        '',
+        'Calibration of both cameras by `mafs-calibrate`: registration, and the time offset where '
+        '`thermal.time_offset` is 0 or `auto`. A homography given above wins.',
+        expected='path of a YAML file, or empty',
+    ),
+    Parameter(
+        'registration.distance',
+        'double',
+        0.0,
+        'Distance at which a calibration by target registers exactly; 0: that of the file, or far '
+        'away.',
+        unit='m',
+        minimum=0.0,
+        maximum=1e6,
+    ),
+    Parameter(
+        'on_misregistration',
+        'string',
+        'warn',
+        'When the thermal image does not lie on the visible one: say so, or also work with the '
+        'visible image alone until it does.',
+        choices=('warn', 'visible_only'),
+        dynamic=True,
     ),
     Parameter(
         'sync.policy',
@@ -431,6 +473,8 @@ class Settings:
     thermal_mirror: str
     thermal_polarity: str
     thermal_scale_8bit: str
+    rgb_stamp_source: str
+    thermal_stamp_source: str
     thermal_time_offset: float | str
     thermal_scaling: str
     thermal_percentile_low: float
@@ -441,6 +485,9 @@ class Settings:
     thermal_smoothing: float
     thermal_homography: tuple[float, ...] | None
     thermal_homography_file: str
+    calibration_file: str
+    registration_distance: float
+    on_misregistration: str
     sync_policy: str
     on_missing: str
     single_after: float

@@ -13,6 +13,7 @@ from mafs_model.prediction import Prediction
 from mafs_model.types import ThermalImage, UInt8Image
 from mafs_ros.alignment import Job
 from mafs_ros.conversions import Frame, NS_PER_S, thermal_array, visible_array
+from mafs_ros.image_watch import RegistrationWatch
 from mafs_ros.inference import Inference, overlay_style
 from mafs_ros.mailbox import Worker
 from mafs_ros.parameters import SettingsBox
@@ -61,6 +62,7 @@ class PairProcessor:
         self._camera_info: CameraInfo | None = None
         self._worker: Worker[Job] | None = None
         self._frozen = FrozenCamera()
+        self.watch = RegistrationWatch(inference.registration)
         self._frame_id = ''  # of the reference camera, once it was seen
         self.fault = ''
         self.device_failed = False
@@ -69,6 +71,7 @@ class PairProcessor:
     def start(self) -> None:
         """Start the worker, with the faults and the past forgotten."""
         self.fault, self.device_failed, self.mode = '', False, ''
+        self.watch = RegistrationWatch(self._inference.registration)
         self.request_reset()
         self._worker = Worker(self._process, self._on_overtaken, self._on_error)
         self._worker.start()
@@ -108,12 +111,15 @@ class PairProcessor:
         settings = self._settings.current
         wanted = self._outputs.wanted(overlay_style(settings))
         results, size, converted_ms = Prediction(), _declared_size(job.visible), 0.0
+        visible = thermal = None
         if wanted.any:
             visible = None if job.visible is None else visible_array(job.visible)
             thermal = self._thermal(job)
             visible, thermal = self._without_frozen(job, visible, thermal)
             converted_ms = 1e3 * (time.monotonic() - started)
-            results = self._inference.predict(visible, thermal, wanted)
+            apart = self.watch.off and settings.on_misregistration == 'visible_only'
+            used = None if apart and visible is not None else thermal
+            results = self._inference.predict(visible, used, wanted)
             self._say_notices(results)
             size = size if visible is None else (visible.shape[0], visible.shape[1])
             self.mode = results.mode
@@ -134,6 +140,8 @@ class PairProcessor:
             wait_ms=1e3 * (started - job.received_s),
             publish_ms=1e3 * (published - computed),
         )
+        if visible is not None and thermal is not None:
+            self.watch.look(visible, thermal)
 
     def _thermal(self, job: Job) -> ThermalImage | None:
         """Return the thermal image of a pair; say once what was found out about its frames."""

@@ -11,6 +11,8 @@ import time
 
 WINDOW_S = 5.0  # Rates follow a change within this time and are steady enough to read.
 _PUBLICATIONS = 30  # of one topic that are remembered
+# A larger latency than any network or queue explains: the stamps are of another clock.
+MAX_LATENCY_MS = 60_000.0
 _MAX_GAP = 1000  # A larger step of the sequence number is another publisher, not a loss.
 
 
@@ -98,6 +100,7 @@ class StreamState:
     stamp_age_s: float | None = None
     encoding: str = ''
     size: tuple[int, int] | None = None
+    message_bytes: int = 0
     lost: int = 0
     lost_share: float = 0.0
 
@@ -119,8 +122,10 @@ class Snapshot:
     latency_median_ms: float | None
     latency_worst_ms: float | None
     publish_median_ms: dict[str, float]
+    clock_differs_s: float | None
     drops: dict[str, int]
     recent_drops: dict[str, int]
+    recent_events: dict[str, int]
     events: dict[str, int]
     active_s: float
 
@@ -146,6 +151,7 @@ class _Stream:
     last_stamp_age_s: float | None = None
     encoding: str = ''
     size: tuple[int, int] | None = None
+    message_bytes: int = 0
     lost: int = 0
     sequence: int | None = None
     arrivals: RateWindow = field(default_factory=RateWindow)
@@ -180,10 +186,12 @@ class Statistics:
             self._offsets = DurationWindow()
             self._inference = DurationWindow()
             self._latency = DurationWindow()
+            self._clock_differs_s: float | None = None
             self._publishing: dict[str, DurationWindow] = {}
             self._drops: Counter[str] = Counter()
             self._recent: dict[str, RateWindow] = {}
             self._events: Counter[str] = Counter()
+            self._recent_events: dict[str, RateWindow] = {}
 
     def _now(self) -> float:
         return self._clock()
@@ -213,7 +221,12 @@ class Statistics:
             state.sequence = sequence
 
     def accepted(
-        self, stream: str, stamp_age_s: float, encoding: str, size: tuple[int, int]
+        self,
+        stream: str,
+        stamp_age_s: float,
+        encoding: str,
+        size: tuple[int, int],
+        message_bytes: int = 0,
     ) -> None:
         """Note that a message holds a usable image of this (height, width)."""
         with self._lock:
@@ -222,6 +235,7 @@ class Statistics:
             state.last_stamp_age_s = stamp_age_s
             state.encoding = encoding
             state.size = size
+            state.message_bytes = message_bytes
 
     def dropped(self, reason: str, count: int = 1) -> None:
         """Note that images or pairs were dropped."""
@@ -234,8 +248,10 @@ class Statistics:
 
     def noted(self, event: str) -> None:
         """Note something that happened and dropped nothing, such as a change of resolution."""
+        now = self._now()
         with self._lock:
             self._events[event] += 1
+            self._recent_events.setdefault(event, RateWindow(2 * WINDOW_S)).add(now)
 
     def paired(self, offset_s: float) -> None:
         """Note a new pair; offset is thermal minus visible stamp."""
@@ -251,7 +267,11 @@ class Statistics:
         with self._lock:
             self._processed_count += 1
             self._processed.add(now)
-            self._latency.add(latency_ms)
+            self._clock_differs_s = None
+            if abs(latency_ms) > MAX_LATENCY_MS:
+                self._clock_differs_s = latency_ms / 1e3
+            else:
+                self._latency.add(latency_ms)
             if inference_ms is not None:
                 self._inference.add(inference_ms)
 
@@ -309,7 +329,13 @@ class Statistics:
                 publish_median_ms={
                     topic: window.median() or 0.0 for topic, window in self._publishing.items()
                 },
+                clock_differs_s=self._clock_differs_s,
                 drops=dict(self._drops),
+                recent_events={
+                    event: count
+                    for event, window in self._recent_events.items()
+                    if (count := round(window.count(now)))
+                },
                 recent_drops={
                     reason: count
                     for reason, window in self._recent.items()
@@ -332,6 +358,7 @@ class Statistics:
             stamp_age_s=stream.last_stamp_age_s,
             encoding=stream.encoding,
             size=stream.size,
+            message_bytes=stream.message_bytes,
             lost=stream.lost,
             lost_share=lost / (lost + arrived) if lost else 0.0,
         )

@@ -9,7 +9,8 @@ from typing import Any
 from mafs_model.errors import ImageError
 from mafs_model.topics import CAMERA_INFO_INPUT, INPUT_TOPICS
 from mafs_ros import qos
-from mafs_ros.conversions import check_image, Frame, ImageInfo, NS_PER_S, stamp_to_ns
+from mafs_ros.conversions import check_image, Frame, ImageInfo, NS_PER_S, pixels, stamp_to_ns
+from mafs_ros.image_watch import CopyWatch
 from mafs_ros.parameters import Settings, SettingsBox
 from mafs_ros.reporting import Reporter
 from mafs_ros.sync import other_stream
@@ -56,6 +57,7 @@ class CameraInputs:
         self._on_frame = on_frame
         self.topics: dict[str, str] = {}
         self._colour_warned: set[str] = set()
+        self._copies = {stream: CopyWatch() for stream in INPUT_TOPICS}
         self._subscriptions: list[Any] = []
         try:
             for stream, transport in (
@@ -135,7 +137,7 @@ class CameraInputs:
             )
         encoding, size = self._statistics.last_image(stream)
         try:
-            stamp_ns, age_s = self._check_stamp(message)
+            stamp_ns, age_s = self._check_stamp(stream, message)
             other_encoding, _ = self._statistics.last_image(other_stream(stream))
             limit = self._settings.current.input_max_pixels
             image = check_image(message, stream, other_encoding, limit)
@@ -144,7 +146,10 @@ class CameraInputs:
             return
         if (encoding, size) != (image.encoding, image.size):
             self._note_change(stream, size, image)
-        self._statistics.accepted(stream, age_s, image.encoding, image.size)
+        self._statistics.accepted(stream, age_s, image.encoding, image.size, len(message.data))
+        if self._copies[stream].is_copy(pixels(message), stamp_ns / NS_PER_S):
+            self._statistics.dropped('repeated')
+            return
         self._on_frame(stream, Frame(message.header, stamp_ns, received_s, message))
 
     def _note_change(self, stream: str, size: tuple[int, int] | None, image: ImageInfo) -> None:
@@ -165,18 +170,23 @@ class CameraInputs:
                 f'{image.size[1]}x{image.size[0]}',
             )
 
-    def _check_stamp(self, message: Any) -> tuple[int, float]:
+    def _check_stamp(self, stream: str, message: Any) -> tuple[int, float]:
         """Return stamp in ns and age in s; raises ImageError where it cannot be meant."""
+        now = self._node.get_clock().now()
+        now_ns = now.nanoseconds
+        settings = self._settings.current
+        prefix = 'rgb' if stream == 'visible' else 'thermal'
+        if getattr(settings, f'{prefix}_stamp_source') == 'receive':
+            message.header.stamp = now.to_msg()  # outputs and status carry it as well
         stamp_ns = stamp_to_ns(message.header.stamp)
         if stamp_ns <= 0:
             raise ImageError(
                 'stamp_zero',
-                'stamp is zero, expected the time of exposure (the driver does '
-                'not set header.stamp)',
+                'stamp is zero, expected the time of exposure (the driver does not set '
+                f'header.stamp; {prefix}.stamp_source: receive takes the time of arrival)',
             )
-        now_ns = self._node.get_clock().now().nanoseconds
         age_s = (now_ns - stamp_ns) / NS_PER_S
-        limit_s = self._settings.current.stamps_max_ahead
+        limit_s = settings.stamps_max_ahead
         # Simulated time is zero until the first /clock message.
         if limit_s and now_ns and -age_s > limit_s:
             raise ImageError(

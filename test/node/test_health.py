@@ -39,6 +39,8 @@ def healthy() -> Snapshot:
         inference_worst_ms=31.0,
         latency_median_ms=35.0,
         latency_worst_ms=60.0,
+        clock_differs_s=None,
+        recent_events={},
         publish_median_ms={'~/fused/image': 1.1, '~/semantic/labels': 0.5},
         drops={},
         recent_drops={},
@@ -92,6 +94,71 @@ def test_topic_whose_subscriber_blocks_is_named() -> None:
     # A busy machine makes all of them slow: no subscriber is to blame.
     busy = {'~/fused/image': 70.0, '~/semantic/labels': 40.0}
     assert assess(replace(healthy(), publish_median_ms=busy), context())[0] is Level.OK
+
+
+@pytest.mark.parametrize('event', ['frozen', 'dead_image', 'saturated'])
+def test_pictures_that_show_nothing_are_said(event: str) -> None:
+    snapshot = replace(healthy(), recent_events={event: 90, 'thermal_resolution': 200})
+    level, sentence = assess(snapshot, context(last_texts={event: 'thermal image is constant'}))
+    assert level is Level.WARN
+    assert 'Thermal image is constant.' in sentence
+    snapshot = replace(healthy(), recent_events={event: 1})
+    assert assess(snapshot, context())[0] is Level.OK, 'one picture is no condition'
+
+
+def test_thermal_image_that_lies_wrong_is_said_with_a_way_out() -> None:
+    wrong = 'the thermal image is shifted by about 12 px to the right'
+    level, sentence = assess(healthy(), context(registration=wrong))
+    assert level is Level.WARN
+    assert sentence.startswith('The thermal image is shifted by about 12 px to the right. ')
+    assert 'mafs-calibrate scene' in sentence
+    alone = Settings.from_values({'on_misregistration': 'visible_only'})
+    _, sentence = assess(healthy(), context(registration=wrong, settings=alone))
+    assert 'the visible image alone is used' in sentence
+
+
+@pytest.mark.parametrize(
+    ('differs_s', 'words'),
+    [(220752000.0, '7 years behind'), (-7300.0, '2 hours ahead of'), (90.0, '90 s behind')],
+)
+def test_stamps_of_another_clock_are_said_instead_of_a_latency(
+    differs_s: float, words: str
+) -> None:
+    snapshot = replace(healthy(), clock_differs_s=differs_s, latency_median_ms=None)
+    level, sentence = assess(snapshot, context())
+    assert level is Level.WARN
+    assert words in sentence
+    assert 'latency is not known' in sentence
+
+
+@pytest.mark.parametrize(
+    ('thermal_age_s', 'words', 'absent'),
+    [
+        (9.0, 'thermal.stamp_source: receive', 'time_offset'),
+        (-9.0, '9 s ahead of the visible ones', 'time_offset'),
+        (0.12, 'mafs-calibrate time', 'stamp_source'),
+        (None, 'synchronised?', 'auto'),
+    ],
+)
+def test_advice_about_stamps_can_work(
+    thermal_age_s: float | None, words: str, absent: str
+) -> None:
+    snapshot = replace(
+        with_stream('thermal', stamp_age_s=thermal_age_s), pairs=0, pair_rate_hz=0.0
+    )
+    level, sentence = assess(snapshot, context())
+    assert level is Level.ERROR
+    assert words in sentence
+    assert absent not in sentence
+
+
+def test_small_images_are_not_lost_for_their_size() -> None:
+    snapshot = with_stream('thermal', lost=300, lost_share=0.98, message_bytes=9_000)
+    _, sentence = assess(snapshot, context())
+    assert '9 kB' in sentence
+    assert 'shared-memory' not in sentence
+    snapshot = with_stream('visible', lost=300, lost_share=0.98, message_bytes=921_600)
+    assert 'config/fastdds_shm.xml' in assess(snapshot, context())[1]
 
 
 def test_both_cameras_silent_is_stale_again() -> None:

@@ -191,6 +191,18 @@ class TestAlignment:
         assert not jobs[0].estimated
         assert jobs[3].thermal.stamp_ns == T0 + 99 * MS + 12 * MS, 'the frame keeps its stamp'
 
+    @pytest.mark.parametrize(
+        ('configured', 'offset_ms'), [(0.0, -120), ('auto', -120), (-0.05, -50)]
+    )
+    def test_calibration_wins_over_what_nobody_chose(
+        self, configured: Any, offset_ms: int
+    ) -> None:
+        alignment = Alignment(box({'thermal.time_offset': configured}), -0.12)
+        assert alignment.time_offset_ns == offset_ms * MS
+        assert not alignment.estimated
+        jobs = self.feed(alignment, 20, -offset_ms * MS)
+        assert jobs[-1].offset_s == pytest.approx(0.0, abs=1e-9)
+
     def test_auto_finds_the_latency(self) -> None:
         alignment = Alignment(box({'thermal.time_offset': 'auto'}))
         jobs = self.feed(alignment, 60, 11 * MS)

@@ -1,0 +1,98 @@
+"""Copies that a driver adds, and a thermal image that does not lie on the visible one."""
+
+from __future__ import annotations
+
+from mafs_model.images.registration import Registration
+from mafs_ros.image_watch import CopyWatch, RegistrationWatch
+import numpy as np
+import pytest
+
+RANDOM = np.random.default_rng(3)
+
+
+def pictures(count: int) -> list[np.ndarray]:
+    return [RANDOM.integers(0, 256, (60, 80), np.uint8) for _ in range(count)]
+
+
+def test_copies_of_a_slow_camera_are_told() -> None:
+    watch = CopyWatch()
+    sent = [picture for picture in pictures(20) for _ in range(3)]  # 9 Hz sent as 27
+    found = [watch.is_copy(image, index / 27) for index, image in enumerate(sent)]
+    # Once it is known, the first of three goes through and the others do not.
+    assert found[12:] == [index % 3 != 0 for index in range(12, 60)]
+
+
+def test_new_pictures_are_no_copies() -> None:
+    watch = CopyWatch()
+    assert not any(watch.is_copy(image, index / 30) for index, image in enumerate(pictures(40)))
+
+
+def test_scene_without_any_change_is_no_copy() -> None:
+    watch, image = CopyWatch(), pictures(1)[0]
+    assert not any(watch.is_copy(image.copy(), index / 30) for index in range(60))
+
+
+def test_camera_that_starts_to_hang_goes_on_being_received() -> None:
+    watch = CopyWatch()
+    for index, image in enumerate(pictures(30)):
+        watch.is_copy(image, index / 30)
+    hung = pictures(1)[0]
+    found = [watch.is_copy(hung.copy(), 1 + index / 30) for index in range(60)]
+    assert not any(found[12:]), 'whoever looks for frozen cameras must see it'
+
+
+def scene(index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a visible and a thermal picture of the same boxes, others in each call."""
+    random = np.random.default_rng(index)
+    visible = np.full((240, 320, 3), 90, np.uint8)
+    thermal = np.full((240, 320), 29000, np.uint16)
+    for _ in range(25):
+        x, y = random.integers(10, 270), random.integers(10, 200)
+        width, height = random.integers(8, 50, 2)
+        visible[y : y + height, x : x + width] = random.integers(0, 256, 3)
+        thermal[y : y + height, x : x + width] = random.integers(28500, 31000)
+    noise = random.normal(0, 3, visible.shape[:2])
+    visible = np.clip(visible + noise[..., None], 0, 255).astype(np.uint8)
+    return visible, (thermal + random.normal(0, 5, thermal.shape)).astype(np.uint16)
+
+
+def watch_pairs(shift: int, looks: int = 12, mirrored: bool = False) -> RegistrationWatch:
+    now = [0.0]
+    watch = RegistrationWatch(Registration(), clock=lambda: now[0])
+    for index in range(looks):
+        visible, thermal = scene(index)
+        thermal = np.roll(thermal, shift, axis=1)
+        watch.look(visible, thermal[:, ::-1] if mirrored else thermal)
+        now[0] += 3.1
+    return watch
+
+
+def test_images_that_fit_are_not_mentioned() -> None:
+    watch = watch_pairs(0)
+    assert not watch.off
+    assert watch.sentence == ''
+
+
+@pytest.mark.parametrize('shift', [16, -16])
+def test_shift_is_said_with_direction_and_size(shift: int) -> None:
+    watch = watch_pairs(shift)
+    assert watch.off
+    assert ('to the right' if shift > 0 else 'to the left') in watch.sentence
+    assert abs(int(watch.sentence.split('about ')[1].split(' px')[0]) - 16) <= 3
+
+
+def test_mirrored_image_is_said() -> None:
+    assert watch_pairs(0, mirrored=True).sentence == (
+        'the thermal image is mirrored left to right'
+    )
+
+
+def test_it_looks_seldom() -> None:
+    now = [0.0]
+    watch = RegistrationWatch(Registration(), clock=lambda: now[0])
+    looked = []
+    watch._monitor.add = lambda *images: looked.append(now[0])  # type: ignore[method-assign]
+    for index in range(300):
+        now[0] = index / 30
+        watch.look(*scene(0))
+    assert len(looked) <= 4
