@@ -107,7 +107,8 @@ def assess(snapshot: Snapshot, context: Context) -> tuple[Level, str]:
     silent = {name: _silent(name, snapshot, context, limit_s) for name in snapshot.streams}
     found = [text for text in silent.values() if text]
     if context.alone and not silent[context.alone]:
-        return Level.WARN, _alone(snapshot, context)
+        # Why the other one is refused may be worse than that it is.
+        return _swapped(snapshot) or (Level.WARN, _alone(snapshot, context))
     if found:
         return Level.STALE, ' '.join(found)
     conditions = [

@@ -161,6 +161,13 @@ def test_small_images_are_not_lost_for_their_size() -> None:
     assert 'config/fastdds_shm.xml' in assess(snapshot, context())[1]
 
 
+def test_swapped_topics_are_said_although_one_camera_works_alone() -> None:
+    snapshot = replace(healthy(), recent_drops={'swapped': 90})
+    level, sentence = assess(snapshot, context(alone='thermal'))
+    assert level is Level.ERROR
+    assert 'seem to be swapped' in sentence
+
+
 def test_both_cameras_silent_is_stale_again() -> None:
     snapshot = with_stream('thermal', since_last_s=100.0)
     snapshot.streams['visible'] = replace(snapshot.streams['visible'], since_last_s=9.0)

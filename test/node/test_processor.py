@@ -1,0 +1,253 @@
+"""What the worker does with a pair, without middleware: fake outputs, fake inference."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('mafs_ros.msg')
+
+from builtin_interfaces.msg import Time
+from mafs_model.errors import DeviceError, ImageError
+from mafs_model.images.registration import Registration
+from mafs_model.images.thermal import ThermalScaler
+from mafs_model.prediction import Outputs, Prediction
+from mafs_ros.alignment import Job
+from mafs_ros.conversions import Frame
+from mafs_ros.parameters import Settings, SettingsBox
+from mafs_ros.processor import PairProcessor
+from mafs_ros.reporting import Reporter
+from mafs_ros.statistics import Statistics
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+NS = 1_000_000_000
+T0 = 1_700_000_000
+DEADLINE_S = 5.0
+
+
+class FakeOutputs:
+    """Keeps what would be published."""
+
+    def __init__(self) -> None:
+        self.outputs = Outputs()
+        self.usable = True
+        self.images: list[tuple[Prediction, Header]] = []
+        self.statuses: list[Any] = []
+        self.infos: list[tuple[tuple[int, int], Header]] = []
+        self.done = threading.Event()
+
+    def wanted(self, style: Any) -> Outputs:
+        return self.outputs
+
+    def publish_images(self, results: Prediction, header: Header) -> None:
+        self.images.append((results, header))
+
+    def publish_camera_info(self, info: Any, size: tuple[int, int], header: Header) -> None:
+        self.infos.append((size, header))
+
+    def status_wanted(self) -> bool:
+        return True
+
+    def publish_status(self, status: Any) -> None:
+        self.statuses.append(status)
+        self.done.set()
+
+
+class FakeInference:
+    """Returns grey images; can be told to fail."""
+
+    def __init__(self) -> None:
+        self.registration = Registration()
+        self.predictor = SimpleNamespace(
+            device='cpu', backend='fake', weights_id='none', thermal_scaler=ThermalScaler()
+        )
+        self.error: Exception | None = None
+        self.seen: list[tuple[Any, Any, Outputs]] = []
+        self.resets = 0
+
+    @staticmethod
+    def decode_thermal(image: Any, *unused: Any) -> Any:
+        return image
+
+    def request_reset(self) -> None:
+        self.resets += 1
+
+    def predict(self, visible: Any, thermal: Any, outputs: Outputs) -> Prediction:
+        self.seen.append((visible, thermal, outputs))
+        if self.error is not None:
+            raise self.error
+        mode = 'fusion' if visible is not None and thermal is not None else 'visible_only'
+        image = np.full((6, 8, 3), 90, np.uint8)
+        return Prediction(fused=image, mode=mode, timings_ms={'inference': 3.0})
+
+
+class Bench:
+    """A processor between fakes; pairs are processed in this thread."""
+
+    def __init__(self, **values: Any) -> None:
+        self.log: list[str] = []
+        self.outputs, self.inference = FakeOutputs(), FakeInference()
+        self.inference.decode_thermal = lambda *images: images[0]  # type: ignore[method-assign]
+        self.inference.decode_thermal.notes = ()  # type: ignore[attr-defined]
+        self.statistics = Statistics()
+        self.settings = SettingsBox(
+            Settings.from_values({name.replace('__', '.'): v for name, v in values.items()})
+        )
+        self.processor = PairProcessor(
+            self.inference,  # type: ignore[arg-type]
+            self.outputs,  # type: ignore[arg-type]
+            self.settings,
+            Reporter(self.log.append, self.statistics),
+            lambda: (T0 + 1) * NS,
+        )
+
+    def run(self, job: Job) -> Any:
+        """Process a job as the worker does; return the last status."""
+        try:
+            self.processor._process(job)
+        except Exception as error:  # noqa: BLE001 - as the worker hands it on
+            self.processor._on_error(error)
+        return self.outputs.statuses[-1] if self.outputs.statuses else None
+
+
+def frame(stream: str, late_ms: float = 0.0) -> Frame:
+    stamp_ns = T0 * NS + round(late_ms * 1e6)
+    visible = stream == 'visible'
+    message = Image(height=6, width=8, encoding='rgb8' if visible else 'mono8')
+    message.step = 24 if visible else 8
+    pixels = np.random.default_rng(round(late_ms)).integers(0, 256, 6 * message.step, np.uint8)
+    message.data = pixels.tobytes()
+    message.header.frame_id = f'{stream}_frame'
+    message.header.stamp = Time(sec=stamp_ns // NS, nanosec=stamp_ns % NS)
+    return Frame(message.header, stamp_ns, 0.0, message)
+
+
+def job(visible: bool = True, thermal: bool = True, offset_ms: float = 10.0, **more: Any) -> Job:
+    values = {
+        'visible': frame('visible') if visible else None,
+        'thermal': frame('thermal', offset_ms) if thermal else None,
+        'offset_s': offset_ms / 1e3 if visible and thermal else 0.0,
+        'time_offset_s': 0.0,
+        'estimated': False,
+        'queued': {'visible': 1, 'thermal': 2},
+    }
+    return Job(**(values | more))
+
+
+def test_pair_is_published_with_its_account() -> None:
+    bench = Bench()
+    status = bench.run(job())
+    results, header = bench.outputs.images[0]
+    assert results.fused is not None
+    assert header.frame_id == 'visible_frame'
+    assert header.stamp == frame('visible').header.stamp
+    assert status.header == header
+    assert status.latency_ms == pytest.approx(990.0), 'since the later of the two'
+    assert status.inference_ms == pytest.approx(3.0)
+    assert (status.visible_queued, status.thermal_queued) == (1, 2)
+    assert status.processed == 1
+    assert (status.device, status.backend) == ('cpu', 'fake')
+
+
+def test_reference_chooses_stamp_and_frame() -> None:
+    bench = Bench(reference='thermal')
+    bench.run(job())
+    header = bench.outputs.images[0][1]
+    assert header.frame_id == 'thermal_frame'
+    assert header.stamp == frame('thermal', 10.0).header.stamp
+
+
+def test_missing_camera_keeps_clock_and_frame_of_the_reference() -> None:
+    bench = Bench(reference='thermal')
+    bench.run(job())
+    status = bench.run(job(thermal=False, time_offset_s=-0.25))
+    assert status.header.frame_id == 'thermal_frame'
+    assert status.header.stamp.nanosec == 250_000_000, 'as the thermal camera would have it'
+    assert (status.thermal_stamp.sec, status.thermal_stamp.nanosec) == (0, 0)
+    assert bench.processor.mode == 'visible_only'
+
+
+def test_nobody_listens_nothing_is_converted_or_computed() -> None:
+    bench = Bench()
+    bench.outputs.outputs = Outputs(fused=False, labels=False, confidence=False)
+    broken = job()
+    broken.visible.message.data = b''  # type: ignore[union-attr]
+    status = bench.run(broken)
+    assert bench.inference.seen == []
+    assert status.mode == type(status).MODE_IDLE
+    assert status.processed == 1
+
+
+def test_calibration_goes_out_for_the_size_of_the_outputs() -> None:
+    bench = Bench()
+    bench.processor.set_camera_info(CameraInfo(height=12, width=16))
+    bench.run(job())
+    bench.settings.current = Settings.from_values({'output.size': '32x24'})
+    bench.run(job())
+    assert [size for size, _ in bench.outputs.infos] == [(6, 8), (24, 32)]
+
+
+def test_bad_image_is_counted_by_its_reason_and_no_fault() -> None:
+    bench = Bench()
+    bench.inference.error = ImageError('decode', 'not a JPEG')
+    bench.run(job())
+    assert bench.statistics.counters().drops == {'decode': 1}
+    assert bench.processor.fault == ''
+
+
+def test_lost_device_is_a_fault_until_a_pair_works() -> None:
+    bench = Bench()
+    bench.inference.error = DeviceError('gpu lost')
+    bench.run(job())
+    assert bench.processor.fault == 'gpu lost'
+    assert bench.processor.device_failed
+    assert bench.statistics.counters().drops == {'inference': 1}
+    bench.inference.error = None
+    bench.run(job())
+    assert bench.processor.fault == ''
+
+
+def test_mistake_of_ours_is_logged_with_its_traceback() -> None:
+    bench = Bench()
+    bench.inference.error = ZeroDivisionError('oops')
+    bench.run(job())
+    assert 'please report it' in bench.log[0]
+    assert 'ZeroDivisionError: oops' in bench.log[0]
+
+
+def test_whatever_fails_after_ros_has_ended_is_the_end_and_no_error() -> None:
+    bench = Bench()
+    bench.outputs.usable = False
+    bench.inference.error = RuntimeError('context invalid')
+    bench.run(job())
+    assert bench.log == []
+    assert bench.processor.fault == ''
+
+
+def test_thermal_image_that_lies_wrong_is_left_out_on_request() -> None:
+    bench = Bench(on_misregistration='visible_only')
+    bench.processor.watch.off = True
+    bench.run(job())
+    assert bench.inference.seen[-1][1] is None
+    bench.settings.current = Settings.from_values({})
+    bench.run(job())
+    assert bench.inference.seen[-1][1] is not None, 'a warning only'
+
+
+def test_worker_takes_the_newest_and_ends() -> None:
+    bench = Bench()
+    bench.processor.submit(job())  # before start: nobody is there
+    bench.processor.start()
+    assert bench.inference.resets == 1
+    bench.processor.submit(job())
+    assert bench.outputs.done.wait(DEADLINE_S)
+    assert bench.processor.discard_waiting() == 0
+    assert bench.processor.stop(DEADLINE_S)
+    assert bench.processor.stop(0.0), 'nothing to stop'
+    assert len(bench.outputs.statuses) == 1

@@ -1,0 +1,127 @@
+"""The publishers over a fake node: what is created, wanted, published and destroyed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('mafs_ros.msg')
+
+from builtin_interfaces.msg import Time
+from mafs_model.classes import ClassTable
+from mafs_model.images.overlay import OverlayStyle
+from mafs_model.prediction import Prediction
+from mafs_model.topics import CLASSES_TOPIC, IMAGE_TOPICS, STATUS_TOPIC
+from mafs_ros.publishers import OutputPublishers
+from mafs_ros.statistics import Statistics
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+
+class FakePublisher:
+    """Keeps what is published."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.readers = 0
+        self.sent: list[Any] = []
+
+    def get_subscription_count(self) -> int:
+        return self.readers
+
+    def publish(self, message: Any) -> None:
+        self.sent.append(message)
+
+
+class FakeNode:
+    """A node that refuses one topic, if it is to."""
+
+    def __init__(self, refused: str = '') -> None:
+        self.publishers: dict[str, FakePublisher] = {}
+        self._refused = refused
+
+    def create_lifecycle_publisher(self, kind: Any, topic: str, qos: Any, **unused: Any) -> Any:
+        if topic == self._refused:
+            raise RuntimeError(f'no {topic}')
+        self.publishers[topic] = FakePublisher(topic)
+        return self.publishers[topic]
+
+    def destroy_lifecycle_publisher(self, publisher: FakePublisher) -> None:
+        del self.publishers[publisher.topic]
+
+
+def make(node: FakeNode) -> tuple[OutputPublishers, Statistics]:
+    statistics = Statistics()
+    return OutputPublishers(node, statistics), statistics  # type: ignore[arg-type]
+
+
+def test_all_are_created_and_destroyed() -> None:
+    node = FakeNode()
+    outputs, _ = make(node)
+    assert {*IMAGE_TOPICS.values(), STATUS_TOPIC, CLASSES_TOPIC} <= set(node.publishers)
+    outputs.destroy()
+    assert node.publishers == {}
+
+
+def test_failure_in_between_leaves_none_behind() -> None:
+    node = FakeNode(refused=STATUS_TOPIC)
+    with pytest.raises(RuntimeError, match=STATUS_TOPIC):
+        make(node)
+    assert node.publishers == {}
+
+
+def test_only_what_has_a_reader_is_wanted() -> None:
+    node = FakeNode()
+    outputs, _ = make(node)
+    style = OverlayStyle(0.3)
+    assert not outputs.wanted(style).any
+    node.publishers[IMAGE_TOPICS['labels']].readers = 1
+    node.publishers[IMAGE_TOPICS['overlay']].readers = 2
+    wanted = outputs.wanted(style)
+    assert (wanted.fused, wanted.labels, wanted.confidence) == (False, True, False)
+    assert wanted.overlay == style
+
+
+def test_images_go_out_with_their_header_and_are_timed() -> None:
+    node = FakeNode()
+    outputs, statistics = make(node)
+    fused = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
+    labels = np.full((4, 6), 3, np.uint8)
+    header = Header(stamp=Time(sec=5), frame_id='rgb')
+    outputs.publish_images(Prediction(fused=fused, labels=labels), header)
+    message = node.publishers[IMAGE_TOPICS['fused']].sent[0]
+    assert (message.height, message.width, message.encoding) == (4, 6, 'rgb8')
+    assert bytes(message.data) == fused.tobytes()
+    assert message.header == header
+    assert node.publishers[IMAGE_TOPICS['labels']].sent[0].encoding == 'mono8'
+    assert node.publishers[IMAGE_TOPICS['overlay']].sent == []
+    times = statistics.snapshot().publish_median_ms
+    assert set(times) == {IMAGE_TOPICS['fused'], IMAGE_TOPICS['labels']}
+
+
+def test_calibration_is_scaled_only_for_a_reader() -> None:
+    node = FakeNode()
+    outputs, _ = make(node)
+    info = CameraInfo(height=480, width=640)
+    info.k[0] = 500.0
+    header = Header(frame_id='rgb')
+    outputs.publish_camera_info(info, (240, 320), header)
+    publisher = node.publishers['~/fused/camera_info']
+    assert publisher.sent == []
+    publisher.readers = 1
+    outputs.publish_camera_info(info, (240, 320), header)
+    assert publisher.sent[0].k[0] == pytest.approx(250.0)
+
+
+def test_classes_are_sent_whole() -> None:
+    node = FakeNode()
+    outputs, _ = make(node)
+    table = ClassTable.load('mfnet')
+    outputs.publish_classes(table, Time(sec=1))
+    message = node.publishers[CLASSES_TOPIC].sent[0]
+    assert [c.name for c in message.classes] == [c.name for c in table.classes]
+    red = table.classes[1].color[0] / 255
+    assert message.classes[1].color.r == pytest.approx(red, abs=1e-6)
