@@ -75,7 +75,7 @@ run_node() {
         >"$FOLDER/node.log" 2>&1 &
     local node=$! waited=0 status=0
     until grep -q 'active: pairing' "$FOLDER/node.log"; do
-        kill -0 $node && ((waited++ < 300)) || { cat "$FOLDER/node.log"; kill $node; return 1; }
+        kill -0 $node && ((waited++ < 1200)) || { cat "$FOLDER/node.log"; kill $node; return 1; }
         sleep 0.5
     done
     kill -INT $node

@@ -209,3 +209,18 @@ def test_pip_installs_every_data_file_of_the_packages(root):
             if path.is_file() and path.suffix not in {'.py', '.pyc'} and path not in shipped
         ]
     assert not missed, f'not in package_data of setup.py: {missed}'
+
+
+def test_colcon_installs_the_commands_and_packages_of_pip(root, monkeypatch):
+    asked = {}
+    monkeypatch.setattr('setuptools.setup', lambda **options: asked.update(options))
+    packages = runpy.run_path(str(root / 'setup.py'))['PACKAGES']
+    commands = dict(line.split(' = ') for line in asked['entry_points']['console_scripts'])
+    cmake = (root / 'CMakeLists.txt').read_text(encoding='utf-8')
+    listed = {
+        name: re.search(rf'foreach\({name} (.*?)\)', cmake)[1].split()
+        for name in ('package', 'command')
+    }
+    assert sorted(listed['package']) == sorted(packages)
+    assert sorted(listed['command']) == sorted(commands)
+    assert runpy.run_path(str(root / 'scripts' / 'command'))['COMMANDS'] == commands
