@@ -315,6 +315,26 @@ class Command:
     run: Callable[[argparse.Namespace], int]
 
 
+def _cache_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mafs cache``."""
+    parser.add_argument('--clear', action='store_true', help='remove what is in it')
+
+
+def _run_cache(arguments: argparse.Namespace) -> int:
+    """Show or clear the cache."""
+    from mafs_model.runtime import cache
+
+    folder = cache.cache_folder()
+    if folder is None:
+        raise ConfigError(
+            f'{cache.CACHE_VARIABLE} names no folder that can be used: nothing is kept'
+        )
+    found = cache.clear(folder) if arguments.clear else cache.state(folder)
+    what = 'removed' if arguments.clear else f'of at most {cache.limit_bytes() / 1e6:.0f} MB'
+    print(f'{folder}: {found.files} files, {found.size_mb:.1f} MB {what}')
+    return EXIT_OK
+
+
 COMMANDS = {
     'fuse': Command(
         'fuse images, folders, videos, webcams and streams',
@@ -348,6 +368,13 @@ COMMANDS = {
         'Write the network of a Lightning .ckpt as .safetensors with its metadata.',
         _convert_options,
         _run_convert,
+    ),
+    'cache': Command(
+        'show or clear the cache of compiled networks',
+        'Show what lies in the folder that MAFS_CACHE_DIR names: graphs and compiled networks, '
+        'made again when they are needed. MAFS_CACHE_LIMIT_MB bounds it.',
+        _cache_options,
+        _run_cache,
     ),
     'export': Command(
         'export weights for onnxruntime, OpenVINO or TensorRT',

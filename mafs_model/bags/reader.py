@@ -1,5 +1,5 @@
 """
-Reading rosbag2 bags without a ROS installation.
+Reading rosbag2 bags, and the images of ROS 1 bags, without a ROS installation.
 
 Built on the pure Python package `rosbags`. A bag that lost its end (power cut, full disk) is
 read as far as it goes; `BagReader.damage` then says what is wrong with it.
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, TYPE_CHECKING
 
+from mafs_model.bags import ros1
 from mafs_model.bags.cdr import COMPRESSED_TYPE, IMAGE_TYPE, parse_image
 from mafs_model.bags.mcap_salvage import decompress_zstd, SalvagedFile
 from mafs_model.bags.writer import BagWriter, import_rosbags
@@ -88,10 +89,11 @@ class BagImage(NamedTuple):
 
 def open_bag(path: str | Path, camera: CameraProfile | str = AUTO) -> BagReader:
     """
-    Open a rosbag2 bag.
+    Open a bag.
 
     Args:
-        path: a bag folder (with or without metadata.yaml), or one .mcap or .db3 file.
+        path: a bag folder (with or without metadata.yaml), or one .mcap, .db3 or (ROS 1) .bag
+            file.
         camera: what the thermal camera sends, see `mafs_model.images.cameras.load_camera`.
 
     Returns:
@@ -125,6 +127,7 @@ class BagReader:
         self._reader: Any = None
         self._salvaged: list[SalvagedFile] = []
         self._zstd_messages = False
+        self._is_ros1 = False
         if not path.exists():
             raise BagError(f'bag {path} does not exist')
         rosbags = import_rosbags()
@@ -137,11 +140,14 @@ class BagReader:
             self._open_damaged(f'{error}'.strip() or type(error).__name__)
 
     def _open_indexed(self, rosbags: Any, path: Path) -> None:
-        reader = rosbags.rosbag2.Reader(path)
+        self._is_ros1 = path.suffix == ros1.SUFFIX and path.is_file()
+        reader = (rosbags.rosbag1 if self._is_ros1 else rosbags.rosbag2).Reader(path)
         reader.open()
         self._reader = reader
         counts: dict[str, int] = {}
         for connection in reader.connections:
+            if self._is_ros1 and connection.msgtype not in (IMAGE_TYPE, COMPRESSED_TYPE):
+                continue  # only images are brought into the form of ROS 2
             counts[connection.topic] = counts.get(connection.topic, 0) + connection.msgcount
             self.topics[connection.topic] = BagTopic(connection.msgtype, counts[connection.topic])
 
@@ -154,6 +160,11 @@ class BagReader:
                 f'with zstd -d first ({reason})'
             )
         storages = [name for name in files if name.suffix in _STORAGE_SUFFIXES]
+        if self._is_ros1:
+            raise BagError(
+                f'{self.path} cannot be read as a ROS 1 bag ({reason}); `rosbag reindex` mends '
+                'one that was not closed'
+            )
         if not storages:
             raise BagError(
                 f'{self.path} is not a rosbag2 bag: expected a folder with '
@@ -235,7 +246,10 @@ class BagReader:
         connections = [c for c in self._reader.connections if c.topic in topics]
         try:
             for connection, receive_ns, data in self._reader.messages(connections):
-                yield RawMessage(connection.topic, connection.msgtype, receive_ns, bytes(data))
+                message = (
+                    _from_ros1(connection.msgtype, bytes(data)) if self._is_ros1 else bytes(data)
+                )
+                yield RawMessage(connection.topic, connection.msgtype, receive_ns, message)
         except Exception as error:  # noqa: BLE001 - as above
             self.damage = f'reading ended early: {error}'.strip()
 
@@ -277,6 +291,14 @@ class BagReader:
             raise BagError(f'bag {self.path} has no image topics; {self._describe()}')
         messages = self.messages(*wanted)
         return (_decode(message, kinds.get(message.topic), self._decoder) for message in messages)
+
+
+def _from_ros1(message_type: str, data: bytes) -> bytes:
+    """Return an image message of ROS 1 as one of ROS 2; what is none stays, and fails there."""
+    try:
+        return ros1.to_ros2(message_type, data)
+    except ImageError:
+        return b''
 
 
 def _decode(message: RawMessage, kind: Kind | None, decoder: ThermalDecoder) -> BagImage:

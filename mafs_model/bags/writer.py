@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def import_rosbags() -> Any:
     """Return the package rosbags; raises BagError where it is not installed."""
     try:
+        import rosbags.rosbag1
         import rosbags.rosbag2
         import rosbags.typesys
     except ImportError as error:

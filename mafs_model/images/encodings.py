@@ -17,6 +17,7 @@ from mafs_model.errors import ImageError
 from mafs_model.images import depth_transport
 from mafs_model.images.compressed import CompressedHeader, read_header
 from mafs_model.images.depth_transport import is_depth_transport
+from mafs_model.images.quiet import quiet_decoders
 from mafs_model.images.thermal_decoder import ThermalDecoder
 import numpy as np
 from numpy.typing import NDArray
@@ -369,7 +370,8 @@ def decode_compressed(
     if kind == 'thermal':
         flags = cv2.IMREAD_UNCHANGED
     try:
-        image = cv2.imdecode(np.frombuffer(stream, np.uint8), flags)
+        with quiet_decoders():
+            image = cv2.imdecode(np.frombuffer(stream, np.uint8), flags)
     except cv2.error as error:
         raise ImageError(
             'decode', f'{header.codec.upper()} cannot be decoded: {str(error).splitlines()[0]}'

@@ -14,6 +14,7 @@ from mafs_model.errors import ConfigError, ImageError
 from mafs_model.files import write_bytes
 from mafs_model.images.encodings import decode_compressed
 from mafs_model.images.orientation import read_orientation, turn_upright
+from mafs_model.images.quiet import quiet_decoders
 from mafs_model.images.radiometric_jpeg import maker_of, read_embedded_visible, read_radiometric
 from mafs_model.images.thermal_decoder import ThermalDecoder
 from mafs_model.types import ThermalImage, UInt8Image
@@ -239,7 +240,10 @@ def _named(path: str | Path, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]
 def _decode(path: str | Path, data: bytes, flags: int) -> NDArray[Any]:
     """Decode any other format; raises ImageError."""
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        with quiet_decoders():
+            image = cv2.imdecode(
+                np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION
+            )
     except cv2.error as error:
         raise ImageError('decode', f"image '{path}': {str(error).splitlines()[0]}") from None
     if image is None:

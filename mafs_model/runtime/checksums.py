@@ -46,20 +46,36 @@ def check_shipped(weights: Path) -> None:
 
 def _read_checksums(path: Path, weights: Path) -> dict[str, str]:
     """Return file name -> checksum; raises CheckpointError if the weights are not among them."""
+    checksums = read_lines(path, f"weights '{weights}'")
+    if weights.name not in checksums:
+        raise CheckpointError(f"weights '{weights}': not listed in '{path.name}' beside it")
+    return checksums
+
+
+def read_lines(path: Path, where: str) -> dict[str, str]:
+    """
+    Return the checksums in a file by the names of the files.
+
+    Args:
+        path: file in the format of sha256sum.
+        where: what messages begin with.
+
+    Raises:
+        CheckpointError: it cannot be read or has a malformed line.
+
+    """
     try:
         lines = path.read_text(encoding='utf-8').splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, 'strerror', None) or error
-        raise CheckpointError(f"weights '{weights}': '{path.name}': {reason}") from None
+        raise CheckpointError(f"{where}: '{path.name}': {reason}") from None
     checksums = {}
     for line in lines:
         match = _LINE.fullmatch(line)
         if match is None:
             raise CheckpointError(
-                f"weights '{weights}': '{path.name}': line {line!r}, expected a checksum of 64 "
+                f"{where}: '{path.name}': line {line!r}, expected a checksum of 64 "
                 'hexadecimal digits, two spaces and a file name'
             )
         checksums[match[2]] = match[1]
-    if weights.name not in checksums:
-        raise CheckpointError(f"weights '{weights}': not listed in '{path.name}' beside it")
     return checksums

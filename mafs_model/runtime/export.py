@@ -19,6 +19,7 @@ from mafs_model.network.folding import fold_batch_norm
 from mafs_model.runtime import tensorrt_plan
 from mafs_model.runtime.engine import LABEL_STRIDE, OUTPUT_NAMES
 from mafs_model.runtime.graph import DeploymentGraph
+from mafs_model.runtime.graph_checksums import write_checksums
 from mafs_model.runtime.graph_file import GraphFile
 from mafs_model.runtime.quantisation import quantise
 from mafs_model.types import Size, UInt8Image
@@ -73,11 +74,14 @@ def export_graph(
             _trace_to_onnx(graph, plain, None if file_format == 'tensorrt' else size)
             if file_format == 'tensorrt':
                 assert size is not None
-                return _export_plan(plain, path, metadata, size)
+                exported = _export_plan(plain, path, metadata, size)
+                write_checksums(path)
+                return exported
             model = _read_onnx(plain) if file_format == 'onnx' else read_openvino(plain)
             if calibration is not None:
                 model = quantise(model, calibration, graph.input_names)
             (save_onnx if file_format == 'onnx' else save_openvino)(model, path, metadata)
+            write_checksums(path)
     except OSError as error:
         raise CheckpointError(f"graph '{path}': cannot be written: {error}") from None
     return GraphFile(path, metadata)

@@ -136,8 +136,10 @@ class GraphEngine(ABC):
     def _runner(self, mode: str, size: Size) -> Runner:
         """Return what runs a mode at a size, made at its first use."""
         key = (mode, size if self.fixed_shapes else None)
-        if key not in self._runners:
+        runner = self._runners.pop(key, None)  # put back as the one used last
+        if runner is None:
             while len(self._runners) >= _MAX_RUNNERS:
                 self._runners.pop(next(iter(self._runners)))
-            self._runners[key] = self._compile(self._graph(mode), key[1])
-        return self._runners[key]
+            runner = self._compile(self._graph(mode), key[1])
+        self._runners[key] = runner
+        return runner

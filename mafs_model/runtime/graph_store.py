@@ -9,8 +9,9 @@ import tempfile
 from mafs_model.checkpoint import load_checkpoint, read_metadata, weights_id_of
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError
-from mafs_model.runtime.cache import cache_folder
+from mafs_model.runtime.cache import cache_folder, locked, prune, touch
 from mafs_model.runtime.engine import MODES
+from mafs_model.runtime.graph_checksums import check_graph
 from mafs_model.runtime.graph_file import graph_path, GraphFile, read_graph_metadata, SUFFIXES
 from mafs_model.runtime.source_hash import network_source_hash
 from mafs_model.version import __version__
@@ -116,6 +117,7 @@ class GraphStore:
             return None
         try:
             metadata = read_graph_metadata(path)
+            check_graph(path)
         except (CheckpointError, DeviceError) as error:
             if self.is_export:
                 raise
@@ -137,6 +139,8 @@ class GraphStore:
         if not path.is_file():
             return None
         try:
+            check_graph(path)
+            touch(path)
             return GraphFile(path, read_graph_metadata(path))
         except CheckpointError as error:
             _LOGGER.warning('made again: %s', error)
@@ -157,7 +161,15 @@ class GraphStore:
                 self._temporary = tempfile.TemporaryDirectory(prefix='mafs-')
             folder = Path(self._temporary.name)
         path = folder / self._cache_name(file_format, precision, mode)
-        _LOGGER.info('exporting %s graph (%s) of %s', file_format, mode, self.weights_id)
-        return export_graph(
-            load_checkpoint(self.weights), path, file_format, mode, precision=precision
-        )
+        with locked(path):
+            # Another process may have made it while this one waited.
+            made = self._cached(file_format, precision, mode)
+            if made is not None:
+                return made
+            _LOGGER.info('exporting %s graph (%s) of %s', file_format, mode, self.weights_id)
+            exported = export_graph(
+                load_checkpoint(self.weights), path, file_format, mode, precision=precision
+            )
+        if self._temporary is None:
+            prune(folder)
+        return exported

@@ -9,7 +9,7 @@ from mafs_model.errors import CheckpointError, ConfigError, DeviceError
 from mafs_model.files import write_bytes
 from mafs_model.images.registration import Unregistered
 from mafs_model.prediction import Outputs, Prediction
-from mafs_model.runtime.cache import cache_folder
+from mafs_model.runtime.cache import cache_folder, locked, prune, touch
 from mafs_model.runtime.device_images import pad_to
 from mafs_model.runtime.device_path import Compute, device_errors, DevicePath
 from mafs_model.runtime.engine import input_names, OUTPUT_NAMES
@@ -170,9 +170,12 @@ class TensorRtEngine(GraphEngine):
             f'{graph.metadata["sha256"][:16]}-{__version__}.{mode}.{size[1]}x{size[0]}.'
             f'{self.precision}.{gpu}.{self._present["tensorrt"]}.plan'
         )
-        if not path.is_file():
-            write_bytes(path, build_plan(self._library, graph.path, size))
-        return path.read_bytes()
+        with locked(path):
+            if not path.is_file():
+                write_bytes(path, build_plan(self._library, graph.path, size))
+                prune(folder)
+            touch(path)
+            return path.read_bytes()
 
 
 def _check_device(device: str) -> None:

@@ -11,6 +11,7 @@ import struct
 import cv2
 from mafs_model.bags.cdr import parse_image, serialize_image
 from mafs_model.bags.reader import BagWriter, COMPRESSED_TYPE, IMAGE_TYPE, open_bag
+from mafs_model.bags.ros1 import to_ros2
 from mafs_model.errors import BagError, ConfigError, ImageError
 from mafs_model.images.encodings import ImageBuffer
 import numpy as np
@@ -425,3 +426,65 @@ def test_thermal_frames_of_a_bag_are_decoded_as_the_camera_means_them(tmp_path):
     assert np.array_equal(turned.image, frame[::-1, ::-1])
     with pytest.raises(ConfigError, match="camera 'kodak': expected auto"):
         open_bag(path, 'kodak')
+
+
+def write_ros1(path, count=5):
+    """Write a bag of ROS 1 by the library's own writer and types."""
+    from rosbags.rosbag1 import Writer
+
+    store = get_typestore(Stores.ROS1_NOETIC)
+    types = store.types
+    with Writer(path) as bag:
+        raw = bag.add_connection(THERMAL, IMAGE_TYPE, typestore=store)
+        packed = bag.add_connection(RGB, COMPRESSED_TYPE, typestore=store)
+        text = bag.add_connection('/chatter', 'std_msgs/msg/String', typestore=store)
+        for index in range(count):
+            stamp = START + index * 33 * MS
+            time = types['builtin_interfaces/msg/Time'](*divmod(stamp, 10**9))
+            header = types['std_msgs/msg/Header'](seq=index, stamp=time, frame_id='cam')
+            image = thermal(index)
+            message = types[IMAGE_TYPE](
+                header, *image.shape, 'mono16', 0, 2 * image.shape[1], image.view('u1').ravel()
+            )
+            bag.write(raw, stamp, store.serialize_ros1(message, IMAGE_TYPE))
+            png = cv2.imencode('.png', rgb(index)[..., ::-1])[1].ravel()
+            message = types[COMPRESSED_TYPE](header, 'png', png)
+            bag.write(packed, stamp, store.serialize_ros1(message, COMPRESSED_TYPE))
+            message = types['std_msgs/msg/String']('hello')
+            bag.write(text, stamp, store.serialize_ros1(message, 'std_msgs/msg/String'))
+    return path
+
+
+def test_images_of_a_ros_1_bag(tmp_path):
+    with open_bag(write_ros1(tmp_path / 'old.bag')) as bag:
+        assert sorted(bag.topics) == [RGB, THERMAL]
+        images = list(bag.images())
+        assert bag.damage is None
+    assert len(images) == 10
+    for index, image in enumerate(i for i in images if i.topic == THERMAL):
+        assert np.array_equal(image.image, thermal(index))
+        assert image.stamp_ns == START + index * 33 * MS
+        assert image.frame_id == 'cam'
+    for index, image in enumerate(i for i in images if i.topic == RGB):
+        assert np.array_equal(image.image, rgb(index))
+
+
+def test_damaged_ros_1_bag(tmp_path):
+    whole = write_ros1(tmp_path / 'old.bag').read_bytes()
+    damaged = tmp_path / 'cut.bag'
+    for length in (0, 20, len(whole) // 2):
+        damaged.write_bytes(whole[:length])
+        with pytest.raises(BagError, match=r'cut\.bag cannot be read as a ROS 1 bag .*reindex'):
+            open_bag(damaged)
+
+
+def test_truncated_messages_of_ros_1_are_refused():
+    store = get_typestore(Stores.ROS1_NOETIC)
+    types = store.types
+    header = types['std_msgs/msg/Header'](0, types['builtin_interfaces/msg/Time'](5, 6), 'cam')
+    message = types[IMAGE_TYPE](header, 2, 3, 'mono8', 0, 3, np.arange(6, dtype=np.uint8))
+    data = bytes(store.serialize_ros1(message, IMAGE_TYPE))
+    assert parse_image(IMAGE_TYPE, to_ros2(IMAGE_TYPE, data)).stamp_ns == 5 * 10**9 + 6
+    for length in range(len(data)):
+        with pytest.raises(ImageError, match='message ends after'):
+            to_ros2(IMAGE_TYPE, data[:length])
