@@ -13,7 +13,7 @@ import lightning.pytorch as pl
 from mafs_model.classes import ClassTable
 from mafs_model.errors import ConfigError, MafsError
 from mafs_model.files import write_bytes
-from mafs_model.network.fusion_decoder import BlendDecoder
+from mafs_model.network.fusion_decoder import PyramidDecoder
 from mafs_model.network.mafs import MAFS
 from mafs_training.augment import augment
 from mafs_training.confusion import ConfusionMeter
@@ -241,7 +241,7 @@ class TrainingModule(pl.LightningModule):
                 [self.network, self.stage],
                 options.weight_decay,
                 options.lr,
-                decoder if isinstance(decoder, BlendDecoder) else None,
+                decoder if isinstance(decoder, PyramidDecoder) else None,
                 options.fusion_decoder_lr,
             ),
             betas=(0.9, 0.99),

@@ -8,7 +8,7 @@ from typing import Any
 
 from mafs_model.errors import ConfigError
 
-FUSION_DECODERS = ('blend', 'direct')
+FUSION_DECODERS = ('pyramid', 'direct')
 NORMALISATIONS = ('batch', 'instance')
 
 
@@ -40,7 +40,7 @@ class MAFSConfig:
             gives to the next finer one.
         modulation_norm: the parameter-free normalisation before that scale and shift:
             ``'batch'`` (running statistics, free at inference) or ``'instance'`` (as published).
-        fusion_decoder: ``'blend'`` (per-pixel weights on both sources) or ``'direct'``
+        fusion_decoder: ``'pyramid'`` (weights on both sources, scale by scale) or ``'direct'``
             (decodes luminance from features, as published).
         fusion_width: hidden channels of the fusion decoder.
         segmentation_width: channels of the pixel decoder and the Transformer stages.
@@ -63,7 +63,7 @@ class MAFSConfig:
     gate_reduction: int = 2
     modulation_width: int = 32
     modulation_norm: str = 'batch'
-    fusion_decoder: str = 'blend'
+    fusion_decoder: str = 'pyramid'
     fusion_width: int = 32
     segmentation_width: int = 64
     attention_heads: int = 2

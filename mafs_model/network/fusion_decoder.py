@@ -2,107 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import math
 from typing import cast
 
 from mafs_model.network.config import MAFSConfig
 from mafs_model.network.layers.convolution import ConvNormAct
-from mafs_model.network.layers.resampling import CellConv, SmoothCells
+from mafs_model.network.layers.resampling import CellConv, SmoothCells, upsample
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
 
-class BlendDecoder(nn.Module):
+class PyramidDecoder(nn.Module):
     r"""
-    Fused luminance from weights predicted at low resolution and applied to full-size pixels.
+    Fused luminance from both sources, blended scale by scale with weights that features predict.
 
-    Every source s (visible luminance Y, thermal T) is split into a base, the smoothly enlarged
-    mean of blocks, and a detail: ``s = B_s + D_s``. The network predicts one value per cell,
-    smoothly enlarged (S), for the blend logit :math:`\omega`, the guidance :math:`\kappa`, the
-    detail logit :math:`\delta`, the detail gain :math:`\eta`, and the gain :math:`\gamma` and the
-    shift :math:`\beta` of the base:
+    Every source s (visible luminance Y, thermal T) is taken apart into the detail inside the cells
+    of the finest level, the bands between the strides of neighbouring levels, and the base at the
+    stride of the coarsest, with :math:`m_0` the means of cells and :math:`m_{i+1}` the means of
+    2x2 cells of :math:`m_i`:
 
     .. math::
-        l &= S(\omega) + 64\,S(\kappa) (Y - T), \quad
-        w = \sigma(l), \quad B = w B_Y + (1 - w) B_T \\
-        m &= \sigma(l + S(\delta + k (|D_Y| - |D_T|))), \quad
-        D = S(1 + \tanh\eta) (m D_Y + (1 - m) D_T) \\
-        F &= S(1 + \tfrac34 \tanh\gamma) B + S(\tfrac34 \tanh\beta) + D
+        d_s = s - S(m_0), \quad b_i = m_i - \mathrm{up}(m_{i+1}), \quad m_L \text{ the base}
 
-    Where something goes is decided per cell, with features; which source a pixel takes follows
-    its own brightness, at full resolution. Choosing detail by cell, not by pixel, matters: ``|D|``
-    vanishes at every zero crossing, and a choice by pixel flickers between the sources inside
-    one texture.
+    Taken together again they are s, exactly. What happens at a scale is decided by the features
+    of that scale: they predict, per cell, a logit :math:`\omega` and a gain :math:`\eta`, and
 
-    The first line is the adaptive fusion module at the level of pixels, gain and shift are the
-    last step of the progressive fusion. Large :math:`\kappa` makes w the step that picks the
-    brighter source, exactly at full resolution. Detail follows the blend, so a choice of one
-    source is that source unaltered, unless :math:`\delta` or the stronger detail say otherwise.
-    All detail comes from a source.
+    .. math::
+        w_i &= \sigma(\omega_i + k_i (a(Y_i) - a(T_i))), \quad
+        F_i = (1 + \tanh\eta_i) (w_i Y_i + (1 - w_i) T_i)
 
-    :math:`\kappa` and k start high, the rest next to zero: an untrained network shows the brighter
-    source and takes detail from the source in which it is stronger, so its image is about as
-    sharp as the sharper one. Training starts from a good fusion, not from noise.
+    with the activity a, the mean of absolute values in the neighbourhood. The base has its
+    brightness in the place of the activity, and a gain and a shift:
 
-    The arithmetic runs on cells, ``[B, stride^2, H / stride, W / stride]``: the pixels of a cell
-    are channels. No map but the result is ever rearranged to full size.
+    .. math::
+        w_L = \sigma(\omega_L + 64 \kappa (Y_L - T_L)), \quad
+        F_L = (1 + \tfrac34 \tanh\gamma) (w_L Y_L + (1 - w_L) T_L) + \tfrac34 \tanh\beta
+
+    So a sign of the visible image may stand on ground that the thermal image lends its
+    brightness, and an object that would drown in its surroundings can be taken, over all scales
+    of its size, from the camera in which it stands out. Whatever is in the result was in a
+    source, at that place and that scale, times at most 2.
+
+    An untrained network takes the stronger band and the brighter base, a good fusion; training
+    starts from there.
+
+    All arithmetic runs on cells: at full size nothing is computed at all, the pixels of a cell
+    being channels, and everything coarser is small.
 
     Args:
-        channels: channels of the features.
+        channels: channels of the features of each level, finest first.
         hidden: channels of the prediction.
-        stride: pixels per cell of the features.
+        stride: pixels per cell of the finest level.
 
     """
 
-    HEADS = ('blend', 'guidance', 'detail', 'detail_gain', 'gain', 'shift')
+    DETAIL_MAPS, BAND_MAPS, BASE_MAPS = 2, 2, 4
     # The scales let one learning rate move everything at a useful pace.
     GUIDANCE_SCALE = 64.0
     SHARPNESS_SCALE = 16.0
     TONE_RANGE = 0.75
     FIRST_GUIDANCE = 1.0
-    FIRST_DETAIL_SHARPNESS = 1024.0
+    FIRST_SHARPNESS = 512.0
     FIRST_STD = 1e-4  # maps of random features would be noise on a good fusion
     BASE_RADIUS_PX = 4
 
-    def __init__(self, channels: int, hidden: int, stride: int) -> None:
+    def __init__(self, channels: Sequence[int], hidden: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
-        self.hidden = ConvNormAct(channels, hidden)
-        for name in self.HEADS:
-            self.add_module(name, CellConv(hidden, 1, 1, std=self.FIRST_STD))
-        nn.init.constant_(cast(Tensor, self.guidance.bias), self.FIRST_GUIDANCE)
+        last = len(channels) - 1
+        counts = [
+            self.DETAIL_MAPS * (level == 0) + (self.BASE_MAPS if level == last else self.BAND_MAPS)
+            for level in range(len(channels))
+        ]
+        # coarser features have been refined by convolutions of their own, twice
+        self.hidden = nn.ModuleList(
+            ConvNormAct(width, hidden, kernel_size=1 if level else 3)
+            for level, width in enumerate(channels)
+        )
+        self.heads = nn.ModuleList(
+            CellConv(hidden, count, 1, std=self.FIRST_STD) for count in counts
+        )
+        with torch.no_grad():
+            cast(Tensor, cast(CellConv, self.heads[-1]).bias)[-3] = self.FIRST_GUIDANCE
         self.unshuffle: nn.Module = nn.PixelUnshuffle(stride)
         self.smooth = SmoothCells(stride, self.BASE_RADIUS_PX)
-        first = math.log(self.FIRST_DETAIL_SHARPNESS) / self.SHARPNESS_SCALE
-        self.log_sharpness = nn.Parameter(torch.tensor(first))
+        first = math.log(self.FIRST_SHARPNESS) / self.SHARPNESS_SCALE
+        self.log_sharpness = nn.Parameter(torch.full((len(channels),), first))
 
     @property
     def sharpness(self) -> Tensor:
-        """How sharply the stronger detail wins: k, per unit of brightness."""
+        """How sharply the stronger part wins: k of the detail and of each band."""
         return (self.SHARPNESS_SCALE * self.log_sharpness).exp()
 
-    def predict(self, features: Tensor) -> tuple[Tensor, ...]:
-        """
-        Return the maps of ``HEADS``, each ``[B, 1, h, w]``, from features ``[B, channels, h, w]``.
-
-        One convolution for all: six of a single channel each would take several times as long.
-        """
-        heads = [cast(CellConv, getattr(self, name)) for name in self.HEADS]
-        weight = torch.cat([head.weight for head in heads])
-        bias = torch.cat([cast(Tensor, head.bias) for head in heads])
-        return F.conv2d(self.hidden(features), weight, bias).split(1, dim=1)
-
-    def enlarge(self, *maps: Tensor) -> tuple[Tensor, ...]:
-        """Enlarge maps ``[B, 1, h, w]`` smoothly at once, each to ``[B, stride^2, h, w]``."""
-        return self.smooth(torch.cat(maps)).chunk(len(maps))
-
-    def forward(self, features: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
+    def forward(self, features: Sequence[Tensor], visible: Tensor, thermal: Tensor) -> Tensor:
         """
         Fuse two luminance images.
 
         Args:
-            features: modulated finest level ``[B, channels, H / stride, W / stride]``.
+            features: of each level, finest first, ``[B, channels, H / stride, W / stride]``.
             visible: visible luminance ``[B, 1, H, W]`` in 0..1.
             thermal: thermal image ``[B, 1, H, W]`` in 0..1.
 
@@ -110,30 +109,51 @@ class BlendDecoder(nn.Module):
             Fused luminance ``[B, 1, H, W]``, not clipped.
 
         """
-        blend, guidance, detail, detail_gain, gain, shift = self.predict(features)
+        maps = [
+            head(hidden(level))
+            for head, hidden, level in zip(self.heads, self.hidden, features, strict=True)
+        ]
+        sharpness = self.sharpness
         visible = self.unshuffle(visible)  # [B, stride^2, h, w]
         thermal = self.unshuffle(thermal)
-        visible_base, thermal_base, blend, guidance, detail_gain, gain, shift = self.enlarge(
-            visible.mean(dim=1, keepdim=True),
-            thermal.mean(dim=1, keepdim=True),
-            blend,
-            self.GUIDANCE_SCALE * guidance,
-            1.0 + detail_gain.tanh(),
-            1.0 + self.TONE_RANGE * gain.tanh(),
-            self.TONE_RANGE * shift.tanh(),
+        pyramid = [torch.cat([visible.mean(1, keepdim=True), thermal.mean(1, keepdim=True)], 1)]
+        for _ in maps[1:]:
+            pyramid.append(F.avg_pool2d(pyramid[-1], 2))
+
+        fused = self._fuse_base(pyramid[-1], maps[-1][:, -self.BASE_MAPS :])
+        for level in range(len(maps) - 2, -1, -1):
+            band = pyramid[level] - upsample(pyramid[level + 1], 2)
+            given = maps[level][:, -self.BAND_MAPS :]
+            fused = upsample(fused, 2) + self._fuse_band(band, given, sharpness[level + 1])
+
+        visible_base, thermal_base, fused, gain = self.enlarge(
+            pyramid[0][:, :1], pyramid[0][:, 1:], fused, 1.0 + maps[0][:, 1:2].tanh()
         )
-        visible_detail, thermal_detail = visible - visible_base, thermal - thermal_base
+        visible, thermal = visible - visible_base, thermal - thermal_base
+        activity = (visible.abs() - thermal.abs()).mean(dim=1, keepdim=True)
+        share = self.smooth(maps[0][:, :1] + sharpness[0] * activity).sigmoid()
+        detail = torch.addcmul(thermal, share, visible - thermal)
+        return F.pixel_shuffle(torch.addcmul(fused, detail, gain), self.stride)
 
-        blend = torch.addcmul(blend, guidance, visible - thermal)
-        base = torch.addcmul(thermal_base, blend.sigmoid(), visible_base - thermal_base)
+    def enlarge(self, *maps: Tensor) -> tuple[Tensor, ...]:
+        """Enlarge maps ``[B, 1, h, w]`` smoothly at once, each to ``[B, stride^2, h, w]``."""
+        return self.smooth(torch.cat(maps)).chunk(len(maps))
 
-        activity = (visible_detail.abs() - thermal_detail.abs()).mean(dim=1, keepdim=True)
-        stronger = self.smooth(detail + self.sharpness * activity)
-        share = (blend + stronger).sigmoid()
-        fused = torch.addcmul(thermal_detail, share, visible_detail - thermal_detail)
+    def _fuse_base(self, base: Tensor, maps: Tensor) -> Tensor:
+        """``2 bases and 4 maps, [B, 2|4, h, w] -> [B, 1, h, w]``."""
+        visible, thermal = base[:, :1], base[:, 1:]
+        blend, guidance, gain, shift = (maps[:, i : i + 1] for i in range(self.BASE_MAPS))
+        share = (blend + self.GUIDANCE_SCALE * guidance * (visible - thermal)).sigmoid()
+        blended = torch.addcmul(thermal, share, visible - thermal)
+        return blended * (1.0 + self.TONE_RANGE * gain.tanh()) + self.TONE_RANGE * shift.tanh()
 
-        toned = torch.addcmul(shift, base, gain)
-        return F.pixel_shuffle(torch.addcmul(toned, fused, detail_gain), self.stride)
+    @staticmethod
+    def _fuse_band(band: Tensor, maps: Tensor, sharpness: Tensor) -> Tensor:
+        """``2 bands and 2 maps, [B, 2, h, w] -> [B, 1, h, w]``."""
+        visible, thermal = band[:, :1], band[:, 1:]
+        activity = F.avg_pool2d(visible.abs() - thermal.abs(), 3, 1, 1, count_include_pad=False)
+        share = (maps[:, :1] + sharpness * activity).sigmoid()
+        return torch.addcmul(thermal, share, visible - thermal) * (1.0 + maps[:, 1:].tanh())
 
 
 class DirectDecoder(nn.Module):
@@ -146,7 +166,7 @@ class DirectDecoder(nn.Module):
     variant and for comparison.
 
     Args:
-        channels: channels of the features.
+        channels: channels of the finest level.
         hidden: channels at full resolution.
         stride: pixels per cell of the features.
 
@@ -166,10 +186,10 @@ class DirectDecoder(nn.Module):
         self.blocks = nn.ModuleList(ConvNormAct(hidden, hidden) for _ in range(self.BLOCKS))
         self.head = nn.Conv2d(hidden, 1, 3, padding=1)
 
-    def forward(self, features: Tensor, visible: Tensor, thermal: Tensor) -> Tensor:
-        """Decode; arguments and result as for :class:`BlendDecoder`."""
+    def forward(self, features: Sequence[Tensor], visible: Tensor, thermal: Tensor) -> Tensor:
+        """Decode; arguments and result as for :class:`PyramidDecoder`."""
         x = (
-            F.pixel_shuffle(self.enlarge(self.reduce(features)), self.stride)
+            F.pixel_shuffle(self.enlarge(self.reduce(features[0])), self.stride)
             + self.visible_shallow(visible)
             + self.thermal_shallow(thermal)
         ).relu()
@@ -180,5 +200,6 @@ class DirectDecoder(nn.Module):
 
 def create_fusion_decoder(config: MAFSConfig) -> nn.Module:
     """Build the decoder that the configuration names."""
-    kind = DirectDecoder if config.fusion_decoder == 'direct' else BlendDecoder
-    return kind(config.widths[0], config.fusion_width, config.stem_stride)
+    if config.fusion_decoder == 'direct':
+        return DirectDecoder(config.widths[0], config.fusion_width, config.stem_stride)
+    return PyramidDecoder(config.widths, config.fusion_width, config.stem_stride)

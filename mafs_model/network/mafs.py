@@ -131,7 +131,7 @@ class MAFS(nn.Module):
         rgb, old, visible_y, thermal_y = _pixel_sources(
             visible, thermal, visible_present, thermal_present
         )
-        fused = self.fusion_decoder(modulated[0], visible_y, thermal_y)
+        fused = self.fusion_decoder(modulated, visible_y, thermal_y)
         fused = saturate(fused) if self.training else fused.clamp(0.0, 1.0)
         fused_rgb = replace_luminance(rgb, old, fused)
 

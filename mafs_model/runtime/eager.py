@@ -7,7 +7,7 @@ import copy
 from mafs_model.network.encoder import Stem
 from mafs_model.network.folding import FrozenNorm
 from mafs_model.network.fusion import HeterogeneousFusionModule
-from mafs_model.network.fusion_decoder import BlendDecoder
+from mafs_model.network.fusion_decoder import PyramidDecoder
 from mafs_model.network.layers.resampling import SmoothCells
 import torch
 from torch import nn, Tensor
@@ -66,7 +66,7 @@ def prepare_eager(folded: nn.Module) -> nn.Module:
             module.unshuffle = nn.Identity()
         elif isinstance(module, HeterogeneousFusionModule):
             _fold_modulation(module)
-        elif isinstance(module, BlendDecoder):
+        elif isinstance(module, PyramidDecoder):
             module.unshuffle = StridedCells(module.stride)
         elif isinstance(module, SmoothCells):
             module.tent = channels_last(module.tent)

@@ -11,12 +11,12 @@ from mafs_model.types import UInt8Image
 import numpy as np
 
 # Left in float (capital letters: ONNX types): the arithmetic of attention between its
-# convolutions, the fusion decoder but for its wide convolution, and what stands around the parts
+# convolutions, the fusion decoder but for its wide convolutions, and what stands around the parts
 # of the network: colours, crops and rounding of the images themselves. Rounding the fused image
 # once more cost 3 % of its SSIM and Qabf and saved nothing.
 FLOAT_SCOPES = (
     r'.*/attention/[A-Z][^/]*',
-    r'.*/fusion_decoder/(?!hidden/).*',
+    r'.*/fusion_decoder/(?!hidden[./]).*',
     r'/network/[A-Z][^/]*',
     r'/[A-Z][^/]*',
 )

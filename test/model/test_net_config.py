@@ -54,14 +54,12 @@ def test_counted_operations_agree_with_a_count_by_hooks():
     model = MAFS(config).eval()
     by_hand = macs_by_hooks(model, torch.rand(1, 3, 96, 128), torch.rand(1, 1, 96, 128))
     # Not convolution layers, so unseen by the hooks: per stage Q K^T and A V, each C * C / heads
-    # per pixel; per map enlarged smoothly 16 pixels x 9 taps per cell, eight maps; the six heads
-    # of the blend, which one convolution without a layer computes.
+    # per pixel; per map enlarged smoothly 16 pixels x 9 taps per cell, five maps.
     pixels = [3 * 4, 6 * 8, 12 * 16]
     width, heads = config.segmentation_width, config.attention_heads
     attention = sum(2 * n * width * width // heads for n in pixels)
-    smooth = 8 * 16 * 9 * (24 * 32)
-    blend = 6 * config.fusion_width * (24 * 32)
-    assert count_macs(config, (96, 128)) == by_hand + attention + smooth + blend
+    smooth = 5 * 16 * 9 * (24 * 32)
+    assert count_macs(config, (96, 128)) == by_hand + attention + smooth
 
 
 def test_parameters_are_counted_once():
@@ -103,7 +101,7 @@ def test_strides_follow_from_the_stem(name):
         ({'widths': (31, 64, 96, 128)}, 'expected a multiple of gate_reduction 2'),
         ({'segmentation_levels': 4}, 'segmentation_levels is 4, expected 1 to 3'),
         ({'attention_heads': 7}, 'expected a multiple of attention_heads 7'),
-        ({'fusion_decoder': 'magic'}, "fusion_decoder is 'magic', expected one of blend, direct"),
+        ({'fusion_decoder': 'magic'}, "fusion_decoder is 'magic', expected one of pyramid, direct"),
         ({'modulation_norm': 'layer'}, "modulation_norm is 'layer'"),
         ({'nonsense': 1}, 'nonsense'),
     ],

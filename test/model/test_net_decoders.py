@@ -6,7 +6,7 @@ import math
 
 import cv2
 from mafs_model.network.config import create_config
-from mafs_model.network.fusion_decoder import BlendDecoder, create_fusion_decoder, DirectDecoder
+from mafs_model.network.fusion_decoder import create_fusion_decoder, DirectDecoder, PyramidDecoder
 from mafs_model.network.mafs import MAFS
 from mafs_model.network.segmentation_decoder import (
     MultiStageDecoder,
@@ -57,127 +57,159 @@ def mean_gradient(image: torch.Tensor) -> float:
     )
 
 
-def base_by_means(image: np.ndarray, block: int) -> np.ndarray:
-    """Block means enlarged bilinearly by OpenCV."""
+def enlarge(cells: np.ndarray, factor: int) -> np.ndarray:
+    """Enlarge bilinearly by OpenCV."""
+    size = (cells.shape[1] * factor, cells.shape[0] * factor)
+    return cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR)
+
+
+def means(image: np.ndarray, block: int) -> np.ndarray:
     height, width = image.shape
-    means = image.reshape(height // block, block, width // block, block).mean((1, 3))
-    return cv2.resize(means, (width, height), interpolation=cv2.INTER_LINEAR)
+    return image.reshape(height // block, block, width // block, block).mean((1, 3))
 
 
-def blend_by_loops(
-    maps: dict[str, np.ndarray], sharpness: float, visible: np.ndarray, thermal: np.ndarray
+def choose(visible: float, thermal: float, logit: float) -> float:
+    weight = sigmoid(logit)
+    return weight * visible + (1.0 - weight) * thermal
+
+
+def pyramid_by_loops(
+    maps: list[np.ndarray], sharpness: list[float], visible: np.ndarray, thermal: np.ndarray
 ) -> np.ndarray:
-    """Return the equations of the blend, pixel by pixel."""
-    base_v, base_t = base_by_means(visible, 4), base_by_means(thermal, 4)
-    stronger = sharpness * base_by_means(np.abs(visible - base_v) - np.abs(thermal - base_t), 4)
-    fused = np.empty_like(visible)
-    for y in range(visible.shape[0]):
-        for x in range(visible.shape[1]):
-            detail_v = visible[y, x] - base_v[y, x]
-            detail_t = thermal[y, x] - base_t[y, x]
-            logit = maps['blend'][y, x] + 64.0 * maps['guidance'][y, x] * (
-                visible[y, x] - thermal[y, x]
-            )
-            w = sigmoid(logit)
-            m = sigmoid(logit + maps['detail'][y, x] + stronger[y, x])
-            detail = maps['detail_gain'][y, x] * (m * detail_v + (1.0 - m) * detail_t)
-            base = w * base_v[y, x] + (1.0 - w) * base_t[y, x]
-            fused[y, x] = maps['gain'][y, x] * base + maps['shift'][y, x] + detail
+    """Return the equations of the decoder, cell by cell and pixel by pixel; stride 4."""
+    steps = [4 * 2**level for level in range(len(maps))]
+    low_v, low_t = means(visible, steps[-1]), means(thermal, steps[-1])
+    fused = np.empty_like(low_v)
+    for y, x in np.ndindex(*fused.shape):
+        blend, guidance, gain, shift = maps[-1][-4:, y, x]
+        v, t = low_v[y, x], low_t[y, x]
+        base = choose(v, t, blend + 64.0 * guidance * (v - t))
+        fused[y, x] = (1 + 0.75 * np.tanh(gain)) * base + 0.75 * np.tanh(shift)
+    for level in range(len(maps) - 2, -1, -1):
+        band_v, band_t = (
+            means(image, steps[level]) - enlarge(means(image, steps[level + 1]), 2)
+            for image in (visible, thermal)
+        )
+        fused = enlarge(fused, 2)
+        for y, x in np.ndindex(*fused.shape):
+            around = (slice(max(0, y - 1), y + 2), slice(max(0, x - 1), x + 2))
+            activity = np.abs(band_v[around]).mean() - np.abs(band_t[around]).mean()
+            logit, gain = maps[level][-2:, y, x]
+            chosen = choose(band_v[y, x], band_t[y, x], logit + sharpness[level + 1] * activity)
+            fused[y, x] += (1 + np.tanh(gain)) * chosen
+    detail_v = visible - enlarge(means(visible, 4), 4)
+    detail_t = thermal - enlarge(means(thermal, 4), 4)
+    activity = means(np.abs(detail_v) - np.abs(detail_t), 4)
+    logit = enlarge(maps[0][0] + sharpness[0] * activity, 4)
+    gain = enlarge(1 + np.tanh(maps[0][1]), 4)
+    fused = enlarge(fused, 4)
+    for y, x in np.ndindex(*fused.shape):
+        fused[y, x] += gain[y, x] * choose(detail_v[y, x], detail_t[y, x], logit[y, x])
     return fused
 
 
-class TestBlendDecoder:
+WIDTHS = (6, 5, 4)
+
+
+def level_features(size: tuple[int, int] = (96, 128), stride: int = 4) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    return [
+        torch.randn(1, width, size[0] // step, size[1] // step, generator=generator)
+        for width, step in zip(WIDTHS, (stride, 2 * stride, 4 * stride), strict=True)
+    ]
+
+
+def constant_maps(decoder: PyramidDecoder, values: dict[tuple[int, int], float]) -> None:
+    """Let the maps be the same everywhere: (level, map) -> value, 0 where none is given."""
+    with torch.no_grad():
+        for level, head in enumerate(decoder.heads):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+            for (wanted, index), value in values.items():
+                if wanted == level:
+                    head.bias[index] = value
+
+
+class TestPyramidDecoder:
     def test_agrees_with_loops(self):
-        decoder = randomise(BlendDecoder(6, 5, 4), scale=0.2)
-        visible, thermal = smooth_scene(0, (24, 32)), smooth_scene(1, (24, 32))
-        features = torch.randn(1, 6, 6, 8, generator=torch.Generator().manual_seed(2))
+        decoder = randomise(PyramidDecoder(WIDTHS, 5, 4), scale=0.2)
+        size = (48, 64)
+        visible, thermal = smooth_scene(0, size), smooth_scene(1, size)
+        features = level_features(size)
         with torch.inference_mode():
             result = decoder(features, as_batch(visible), as_batch(thermal))[0, 0].numpy()
-            hidden = decoder.hidden(features)
-            cells = {
-                name: getattr(decoder, name)(hidden)[0, 0].numpy()
-                for name in ('blend', 'guidance', 'detail', 'detail_gain', 'gain', 'shift')
-            }
-        cells['detail_gain'] = 1.0 + np.tanh(cells['detail_gain'])
-        cells['gain'] = 1.0 + 0.75 * np.tanh(cells['gain'])
-        cells['shift'] = 0.75 * np.tanh(cells['shift'])
-        maps = {
-            name: cv2.resize(plane, (32, 24), interpolation=cv2.INTER_LINEAR)
-            for name, plane in cells.items()
-        }
-        expected = blend_by_loops(maps, decoder.sharpness.item(), visible, thermal)
+            maps = [
+                head(hidden(level))[0].numpy()
+                for head, hidden, level in zip(
+                    decoder.heads, decoder.hidden, features, strict=True
+                )
+            ]
+        assert [len(part) for part in maps] == [4, 2, 4]
+        expected = pyramid_by_loops(maps, decoder.sharpness.tolist(), visible, thermal)
         np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4)
 
-    @pytest.mark.parametrize('stride', [2, 4])
-    def test_base_holds_most_of_the_image(self, stride):
-        decoder = BlendDecoder(4, 4, stride)
-        cells = F.pixel_unshuffle(as_batch(smooth_scene(3)), stride)
+    def test_base_holds_most_of_the_image(self):
+        decoder = PyramidDecoder(WIDTHS, 4, 4)
+        cells = F.pixel_unshuffle(as_batch(smooth_scene(3)), 4)
         (base,) = decoder.enlarge(cells.mean(dim=1, keepdim=True))
         assert (cells - base).abs().mean() < 0.3 * (cells - cells.mean()).abs().mean()
 
-    def test_one_convolution_predicts_what_each_head_does(self):
-        decoder = randomise(BlendDecoder(6, 5, 4))
-        features = torch.randn(2, 6, 6, 8, generator=torch.Generator().manual_seed(2))
-        with torch.inference_mode():
-            hidden = decoder.hidden(features)
-            maps = dict(zip(decoder.HEADS, decoder.predict(features), strict=True))
-            for name, values in maps.items():
-                torch.testing.assert_close(values, getattr(decoder, name)(hidden))
-
     def test_maps_of_a_batch_are_enlarged_each_for_itself(self):
-        decoder = BlendDecoder(4, 4, 4)
+        decoder = PyramidDecoder(WIDTHS, 4, 4)
         maps = torch.rand(3, 2, 1, 6, 8, generator=torch.Generator().manual_seed(5))
         for enlarged, alone in zip(decoder.enlarge(*maps), maps, strict=True):
             torch.testing.assert_close(enlarged, decoder.smooth(alone))
 
+    @pytest.mark.parametrize('stride', [2, 4])
     @pytest.mark.parametrize(('logit', 'chosen'), [(80.0, 0), (-80.0, 1)])
-    def test_choosing_one_source_returns_it_unaltered(self, logit, chosen):
-        decoder = BlendDecoder(4, 4, 4).eval()
+    def test_choosing_one_source_at_all_scales_returns_it_unaltered(self, stride, logit, chosen):
+        decoder = PyramidDecoder(WIDTHS, 4, stride).eval()
+        constant_maps(decoder, {(0, 0): logit, (0, 2): logit, (1, 0): logit, (2, 0): logit})
         with torch.no_grad():
-            for layer in (
-                decoder.blend,
-                decoder.guidance,
-                decoder.detail,
-                decoder.detail_gain,
-                decoder.gain,
-                decoder.shift,
-            ):
-                nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)
-            decoder.blend.bias.fill_(logit)
+            decoder.log_sharpness.zero_()
         sources = (as_batch(smooth_scene(4)), as_batch(smooth_scene(5)))
         with torch.inference_mode():
-            result = decoder(torch.randn(1, 4, 24, 32), *sources)
+            result = decoder(level_features(stride=stride), *sources)
         torch.testing.assert_close(result, sources[chosen], rtol=0, atol=1e-5)
 
-    def test_high_guidance_is_the_brighter_source_at_every_pixel(self):
-        decoder = BlendDecoder(4, 4, 4).eval()
-        with torch.no_grad():
-            for layer in (
-                decoder.blend,
-                decoder.guidance,
-                decoder.detail,
-                decoder.detail_gain,
-                decoder.gain,
-                decoder.shift,
-            ):
-                nn.init.zeros_(layer.weight)
-            decoder.guidance.bias.fill_(1e8)
-        visible, thermal = as_batch(smooth_scene(6)), as_batch(smooth_scene(7))
-        assert (visible - thermal).abs().min() > 1e-6
+    def test_a_pattern_survives_on_the_ground_of_a_brighter_source(self):
+        """A sign in the visible image, uniform heat: a fusion by brightness loses the sign."""
+        decoder = PyramidDecoder(WIDTHS, 4, 4).eval()
+        rows, columns = np.mgrid[:96, :128]
+        pattern = 0.15 * np.sign(np.sin(rows / 2) * np.sin(columns / 3))
+        visible, thermal = as_batch(0.3 + pattern), as_batch(np.full_like(pattern, 0.8))
         with torch.inference_mode():
-            fused = decoder(torch.randn(1, 4, 24, 32), visible, thermal)
-        torch.testing.assert_close(fused, torch.maximum(visible, thermal), rtol=0, atol=1e-5)
+            fused = decoder(
+                [torch.zeros_like(level) for level in level_features()], visible, thermal
+            )
+        assert abs(float(fused.mean()) - 0.8) < 0.01
+        assert torch.corrcoef(torch.stack([fused.flatten(), visible.flatten()]))[0, 1] > 0.99
+        assert fused.std() > 0.95 * visible.std()
+
+    def test_an_object_can_be_taken_from_one_source_over_all_scales(self):
+        """Dark in one image, bright in the other: the brighter base alone would drown it."""
+        visible, thermal = np.full((96, 128), 0.6), np.full((96, 128), 0.5)
+        visible[32:64, 48:80], thermal[32:64, 48:80] = 0.2, 0.7
+        decoder = PyramidDecoder(WIDTHS, 4, 4).eval()
+
+        def contrast() -> float:
+            features = [torch.zeros_like(level) for level in level_features()]
+            with torch.inference_mode():
+                fused = decoder(features, as_batch(visible), as_batch(thermal))[0, 0]
+            return float(fused[40:56, 56:72].mean() - fused[:16].mean())
+
+        constant_maps(decoder, {(0, 2): 80.0, (1, 0): 80.0, (2, 0): 80.0})
+        assert contrast() < -0.38
+        constant_maps(decoder, {(0, 2): -80.0, (1, 0): -80.0, (2, 0): -80.0})
+        assert contrast() > 0.19
 
     def test_pixels_need_more_than_a_convex_blend(self):
-        """Gain and detail gain can leave the range between both sources."""
-        decoder = BlendDecoder(4, 4, 4).eval()
-        with torch.no_grad():
-            decoder.gain.bias.fill_(0.5)
-            decoder.detail_gain.bias.fill_(1.0)
+        """The gains can leave the range between both sources."""
+        decoder = PyramidDecoder(WIDTHS, 4, 4).eval()
+        constant_maps(decoder, {(0, 1): 1.0, (0, 3): 1.0, (1, 1): 1.0})
         visible, thermal = as_batch(smooth_scene(8)), as_batch(smooth_scene(9))
         with torch.inference_mode():
-            fused = decoder(torch.zeros(1, 4, 24, 32), visible, thermal)
+            fused = decoder(level_features(), visible, thermal)
         assert mean_gradient(fused) > 1.3 * max(mean_gradient(visible), mean_gradient(thermal))
 
 
@@ -203,7 +235,7 @@ def test_untrained_fusion_is_about_as_sharp_as_the_sharper_source(variant, blurr
 class TestDirectDecoder:
     def test_is_chosen_by_the_configuration(self):
         assert isinstance(create_fusion_decoder(create_config('mafs_b')), DirectDecoder)
-        assert isinstance(create_fusion_decoder(create_config('mafs_t')), BlendDecoder)
+        assert isinstance(create_fusion_decoder(create_config('mafs_t')), PyramidDecoder)
         direct = create_config('mafs_t', fusion_decoder='direct')
         assert isinstance(create_fusion_decoder(direct), DirectDecoder)
 
@@ -212,7 +244,8 @@ class TestDirectDecoder:
         decoder = randomise(DirectDecoder(4, 4, stride), scale=2.0)
         image = torch.rand(1, 1, 32, 48)
         with torch.inference_mode():
-            result = decoder(torch.randn(1, 4, 32 // stride, 48 // stride), image, 1.0 - image)
+            features = [torch.randn(1, 4, 32 // stride, 48 // stride)]
+            result = decoder(features, image, 1.0 - image)
         assert result.shape == (1, 1, 32, 48)
         assert result.min() >= 0.0
         assert result.max() <= 1.0

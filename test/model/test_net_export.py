@@ -26,7 +26,7 @@ MODES = {
 class Traced(nn.Module):
     """The network with positional inputs and a tuple as result, one modality set per trace."""
 
-    def __init__(self, mode: str, decoder: str = 'blend') -> None:
+    def __init__(self, mode: str, decoder: str = 'pyramid') -> None:
         super().__init__()
         self.mode = mode
         self.network = network(decoder)
@@ -55,7 +55,7 @@ def images(mode: str, size: tuple[int, int]) -> list[torch.Tensor]:
     return [torch.rand(shapes[name], generator=generator) for name in MODES[mode]]
 
 
-def export(path: Path, mode: str, *, dynamic: bool, decoder: str = 'blend') -> Traced:
+def export(path: Path, mode: str, *, dynamic: bool, decoder: str = 'pyramid') -> Traced:
     graph = Traced(mode, decoder).eval()
     axes = {name: {2: 'height', 3: 'width'} for name in MODES[mode]}
     with warnings.catch_warnings(), torch.inference_mode():
