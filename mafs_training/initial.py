@@ -9,6 +9,8 @@ import torch
 from torch import nn, Tensor
 
 _PREFIXES = ('ema.module.', 'network.')
+# Most of a network's training is in what feeds it: another one learns on the same features.
+_FUSION_DECODER = 'fusion_decoder.'
 
 
 def read_network_state(path: Path) -> dict[str, Tensor]:
@@ -54,7 +56,8 @@ def load_initial(network: nn.Module, path: Path) -> list[str]:
         path: see `read_network_state`.
 
     Returns:
-        Names whose shape differs; heads, if the number of classes differs.
+        Names of what stays untrained: heads, if the number of classes differs, and the whole
+        fusion decoder, if the file holds one of another kind.
 
     Raises:
         CheckpointError: names are missing, or most shapes differ: another architecture.
@@ -62,6 +65,9 @@ def load_initial(network: nn.Module, path: Path) -> list[str]:
     """
     state = read_network_state(path)
     own = network.state_dict()
+    decoder = [name for name in own if name.startswith(_FUSION_DECODER)]
+    fresh = [] if set(decoder) <= set(state) else decoder
+    own = {name: value for name, value in own.items() if name not in fresh}
     missing = sorted(set(own) - set(state))
     skipped = [name for name in own if name in state and state[name].shape != own[name].shape]
     if missing or len(skipped) > len(own) // 4:
@@ -72,4 +78,4 @@ def load_initial(network: nn.Module, path: Path) -> list[str]:
     network.load_state_dict(
         {name: state[name] for name in own if name not in skipped}, strict=False
     )
-    return skipped
+    return [*fresh, *skipped]

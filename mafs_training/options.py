@@ -78,7 +78,7 @@ class OptimOptions:
         warmup_steps: steps of the linear ramp.
         min_lr: learning rate at the end, share of ``lr``.
         clip_norm: largest norm of the gradient; 0: no limit.
-        fusion_decoder_lr: learning rate of a blend decoder, share of ``lr``: it starts from a
+        fusion_decoder_lr: learning rate of a pyramid decoder, share of ``lr``: it starts from a
             good fusion, which full steps of Adam would first destroy.
 
     """

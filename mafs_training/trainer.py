@@ -100,7 +100,7 @@ def create_network(config: StageConfig, num_classes: int) -> MAFS:
         _log.info(
             '%s: loaded%s',
             config.model.init,
-            f', except {len(skipped)} tensors of another shape' if skipped else '',
+            f', except {len(skipped)} tensors that do not fit' if skipped else '',
         )
     return network
 

@@ -101,7 +101,7 @@ def test_strides_follow_from_the_stem(name):
         ({'widths': (31, 64, 96, 128)}, 'expected a multiple of gate_reduction 2'),
         ({'segmentation_levels': 4}, 'segmentation_levels is 4, expected 1 to 3'),
         ({'attention_heads': 7}, 'expected a multiple of attention_heads 7'),
-        ({'fusion_decoder': 'magic'}, "fusion_decoder is 'magic', expected one of pyramid, direct"),
+        ({'fusion_decoder': 'blend'}, "is 'blend', expected one of pyramid, direct"),
         ({'modulation_norm': 'layer'}, "modulation_norm is 'layer'"),
         ({'nonsense': 1}, 'nonsense'),
     ],

@@ -422,6 +422,24 @@ class TestInitial:
         for name, value in target.encoder.state_dict().items():
             assert torch.equal(value, source.encoder.state_dict()[name])
 
+    def test_another_fusion_decoder_starts_anew_on_the_same_features(
+        self, tiny_architecture, tmp_path
+    ):
+        import dataclasses
+
+        source = MAFS(dataclasses.replace(tiny_architecture, fusion_decoder='direct'))
+        path = tmp_path / 'direct.ckpt'
+        torch.save(
+            {'state_dict': {f'network.{k}': v for k, v in source.state_dict().items()}}, path
+        )
+        target = MAFS(tiny_architecture)
+        fresh = load_initial(target, path)
+        assert set(fresh) == {k for k in target.state_dict() if k.startswith('fusion_decoder.')}
+        for part in ('encoder', 'segmentation_decoder'):
+            ours = getattr(source, part).state_dict()
+            for name, value in getattr(target, part).state_dict().items():
+                assert torch.equal(value, ours[name])
+
     def test_errors(self, tiny_architecture, tmp_path):
         network = MAFS(tiny_architecture)
         with pytest.raises(CheckpointError, match='no such file'):
