@@ -116,6 +116,24 @@ def test_calibration_is_written_and_helps(weights, calibrated):
     assert before.weights_id != after.weights_id
 
 
+def test_offsets_move_the_logits_of_their_class_alone(weights, calibrated, tmp_path, capsys):
+    folder, *_ = calibrated
+    out = tmp_path / 'shifted.safetensors'
+    arguments = ['calibrate', '--weights', weights, '--data', folder, '--out', out]
+    arguments += ['--device', 'cpu', '--quiet', '--offset', 'bike=-0.5', 'car=2']
+    assert main(list(map(str, arguments))) == 0
+    thermal = cv2.imread(str(folder / 'val' / 'ir' / 'a.png'), cv2.IMREAD_GRAYSCALE)
+    visible = cv2.imread(str(folder / 'val' / 'vi' / 'a.png'))[..., ::-1].copy()
+    moved = logits_of(out, visible, thermal) - logits_of(weights, visible, thermal)
+    expected = torch.zeros(9, 1, 1)
+    expected[1], expected[3] = 2.0, -0.5
+    torch.testing.assert_close(moved, expected.expand_as(moved), rtol=0, atol=1e-3)
+    assert read_metadata(out)['calibration']['offset'] == ['bike=-0.5', 'car=2']
+    for bad in ('tram=1', 'bike', 'bike=nan', 'bike=x'):
+        assert main([*map(str, arguments[:-2]), bad]) != 0
+        assert f"offset '{bad}': expected CLASS=VALUE" in capsys.readouterr().err
+
+
 def backends():
     names = ['torch']
     if find_spec('onnx') and find_spec('onnxruntime'):

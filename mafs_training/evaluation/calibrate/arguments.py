@@ -37,4 +37,12 @@ def add_arguments(commands: Commands) -> None:
     parser.add_argument(
         '--out', type=Path, metavar='FILE', help='weights file to write (default: only measure)'
     )
+    parser.add_argument(
+        '--offset',
+        nargs='+',
+        default=[],
+        metavar='CLASS=VALUE',
+        help='added to the logit of a class before the fit: its balance of misses and false '
+        'claims, for instance bike=-0.5',
+    )
     add_device(parser)

@@ -15,6 +15,7 @@ from mafs_training.evaluation.calibrate.run import (
     calibration_scores,
     collect_logits,
     LabelledLogits,
+    shift_logits,
 )
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.pairs import evaluation_pairs
@@ -24,7 +25,7 @@ from mafs_training.evaluation.tables import number, text_table
 
 def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
-    checkpoint = load_checkpoint(find_weights(options.weights))
+    checkpoint = shift_logits(load_checkpoint(find_weights(options.weights)), options.offset)
     device, _ = resolve_device(options.device)
     splits: dict[str, LabelledLogits] = {}
     for split in dict.fromkeys([options.split, *options.check]):
@@ -41,6 +42,7 @@ def run(options: Namespace) -> int:
             'data': options.data,
             'dataset': options.dataset,
             'split': options.split,
+            'offset': options.offset,
             'command': options.command_line,
         },
     )
@@ -80,6 +82,7 @@ def summary(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the weights file keeps of a calibration."""
     return {
         'fitted_on': f'{document["inputs"]["dataset"]} {document["inputs"]["split"]}',
+        'offset': list(document['inputs']['offset']),
         'splits': {
             split: {
                 'images': scores['images'],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+import math
 from typing import Any
 
 from mafs_model.checkpoint import build_model, Checkpoint
-from mafs_model.errors import DatasetError
+from mafs_model.errors import ConfigError, DatasetError
 from mafs_model.images.preprocessing import PIXEL_SCALE
 from mafs_model.runtime.engine import LABEL_STRIDE
 from mafs_training.datasets.layouts import PairFiles, read_pair
@@ -20,6 +21,7 @@ import torch
 from tqdm import tqdm
 
 PIXELS_PER_IMAGE = 20_000
+_LAST_BIAS = 'segmentation_decoder.classify.bias'
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,39 @@ def collect_logits(
         len(targets),
         problems,
     )
+
+
+def shift_logits(checkpoint: Checkpoint, offsets: Sequence[str]) -> Checkpoint:
+    """
+    Add constants to the logits of classes, in the bias of the last layer: a balance of errors.
+
+    Args:
+        checkpoint: the weights; they are not changed.
+        offsets: ``CLASS=VALUE`` each.
+
+    Raises:
+        ConfigError: no such class, or a value that is no finite number.
+
+    """
+    if not offsets:
+        return checkpoint
+    state = dict(checkpoint.state_dict)
+    bias = state[_LAST_BIAS].clone()
+    per_class = bias.view(len(checkpoint.classes), -1)  # the pixels of a cell are channels
+    names = list(checkpoint.classes.names)
+    for text in offsets:
+        name, _, value = text.partition('=')
+        try:
+            shift = float(value)
+            if name not in names or not math.isfinite(shift):
+                raise ValueError
+        except ValueError:
+            raise ConfigError(
+                f'offset {text!r}: expected CLASS=VALUE with a class of {", ".join(names)}'
+            ) from None
+        per_class[names.index(name)] += shift
+    state[_LAST_BIAS] = bias
+    return replace(checkpoint, state_dict=state)
 
 
 def _logits(network: torch.nn.Module, pair: RawPair, device: str) -> NDArray[np.float32]:
