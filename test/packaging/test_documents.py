@@ -76,6 +76,11 @@ def test_links_out_of_the_folder_become_text(root):
     assert change(text) == 'see config and [node](node.md), ![p](../p.png)'
 
 
+def test_roles_of_docstrings_become_code(root):
+    change = runpy.run_path(str(root / 'scripts' / 'site_links.py'))['on_page_content']
+    assert change('see :meth:<code>reset</code>: it') == 'see <code>reset</code>: it'
+
+
 def test_the_api_page_names_what_exists(root):
     named = re.findall(r'^::: (\S+)$', (root / 'docs/api.md').read_text('utf-8'), re.MULTILINE)
     assert len(named) >= 5
