@@ -184,6 +184,8 @@ def _run_fuse(arguments: argparse.Namespace) -> int:
         print(json.dumps(report.to_dict(), indent=2))
     elif not arguments.quiet:
         print(report.summary())
+    for line in report.notices:
+        print(line, file=sys.stderr)
     if report.left_out:
         print(f'{len(report.left_out)} left out:', file=sys.stderr)
         for line in report.left_out:

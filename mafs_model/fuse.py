@@ -33,6 +33,7 @@ class FuseReport:
         files: files and folders that hold them.
         pairs: number of pairs fused.
         left_out: one line for each file or pair left out, the first thousand.
+        notices: one line for each pair with an image that shows nothing, the first thousand.
         weights: identification of the weights.
         backend: what computed.
         device: where.
@@ -47,6 +48,7 @@ class FuseReport:
     files: list[str] = field(default_factory=list)
     pairs: int = 0
     left_out: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     weights: str = ''
     backend: str = ''
     device: str = ''
@@ -143,6 +145,9 @@ def _run(
                     if len(left_out) < _MAX_PROBLEMS:
                         left_out.append(f"pair '{item.name}': {error}")
                     continue
+                for notice in prediction.notices:
+                    if len(report.notices) < _MAX_PROBLEMS:
+                        report.notices.append(f"pair '{item.name}': {notice}")
                 result = predictor.result(prediction, images, item.name)
                 sink.write(item.name, partial(painter.paint, result))
                 report.pairs += 1

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 import cv2
+from mafs_model.cli import main
 from mafs_model.images.dead import FrozenCamera, FrozenFrames, why_dead, why_visible_dead
+from mafs_model.images.image_files import write_png
 from mafs_model.predictor import Predictor
 import numpy as np
 import pytest
@@ -168,3 +170,14 @@ def test_a_camera_is_frozen_while_the_other_one_moves():
 def test_a_robot_at_rest_before_a_still_scene_has_no_frozen_camera():
     watch, thermal, visible = FrozenCamera(after_s=1.0), scene(), visible_scene()
     assert [watch.check(visible, thermal, 0.5 * i) for i in range(20)] == [None] * 20
+
+
+def test_mafs_fuse_names_the_pair(tmp_path, capsys):
+    for name, thermal in (('good', scene()), ('dead', DEAD['grey'][0])):
+        write_png(tmp_path / 'vi' / f'{name}.png', visible_scene())
+        write_png(tmp_path / 'ir' / f'{name}.png', thermal)
+    out = tmp_path / 'out'
+    assert main(['fuse', str(tmp_path), '--out', str(out), '--weights', 'classical']) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith('pair')]
+    (line,) = lines
+    assert line.startswith("pair 'dead': thermal image is constant: nearly all pixels are 128; ")
