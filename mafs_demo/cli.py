@@ -189,7 +189,7 @@ def prepare(options: argparse.Namespace, work: Path, bars: Bars) -> Sequence:
         return sources.images(options.images, wanted, work, bars)
     if options.bag is not None:
         topics = {'visible': options.rgb_topic, 'thermal': options.thermal_topic}
-        return sources.from_bag(options.bag, topics, wanted, work, bars)
+        return sources.from_bag(options.bag, topics, options.duration, work, bars)
     if options.rgb_topic or options.thermal_topic:
         raise ConfigError('--rgb-topic and --thermal-topic need --bag')
     return sources.synthetic(wanted, options.out.parent / 'cache' / 'demo', bars)

@@ -205,18 +205,25 @@ def images(folder: Path, options: SequenceOptions, work: Path, progress: Progres
 def from_bag(
     path: Path,
     topics: dict[str, str | None],
-    options: SequenceOptions,
+    limit_s: float | None,
     work: Path,
     progress: Progress,
 ) -> Sequence:
     """
     Take two camera streams out of a bag, with the stamps they have there.
 
+    Args:
+        path: folder, .mcap or .db3 file.
+        topics: 'visible' and 'thermal' to a topic; None: the only one that fits.
+        limit_s: longest time that is taken; None: 60 s.
+        work: folder for the frames.
+        progress: called with (phase, done, total) now and then.
+
     Raises:
         BagError: the bag or a topic cannot be read, or holds no usable image.
 
     """
-    limit_s = options.duration_s or BAG_LIMIT_S
+    limit_s = limit_s or BAG_LIMIT_S
     with open_bag(path) as bag:
         chosen = choose_topics(bag, topics['visible'], topics['thermal'])
         writer = FrameWriter(work / 'frames')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 import shutil
+import sys
 
 import cv2
 from mafs_model.bags.reader import BagWriter, open_bag
@@ -12,7 +13,6 @@ from mafs_model.bags.topics import choose_topics
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
 from mafs_model.predictor import Predictor
-from mafs_training.evaluation.bag.live import _reason
 from mafs_training.evaluation.bag.pairs import BagPairing, PairingSettings
 from mafs_training.evaluation.bag.run import KeepingScaler, registered, Samples
 from mafs_training.evaluation.cli import main
@@ -363,13 +363,11 @@ def test_damaged_folder_without_files(tmp_path, capsys):
     shutil.rmtree(path)
 
 
-@pytest.mark.parametrize(
-    ('printed', 'expected'),
-    [
-        ('', ''),
-        ('Traceback\nValueError: 3\n', 'ValueError: 3'),
-        ('50 %\ndemo: node ended; its log:\n    [WARN] x\n', 'node ended; its log:\n    [WARN] x'),
-    ],
-)
-def test_the_demo_is_quoted_with_its_own_message(printed, expected):
-    assert _reason(printed) == expected
+def test_without_ros_live_is_one_line(bag, monkeypatch, capsys):
+    # Importing the replay needs no ROS; starting it says what is missing.
+    monkeypatch.setitem(sys.modules, 'rclpy', None)
+    assert run(bag, '--live', '--rgb-topic', RGB, '--thermal-topic', THERMAL) == 2
+    error = capsys.readouterr().err
+    assert '--live: ' in error
+    assert 'needs ROS 2' in error
+    assert error.count('\n') == 1

@@ -109,12 +109,13 @@ def test_live_and_offline_agree(ros_domain, monkeypatch, tmp_path, weights, caps
     assert 'live: ' in printed.out
 
 
-def test_a_failing_node_is_one_line(ros_domain, monkeypatch, tmp_path, capsys):
+def test_a_failing_node_is_one_line_and_its_log(ros_domain, monkeypatch, tmp_path, capsys):
     pytest.importorskip('torchmetrics', reason='needs the extra train')
-    from mafs_training.evaluation.bag import live
+    from mafs_demo.replay.session import NodeOptions
     from mafs_training.evaluation.cli import main
 
-    monkeypatch.setattr(live, '_COMMAND', 'mafs_ros.no_such_module')
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain))
+    monkeypatch.setattr(NodeOptions, 'command', lambda self: ['mafs_ros.no_such_module'])
     bag = write_bag(tmp_path / 'bag')
     assert (
         main(
@@ -131,8 +132,10 @@ def test_a_failing_node_is_one_line(ros_domain, monkeypatch, tmp_path, capsys):
         )
         == 2
     )
-    lines = [
-        line for line in capsys.readouterr().err.splitlines() if line.startswith('mafs-eval: ')
-    ]
+    error = capsys.readouterr().err
+    lines = [line for line in error.splitlines() if line.startswith('mafs-eval: ')]
     assert len(lines) == 1
-    assert 'No module named mafs_ros.no_such_module' in lines[0]
+    assert '--live: fusion_node ended early' in lines[0]
+    # What its log said last stands below, indented.
+    assert 'No module named mafs_ros.no_such_module' in error
+    assert 'Traceback' not in error

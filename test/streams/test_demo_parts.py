@@ -214,7 +214,7 @@ UNNAMED: dict[str, str | None] = {'visible': None, 'thermal': None}
 @pytest.mark.parametrize('zero', [False, True])
 def test_bag_becomes_two_streams_with_its_own_stamps(tmp_path, zero):
     path = write_bag(tmp_path / 'in', BAG_TOPICS, zero=zero)
-    sequence = sources.from_bag(path, UNNAMED, options(None), tmp_path, silent)
+    sequence = sources.from_bag(path, UNNAMED, None, tmp_path, silent)
     store = FrameStore(sequence.store)
     assert store.frame('thermal', 9)[0, 0] == 9009
     assert [e.stamp_ns for e in sequence.schedule.events if e.stream == 'visible'] == [
@@ -226,7 +226,7 @@ def test_bag_becomes_two_streams_with_its_own_stamps(tmp_path, zero):
 
 def test_bag_is_cut_to_the_duration(tmp_path):
     path = write_bag(tmp_path / 'in', BAG_TOPICS)
-    sequence = sources.from_bag(path, UNNAMED, options(0.45), tmp_path, silent)
+    sequence = sources.from_bag(path, UNNAMED, 0.45, tmp_path, silent)
     assert sequence.schedule.count('visible') == 5
     assert sequence.notes == ('only the first 0.45 s are played',)
 
@@ -256,11 +256,9 @@ def test_bag_topics_are_chosen_by_name_or_asked_for(tmp_path):
 def test_bag_without_a_thermal_topic_lists_what_is_there(tmp_path):
     path = write_bag(tmp_path / 'in', {'/left': 'rgb8', '/right': 'rgb8'})
     with pytest.raises(BagError, match='name it by --thermal-topic; image topics there: /left'):
-        sources.from_bag(path, UNNAMED, options(), tmp_path, silent)
+        sources.from_bag(path, UNNAMED, None, tmp_path, silent)
     with pytest.raises(BagError, match='no topic /nope; topics there: /left'):
-        sources.from_bag(
-            path, {'visible': '/left', 'thermal': '/nope'}, options(), tmp_path, silent
-        )
+        sources.from_bag(path, {'visible': '/left', 'thermal': '/nope'}, None, tmp_path, silent)
 
 
 # -- a made-up run -------------------------------------------------------------------------------

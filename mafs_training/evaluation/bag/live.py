@@ -1,8 +1,8 @@
 """
-The same bag through the live node: started as a program, compared by what it recorded.
+The same bag through the live node, compared by what was recorded.
 
-Training code does not import ROS code. The demo command plays the bag to the node over DDS and
-leaves a bag of what went in and came out; that bag is read here like any other.
+Training code does not import ROS code. One function of the demo plays the bag to the node over DDS
+and leaves a bag of what went in and came out; that bag is read here like any other.
 """
 
 from __future__ import annotations
@@ -10,29 +10,25 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-import json
 from pathlib import Path
 import shutil
 import struct
-import subprocess
-import sys
 import tempfile
 from typing import Any
 
+from mafs_demo.replay.bag_run import BagRun, play_bag
 from mafs_model import topics
 from mafs_model.bags.reader import BagImage, BagReader, open_bag
-from mafs_model.errors import BagError, ConfigError, ImageError
+from mafs_model.errors import BagError, ImageError, MafsError
 from mafs_model.predictor import Predictor
 from mafs_model.runtime import BACKENDS
 from mafs_model.topics import absolute, IMAGE_TOPICS, INPUT_TOPICS
 from mafs_training.evaluation.bag.pairs import BagPair, BagPairing, PairingSettings
 import numpy as np
 
-_COMMAND = 'mafs_demo'
 OUTPUTS = {name: absolute(IMAGE_TOPICS[name]) for name in ('fused', 'labels', 'confidence')}
 STATUS_TOPIC = absolute(topics.STATUS_TOPIC)
 INPUTS = {stream: absolute(topic) for stream, topic in INPUT_TOPICS.items()}
-_START_S = 180.0  # Starting three processes, two of which import much.
 
 Stamps = tuple[int, int]
 
@@ -93,7 +89,6 @@ def compare_live(
 
     Raises:
         BagError: the node could not be run, or its recording not be read.
-        ConfigError: no ROS 2 environment.
 
     """
     with tempfile.TemporaryDirectory(prefix='mafs-eval-live-') as folder:
@@ -101,17 +96,17 @@ def compare_live(
         with open_bag(options.bag) as reader:
             # What 'auto' has become here, the node must not choose anew.
             backend = predictor.backend if predictor.backend in BACKENDS else options.backend
-            duration_s = play_to_node(options, topics, settings, reader, out, backend)
+            limit_s = _duration_s(reader)
+            summary = play_to_node(options, topics, settings, limit_s, out, backend)
             with open_bag(out / 'bag') as recording:
                 pairing = BagPairing(reader, topics['visible'], topics['thermal'], settings)
                 comparison = compare_recording(pairing, recording, predictor)
-        summary = json.loads((out / 'summary.json').read_text(encoding='utf-8'))
     comparison.node_drops = {k: int(v) for k, v in summary.get('drops', {}).items()}
     comparison.frames_lost = sum(
         max(0, int(n)) for n in summary.get('frames_lost_in_transport', {}).values()
     )
     result = comparison.to_dict()
-    result['played_s'] = duration_s
+    result['played_s'] = limit_s
     return result
 
 
@@ -119,77 +114,54 @@ def play_to_node(
     options: Namespace,
     topics: dict[str, str],
     settings: PairingSettings,
-    reader: BagReader,
+    limit_s: float,
     out: Path,
     backend: str,
-) -> float:
+) -> dict[str, Any]:
     """
     Run cameras, node and recorder over a bag; what they leave is in `out`.
 
+    Args:
+        options: command line of `mafs-eval bag`.
+        topics: 'visible' and 'thermal' to the topics of the bag.
+        settings: how frames become pairs.
+        limit_s: longest time that the bag may take to play, in seconds.
+        out: folder for recording and logs.
+        backend: of the node.
+
     Returns:
-        Longest time the bag may take to play, in seconds.
+        The figures of the run.
 
     Raises:
-        BagError: the run failed; the message is the last line that it printed.
-        ConfigError: no ROS 2 environment.
+        BagError: the run failed, or there is no ROS 2 environment.
 
     """
-    duration_s = _duration_s(reader)
     offset = 'auto' if settings.time_offset_ns is None else f'{settings.time_offset_ns / 1e9:.9f}'
     parameters = {
-        'sync.queue_size': settings.queue_size,
+        'sync.queue_size': str(settings.queue_size),
         'thermal.time_offset': offset,
         'thermal.camera': options.thermal_camera,
         'thermal.scaling': options.thermal_scaling,
         'thermal.smoothing': f'{options.thermal_smoothing:.6f}',
         'backend': backend,
         'precision': options.precision,
-        **({'thermal.homography_file': options.homography} if options.homography else {}),
-        **({'threads': options.threads} if options.threads else {}),
+        **({'thermal.homography_file': str(options.homography)} if options.homography else {}),
+        **({'threads': str(options.threads)} if options.threads else {}),
     }
-    command = [
-        sys.executable,
-        '-m',
-        _COMMAND,
-        '--bag',
-        str(options.bag),
-        '--rgb-topic',
+    run = BagRun(
+        options.bag,
         topics['visible'],
-        '--thermal-topic',
         topics['thermal'],
-        '--weights',
+        limit_s,
+        settings.slop_ns / 1e9,
         options.weights,
-        '--device',
         options.device,
-        '--slop',
-        f'{settings.slop_ns / 1e9:.6f}',
-        '--duration',
-        f'{duration_s:.1f}',
-        '--raw',
-        '--no-movie',
-        '--out',
-        str(out),
-    ]
-    for name, value in parameters.items():
-        command += ['-p', f'{name}:={value}']
+        parameters,
+    )
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=3 * duration_s + _START_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BagError(f'--live: no end after {error.timeout:.0f} s') from None
-    if done.returncode != 0:
-        reason = _reason(done.stderr) or f'exit code {done.returncode}'
-        kind = ConfigError if 'No module named' in done.stderr else BagError
-        raise kind(f'--live: {_with_kept_logs(reason, out / "logs")}')
-    return duration_s
-
-
-def _reason(printed: str) -> str:
-    """Return the demo's own message with what follows it, else the last line."""
-    lines = [line for line in printed.splitlines() if line.strip()]
-    start = next((i for i, line in enumerate(lines) if line.startswith('demo: ')), -1)
-    return '\n'.join(lines[start:]).removeprefix('demo: ')
+        return play_bag(run, out)
+    except MafsError as error:
+        raise BagError(f'--live: {_with_kept_logs(str(error), out / "logs")}') from None
 
 
 def _with_kept_logs(reason: str, logs: Path) -> str:

@@ -23,7 +23,7 @@ def ratio_html(
         grey: methods that are only there to compare with.
 
     """
-    parts = []
+    parts: list[str] = []
     for group, methods in groups.items():
         shown = table(
             [escape(text) for text in ratio_header(ratios)], _rows(methods, ratios, grey)
