@@ -15,7 +15,18 @@ from mafs_training.metrics.bootstrap import mean_interval
 import numpy as np
 
 SCHEMA = 'mafs-eval/1'
-KINDS = ('fusion', 'seg', 'objects', 'model', 'bag', 'compare', 'flicker', 'calibrate', 'agree')
+KINDS = (
+    'fusion',
+    'seg',
+    'objects',
+    'model',
+    'bag',
+    'bags',
+    'compare',
+    'flicker',
+    'calibrate',
+    'agree',
+)
 _MAX_BYTES = 512 << 20
 
 PerImage = Mapping[str, Mapping[str, float]]

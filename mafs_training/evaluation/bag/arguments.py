@@ -24,7 +24,20 @@ def add_arguments(commands: Commands) -> None:
     parser = add_command(
         commands, 'bag', 'Fuse a rosbag2 recording offline and measure the result.'
     )
-    parser.add_argument('bag', type=Path, metavar='BAG', help='folder, .mcap or .db3 file')
+    parser.add_argument(
+        'bags',
+        type=Path,
+        nargs='+',
+        metavar='BAG',
+        help='bag folder, .mcap or .db3 file; several, or a folder of bags: one table',
+    )
+    parser.add_argument(
+        '--results',
+        type=Path,
+        metavar='DIR',
+        help='several bags: keep the result of each here, and measure only those that are missing '
+        'or have changed',
+    )
     add_topics(parser)
     add_thermal_camera(parser)
     parser.add_argument(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from argparse import Namespace
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from mafs_model.bags.reader import BagReader, open_bag
 from mafs_model.bags.topics import choose_topics
+from mafs_model.errors import ConfigError
 from mafs_model.files import write_text
 from mafs_model.images.cameras import load_camera
 from mafs_model.images.registration import Registration
 from mafs_model.predictor import Predictor
+from mafs_training.evaluation.bag.find import find_bags
 from mafs_training.evaluation.bag.pairs import BagPairing, NS_PER_S, PairingSettings
 from mafs_training.evaluation.bag.run import bag_document, BagOutcome, KeepingScaler, process_bag
 from mafs_training.evaluation.console import say, warn
@@ -27,8 +30,42 @@ from tqdm import tqdm
 
 def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
+    bags = find_bags(options.bags)
+    if bags != options.bags or len(bags) > 1:
+        from mafs_training.evaluation.bag.many import run_many
+
+        return run_many(options, bags)
+    if options.results is not None:
+        raise ConfigError('--results keeps the results of several bags: expected more than one')
+    document, outcome, predictor = evaluate(options, bags[0])
+    say(render(document))
+    warn(document['problems'])
+    if options.json:
+        write_json(document, options.json)
+    if options.html:
+        from mafs_training.evaluation.bag.report import bag_page
+
+        write_text(options.html, bag_page(document, outcome, predictor))
+    return len(document['problems'])
+
+
+def evaluate(options: Namespace, bag: Path) -> tuple[dict[str, Any], BagOutcome, Predictor]:
+    """
+    Measure one bag.
+
+    Args:
+        options: the command line.
+        bag: folder or file.
+
+    Returns:
+        The document described in docs/evaluation.md, what it was made of, and the predictor.
+
+    Raises:
+        MafsError: nothing of it could be measured.
+
+    """
     with ExitStack() as stack:
-        reader = stack.enter_context(open_bag(options.bag, options.thermal_camera))
+        reader = stack.enter_context(open_bag(bag, options.thermal_camera))
         topics = choose_topics(reader, options.rgb_topic, options.thermal_topic)
         predictor = bag_predictor(options)
         method = method_name(options.weights, predictor)
@@ -37,7 +74,7 @@ def run(options: Namespace) -> int:
         document = new_document(
             'bag',
             {
-                'bag': options.bag,
+                'bag': bag,
                 'command': options.command_line,
                 'fused': {method: ''},
                 'visible_topic': topics['visible'],
@@ -49,27 +86,15 @@ def run(options: Namespace) -> int:
         document['damage'] = reader.damage
         if reader.damage:
             document['problems'].insert(
-                0,
-                (
-                    f'bag {options.bag} is damaged, what could be read is evaluated: '
-                    f'{reader.damage}'
-                ),
+                0, f'bag {bag} is damaged, what could be read is evaluated: {reader.damage}'
             )
     document['live'] = None
     if options.live:
         from mafs_training.evaluation.bag.live import compare_live
 
-        document['live'] = compare_live(options, topics, settings_of(options), predictor)
+        document['live'] = compare_live(options, bag, topics, settings_of(options), predictor)
         document['problems'] += document['live']['problems']
-    say(render(document))
-    warn(document['problems'])
-    if options.json:
-        write_json(document, options.json)
-    if options.html:
-        from mafs_training.evaluation.bag.report import bag_page
-
-        write_text(options.html, bag_page(document, outcome, predictor))
-    return len(document['problems'])
+    return document, outcome, predictor
 
 
 def _process(

@@ -73,13 +73,18 @@ class LiveComparison:
 
 
 def compare_live(
-    options: Namespace, topics: dict[str, str], settings: PairingSettings, predictor: Predictor
+    options: Namespace,
+    bag: Path,
+    topics: dict[str, str],
+    settings: PairingSettings,
+    predictor: Predictor,
 ) -> dict[str, Any]:
     """
     Play a bag to the node and compare its outputs with the offline ones.
 
     Args:
         options: command line of `mafs-eval bag`.
+        bag: folder or file.
         topics: 'visible' and 'thermal' to the topics of the bag.
         settings: how frames become pairs, offline and in the node.
         predictor: the model, set up as the node's; it is reset.
@@ -93,11 +98,11 @@ def compare_live(
     """
     with tempfile.TemporaryDirectory(prefix='mafs-eval-live-') as folder:
         out = Path(folder) / 'run'
-        with open_bag(options.bag) as reader:
+        with open_bag(bag) as reader:
             # What 'auto' has become here, the node must not choose anew.
             backend = predictor.backend if predictor.backend in BACKENDS else options.backend
             limit_s = _duration_s(reader)
-            summary = play_to_node(options, topics, settings, limit_s, out, backend)
+            summary = play_to_node(options, bag, topics, settings, limit_s, out, backend)
             with open_bag(out / 'bag') as recording:
                 pairing = BagPairing(reader, topics['visible'], topics['thermal'], settings)
                 comparison = compare_recording(pairing, recording, predictor)
@@ -112,6 +117,7 @@ def compare_live(
 
 def play_to_node(
     options: Namespace,
+    bag: Path,
     topics: dict[str, str],
     settings: PairingSettings,
     limit_s: float,
@@ -123,6 +129,7 @@ def play_to_node(
 
     Args:
         options: command line of `mafs-eval bag`.
+        bag: folder or file.
         topics: 'visible' and 'thermal' to the topics of the bag.
         settings: how frames become pairs.
         limit_s: longest time that the bag may take to play, in seconds.
@@ -149,7 +156,7 @@ def play_to_node(
         **({'threads': str(options.threads)} if options.threads else {}),
     }
     run = BagRun(
-        options.bag,
+        bag,
         topics['visible'],
         topics['thermal'],
         limit_s,
