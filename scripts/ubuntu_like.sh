@@ -63,15 +63,17 @@ make_clone() {
     [[ ! -e $ROOT/../shared ]] || ln -sfn "$(cd "$ROOT/../shared" && pwd -P)" "$FOLDER/shared"
 }
 
-in_ros() {
-    # Runs a command as in a new shell with ROS sourced.
-    env -i HOME="$HOME" PATH=/usr/local/bin:/usr/bin:/bin $(env | grep -E '^(PIP_|SSL_|LANG=|OMP_)' | tr '\n' ' ') \
+in_ros() { (become_in_ros "$@"); }
+
+become_in_ros() {
+    # Becomes a command as in a new shell with ROS sourced.
+    exec env -i HOME="$HOME" PATH=/usr/local/bin:/usr/bin:/bin $(env | grep -E '^(PIP_|SSL_|LANG=|OMP_)' | tr '\n' ' ') \
         bash -c ". '$ROS/setup.bash' && exec \"\$@\"" bash "$@"
 }
 
 run_node() {
     # Starts the node with the shipped weights, and ends it as Ctrl-C does once it is active.
-    in_ros bash -c '. scripts/env.sh && exec install/mafs_ros/lib/mafs_ros/fusion_node --ros-args -p autostart:=true' \
+    become_in_ros bash -c '. scripts/env.sh && exec install/mafs_ros/lib/mafs_ros/fusion_node --ros-args -p autostart:=true' \
         >"$FOLDER/node.log" 2>&1 &
     local node=$! waited=0 status=0
     until grep -q 'active: pairing' "$FOLDER/node.log"; do
