@@ -30,7 +30,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PERIOD_NS = 33_333_333
 THERMAL_DELAY_NS = 3_000_000
 START_WITHIN_S = 60.0
-LEVEL_ERROR = 40  # rcl_interfaces/Log
 _BEGIN_NS = 1_700_000_000 * 10**9
 
 
@@ -86,7 +85,6 @@ class NodeRig:
 
     def __init__(self, options: Options, process: subprocess.Popen[bytes], log: Path) -> None:
         from mafs_ros.msg import FusionStatus
-        from rcl_interfaces.msg import Log
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.qos import qos_profile_sensor_data
@@ -96,7 +94,6 @@ class NodeRig:
         self.options, self.process, self.log = options, process, log
         self.statuses: list[Any] = []
         self.received = dict.fromkeys(options.outputs, 0)
-        self.errors: list[str] = []
         self.on_status: Callable[[], None] = lambda: None
         self._context = rclpy.Context()
         rclpy.init(args=[], context=self._context, domain_id=options.domain_id)
@@ -112,7 +109,6 @@ class NodeRig:
             )
         }
         self.node.create_subscription(FusionStatus, absolute(STATUS_TOPIC), self._on_status, 100)
-        self.node.create_subscription(Log, '/rosout', self._on_log, 100)
         for topic in options.outputs:
             self.node.create_subscription(
                 Image, absolute(topic), self._counter(topic), qos_profile_sensor_data
@@ -127,10 +123,11 @@ class NodeRig:
         self.statuses.append(status)
         self.on_status()
 
-    def _on_log(self, message: Any) -> None:
-        level = message.level[0] if isinstance(message.level, bytes) else message.level
-        if message.name.startswith(NODE_NAME) and level >= LEVEL_ERROR:
-            self.errors.append(message.msg)
+    @property
+    def errors(self) -> list[str]:
+        """Return what the node has logged as error: its own log, not that of a namesake."""
+        lines = self.log.read_text(errors='replace').splitlines()
+        return [line for line in lines if line.startswith(('[ERROR]', '[FATAL]'))]
 
     def _counter(self, topic: str) -> Callable[[Any], None]:
         def count(message: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 import shutil
 
+from mafs_demo.mark import is_ours, set_mark
 from mafs_model.errors import ConfigError
 
 _FILES = ('summary.json', 'contact_sheet.png', 'demo.mp4')
@@ -30,12 +31,14 @@ class Workspace:
 
     def prepare(self) -> None:
         """
-        Make the folders, remove the results of an earlier run.
+        Make the folders, remove the results of an earlier run and nothing else.
 
         Raises:
-            ConfigError: the folder cannot be written, or holds a `bag` that is none.
+            ConfigError: the folder cannot be written, or holds something of the names of our
+                results that the demo has not made.
 
         """
+        self._refuse_foreign()
         bag = self.out / _BAG
         if bag.exists() and not (bag / 'metadata.yaml').is_file():
             raise ConfigError(f'{bag} exists and is not a bag: not replaced')
@@ -43,10 +46,23 @@ class Workspace:
             for folder in (self.work, self.logs):
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
+            set_mark(self.out)
             for name in _FILES:
                 (self.out / name).unlink(missing_ok=True)
         except OSError as error:
             raise ConfigError(f'cannot write to {self.out}: {error.strerror}') from error
+
+    def _refuse_foreign(self) -> None:
+        """Raise ConfigError where something of our names is not ours to replace."""
+        for name in (self.work.name, self.logs.name, *_FILES, _BAG):
+            place = self.out / name
+            if place.is_symlink():
+                raise ConfigError(f'{place} is a link: not replaced; remove it')
+            if place.exists() and not is_ours(self.out):
+                raise ConfigError(
+                    f'{place} exists and was not made by the demo: not replaced; choose another '
+                    '--out or move it away'
+                )
 
     def publish(self) -> None:
         """Move the finished results to their place."""

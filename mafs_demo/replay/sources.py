@@ -9,6 +9,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from mafs_demo.mark import is_ours, remove
 from mafs_demo.replay.schedule import default_cameras, Event, Schedule, simulate, STREAMS
 from mafs_demo.replay.store import FrameStore, FrameWriter
 from mafs_demo.workers import worker_pool
@@ -119,10 +120,9 @@ def synthetic(options: SequenceOptions, cache: Path, progress: Progress) -> Sequ
 
 def _remove_old_renderings(cache: Path) -> None:
     """Keep the cache at one sequence: it takes half a gigabyte."""
-    import shutil
-
     for old in cache.glob('night_*'):
-        shutil.rmtree(old, ignore_errors=True)
+        if is_ours(old):
+            remove(old)
 
 
 def _render_all(path: Path, options: SequenceOptions, count: int, progress: Progress) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import shutil
 from typing import Any
 
+from mafs_demo.mark import remove, set_mark
 from mafs_demo.replay.schedule import STREAMS
 from mafs_model.errors import ConfigError
 import numpy as np
@@ -26,13 +27,17 @@ class FrameWriter:
     Args:
         path: folder of the store.
 
+    Raises:
+        ConfigError: the folder is there and is not ours.
+
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._partial = path.with_name(path.name + '.partial')
-        shutil.rmtree(self._partial, ignore_errors=True)
+        remove(self._partial)
         self._partial.mkdir(parents=True)
+        set_mark(self._partial)
         self._files = {s: (self._partial / f'{s}.bin').open('wb') for s in STREAMS}
         self._frames: dict[str, list[Any]] = {stream: [] for stream in STREAMS}
         self._previous: dict[str, Any] = {}
@@ -75,7 +80,7 @@ class FrameWriter:
         (self._partial / _INDEX).write_text(
             json.dumps({'frames': self._frames, 'notes': notes}), encoding='utf-8'
         )
-        shutil.rmtree(self._path, ignore_errors=True)
+        remove(self._path)
         self._partial.rename(self._path)
 
     def abort(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 from mafs_demo.cli import build_parser
+from mafs_demo.mark import MARK
 from mafs_demo.pictures import contact_sheet, movie
 from mafs_demo.pictures.summary import expected_pairs, summarize, table
 from mafs_demo.replay import export, sources
@@ -132,6 +133,7 @@ def test_workspace_replaces_results_at_the_end_and_nothing_else(tmp_path):
         'summary.json',
         'notes.txt',
         'logs',
+        MARK,
     }
     space.prepare()
     assert not (space.out / 'summary.json').exists(), 'old results do not pass for new ones'
@@ -145,11 +147,58 @@ def test_workspace_replaces_results_at_the_end_and_nothing_else(tmp_path):
 def test_workspace_refuses_what_it_would_have_to_destroy(tmp_path):
     (tmp_path / 'demo' / 'bag').mkdir(parents=True)
     (tmp_path / 'demo' / 'bag' / 'thesis.txt').write_text('precious')
+    with pytest.raises(ConfigError, match='was not made by the demo: not replaced'):
+        Workspace(tmp_path / 'demo').prepare()
+    (tmp_path / 'demo' / MARK).touch()
     with pytest.raises(ConfigError, match='is not a bag: not replaced'):
         Workspace(tmp_path / 'demo').prepare()
     (tmp_path / 'file').write_text('')
     with pytest.raises(ConfigError, match='cannot write to'):
         Workspace(tmp_path / 'file').prepare()
+
+
+@pytest.mark.parametrize('name', ['work', 'logs', 'summary.json', 'demo.mp4'])
+def test_workspace_touches_nothing_that_the_demo_has_not_made(tmp_path, name):
+    out = tmp_path / 'thesis'
+    place = out / name
+    place.parent.mkdir()
+    if '.' in name:
+        place.write_text('precious')
+    else:
+        place.mkdir()
+        (place / 'chapter.tex').write_text('precious')
+    with pytest.raises(ConfigError, match=f'{name} exists and was not made by the demo'):
+        Workspace(out).prepare()
+    kept = place if '.' in name else place / 'chapter.tex'
+    assert kept.read_text() == 'precious'
+    assert {path.name for path in out.iterdir()} == {name}
+
+
+def test_workspace_follows_no_link(tmp_path):
+    space = Workspace(tmp_path / 'demo')
+    space.prepare()
+    target = tmp_path / 'target.json'
+    target.write_text('precious')
+    (space.out / 'summary.json').symlink_to(target)
+    with pytest.raises(ConfigError, match='is a link: not replaced'):
+        space.prepare()
+    assert target.read_text() == 'precious'
+
+
+def test_only_renderings_of_the_demo_are_removed(tmp_path):
+    foreign = tmp_path / 'night_photos'
+    foreign.mkdir()
+    (foreign / 'moon.png').write_text('precious')
+    writer = FrameWriter(tmp_path / 'night_old')
+    writer.add('visible', np.zeros((4, 4, 3), np.uint8))
+    writer.add('thermal', np.zeros((4, 4), np.uint8))
+    writer.close()
+    (tmp_path / 'night_link').symlink_to(foreign)
+    sources._remove_old_renderings(tmp_path)
+    assert (foreign / 'moon.png').read_text() == 'precious'
+    assert not (tmp_path / 'night_old').exists()
+    with pytest.raises(ConfigError, match='was not made by the demo: not deleted'):
+        FrameWriter(foreign).close()
 
 
 # -- sources -------------------------------------------------------------------------------------
