@@ -17,6 +17,10 @@ IMAGE_TOPICS = {
     'confidence': '~/semantic/confidence',
     'overlay': '~/semantic/overlay',
 }
+# As image_transport names them.
+COMPRESSED_TOPICS = {
+    name: f'{IMAGE_TOPICS[name]}/compressed' for name in ('fused', 'labels', 'overlay')
+}
 CAMERA_INFO_TOPIC = '~/fused/camera_info'
 STATUS_TOPIC = '~/status'
 CLASSES_TOPIC = '~/semantic/classes'

@@ -174,7 +174,7 @@ class FusionNode(LifecycleNode):
             load_message_filters()
         self._inference = Inference(self._handler.settings)
         self._inference.warm_up()
-        self._outputs = OutputPublishers(self, self._statistics)
+        self._outputs = OutputPublishers(self, self._handler.settings, self._reporter)
         self._processor = PairProcessor(
             self._inference,
             self._outputs,
@@ -239,7 +239,10 @@ class FusionNode(LifecycleNode):
         if intake is not None:
             intake.stop()
         timeout_s = self.stop_timeout_s
-        if self._processor is not None and not self._processor.stop(timeout_s):
+        ended = self._processor is None or self._processor.stop(timeout_s)
+        if self._outputs is not None:
+            self._outputs.stop(timeout_s)
+        if not ended:
             raise RuntimeError(f'the inference did not end within {timeout_s:g} s')
 
     def release(self) -> None:

@@ -119,6 +119,15 @@ TABLE: tuple[Parameter, ...] = (
         unit='px',
     ),
     Parameter(
+        'output.jpeg_quality',
+        'int',
+        80,
+        'Quality of the compressed fused image and overlay; labels are PNG.',
+        minimum=1,
+        maximum=100,
+        dynamic=True,
+    ),
+    Parameter(
         'reference',
         'string',
         'rgb',
@@ -462,6 +471,7 @@ class Settings:
     inference_max_pixels: int
     input_max_pixels: int
     output_size: Size | None
+    output_jpeg_quality: int
     reference: str
     rgb_transport: str
     thermal_transport: str

@@ -13,15 +13,19 @@ from mafs_model.prediction import Outputs, Prediction
 from mafs_model.topics import (
     CAMERA_INFO_TOPIC,
     CLASSES_TOPIC,
+    COMPRESSED_TOPICS,
     IMAGE_TOPICS,
     LABEL_INFO_TOPIC,
     STATUS_TOPIC,
 )
 from mafs_ros import qos
 from mafs_ros.alignment import Job
+from mafs_ros.compressed_outputs import CompressedOutputs
 from mafs_ros.conversions import OutgoingImage, scale_camera_info
 from mafs_ros.msg import FusionStatus, SemanticClass, SemanticClasses
-from mafs_ros.statistics import Counters, Statistics
+from mafs_ros.parameters import SettingsBox
+from mafs_ros.reporting import Reporter
+from mafs_ros.statistics import Counters
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
@@ -47,7 +51,12 @@ def load_vision_msgs() -> Any | None:
 
 def overridable_publishers(node: LifecycleNode) -> list[str]:
     """Return the topics whose QoS users can override, with namespace and remapped."""
-    names = (*IMAGE_TOPICS.values(), CAMERA_INFO_TOPIC, STATUS_TOPIC)
+    names = (
+        *IMAGE_TOPICS.values(),
+        *COMPRESSED_TOPICS.values(),
+        CAMERA_INFO_TOPIC,
+        STATUS_TOPIC,
+    )
     return [str(node.resolve_topic_name(name)) for name in names]
 
 
@@ -60,15 +69,17 @@ class OutputPublishers:
 
     Args:
         node: the node that owns them.
-        statistics: counts how long publishing takes.
+        settings: what is in force.
+        reporter: says what cannot be published; its statistics count how long it takes.
 
     """
 
-    def __init__(self, node: LifecycleNode, statistics: Statistics) -> None:
+    def __init__(self, node: LifecycleNode, settings: SettingsBox, reporter: Reporter) -> None:
         self._node = node
-        self._statistics = statistics
+        self._statistics = reporter.statistics
         self._publishers: dict[str, Any] = {}
         self._messages = {name: OutgoingImage() for name in IMAGE_TOPICS}
+        self._compressed = CompressedOutputs(node, settings, reporter)
         try:
             for name, topic in IMAGE_TOPICS.items():
                 self._create(name, Image, topic, qos.image_output())
@@ -102,6 +113,7 @@ class OutputPublishers:
 
     def destroy(self) -> None:
         """Remove all publishers."""
+        self._compressed.destroy()
         while self._publishers:
             _, publisher = self._publishers.popitem()
             self._node.destroy_lifecycle_publisher(publisher)
@@ -114,20 +126,28 @@ class OutputPublishers:
     def _has_reader(self, name: str) -> bool:
         return bool(self._publishers[name].get_subscription_count() > 0)
 
+    def _is_wanted(self, name: str) -> bool:
+        return self._has_reader(name) or self._compressed.has_reader(name)
+
+    def stop(self, timeout_s: float) -> bool:
+        """End the thread that encodes; return whether it ended within the time."""
+        return self._compressed.stop(timeout_s)
+
     def wanted(self, style: OverlayStyle) -> Outputs:
         """Return which images somebody listens to; an overlay is to look as the style says."""
         return Outputs(
-            fused=self._has_reader('fused'),
-            labels=self._has_reader('labels'),
-            confidence=self._has_reader('confidence'),
-            overlay=style if self._has_reader('overlay') else None,
+            fused=self._is_wanted('fused'),
+            labels=self._is_wanted('labels'),
+            confidence=self._is_wanted('confidence'),
+            overlay=style if self._is_wanted('overlay') else None,
         )
 
     def publish_images(self, results: Prediction, header: Header) -> None:
         """Publish all images that were computed."""
+        self._compressed.submit(results, header)
         for name, message in self._messages.items():
             image = getattr(results, name)
-            if image is not None:
+            if image is not None and self._has_reader(name):
                 filled = message.fill(image, header)
                 started = time.perf_counter()
                 self._publishers[name].publish(filled)

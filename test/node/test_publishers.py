@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,8 +16,11 @@ from builtin_interfaces.msg import Time
 from mafs_model.classes import ClassTable
 from mafs_model.images.overlay import OverlayStyle
 from mafs_model.prediction import Prediction
-from mafs_model.topics import CLASSES_TOPIC, IMAGE_TOPICS, STATUS_TOPIC
+from mafs_model.topics import CLASSES_TOPIC, COMPRESSED_TOPICS, IMAGE_TOPICS, STATUS_TOPIC
+from mafs_ros.compressed_outputs import encode
+from mafs_ros.parameters import Settings, SettingsBox
 from mafs_ros.publishers import OutputPublishers
+from mafs_ros.reporting import Reporter
 from mafs_ros.statistics import Statistics
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
@@ -55,7 +60,9 @@ class FakeNode:
 
 def make(node: FakeNode) -> tuple[OutputPublishers, Statistics]:
     statistics = Statistics()
-    return OutputPublishers(node, statistics), statistics  # type: ignore[arg-type]
+    reporter = Reporter(lambda text: None, statistics)
+    settings = SettingsBox(Settings.from_values({}))
+    return OutputPublishers(node, settings, reporter), statistics  # type: ignore[arg-type]
 
 
 def test_all_are_created_and_destroyed() -> None:
@@ -91,6 +98,8 @@ def test_images_go_out_with_their_header_and_are_timed() -> None:
     fused = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
     labels = np.full((4, 6), 3, np.uint8)
     header = Header(stamp=Time(sec=5), frame_id='rgb')
+    for topic in IMAGE_TOPICS.values():
+        node.publishers[topic].readers = 1
     outputs.publish_images(Prediction(fused=fused, labels=labels), header)
     message = node.publishers[IMAGE_TOPICS['fused']].sent[0]
     assert (message.height, message.width, message.encoding) == (4, 6, 'rgb8')
@@ -100,6 +109,37 @@ def test_images_go_out_with_their_header_and_are_timed() -> None:
     assert node.publishers[IMAGE_TOPICS['overlay']].sent == []
     times = statistics.snapshot().publish_median_ms
     assert set(times) == {IMAGE_TOPICS['fused'], IMAGE_TOPICS['labels']}
+
+
+def test_compressed_reader_alone_gets_no_raw_image_sent() -> None:
+    node = FakeNode()
+    outputs, _ = make(node)
+    compressed = node.publishers[COMPRESSED_TOPICS['labels']]
+    compressed.readers = 1
+    assert outputs.wanted(OverlayStyle()).labels
+    labels = np.arange(96, dtype=np.uint8).reshape(8, 12)
+    outputs.publish_images(Prediction(labels=labels), Header(frame_id='rgb'))
+    deadline = time.monotonic() + 5.0
+    while not compressed.sent and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert outputs.stop(5.0)
+    message = compressed.sent[0]
+    assert message.header.frame_id == 'rgb'
+    decoded = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(decoded, labels), 'class ids survive'
+    assert node.publishers[IMAGE_TOPICS['labels']].sent == []
+
+
+@pytest.mark.parametrize(('quality', 'least_db'), [(95, 38.0), (40, 28.0)])
+def test_jpeg_looks_like_the_image_and_quality_counts(quality: int, least_db: float) -> None:
+    y, x = np.mgrid[0:120, 0:160]
+    image = np.stack([x, y, 255 - x], axis=2).astype(np.uint8)
+    message = encode(image, Header(frame_id='rgb'), lossless=False, quality=quality)
+    assert message.format == 'rgb8; jpeg compressed bgr8', 'as image_transport says it'
+    bgr = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
+    assert cv2.PSNR(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), image) > least_db
+    finer = encode(image, Header(), lossless=False, quality=100)
+    assert len(message.data) < len(finer.data) < image.nbytes
 
 
 def test_calibration_is_scaled_only_for_a_reader() -> None:
