@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from mafs_model.checkpoint import load_checkpoint, load_model
 from mafs_model.errors import CheckpointError, ConfigError, DatasetError
 from mafs_training.cli import main_train, parse_stage
 from mafs_training.lightning_module import NonFiniteLossError
+from mafs_training.option_checks import check_config
 from mafs_training.options import CONFIGS
 from mafs_training.trainer import run
 import numpy as np
@@ -430,17 +432,25 @@ def test_file_and_command_line(tmp_path):
     assert tuple(config.data.scale) == (0.5, 1.0)
 
 
-@pytest.mark.parametrize('stage', list(CONFIGS))
-def test_recipes_are_readable(stage):
+_PARTS_OF_JOINT = (('joint', 'labels'), ('joint', 'blend'))
+
+
+@pytest.mark.parametrize(
+    ('stage', 'name'), [*((stage, stage) for stage in CONFIGS), *_PARTS_OF_JOINT]
+)
+def test_recipes_are_readable(stage, name):
     """Recipes name only options that exist, and no path of one machine."""
     from pathlib import Path
 
     import mafs_training
 
-    path = Path(mafs_training.__file__).parent / 'configs' / f'{stage}.yaml'
+    folder = Path(mafs_training.__file__).parent / 'configs'
+    assert {p.stem for p in folder.iterdir()} == {*CONFIGS, *(part for _, part in _PARTS_OF_JOINT)}
+    path = folder / f'{name}.yaml'
     config = parse_stage(stage, ['--config', str(path)])
     assert config.data.train == []
     assert config.trainer.steps > 100
+    check_config(replace(config, data=replace(config.data, train=['synthetic:1'])))
 
 
 def test_help_needs_no_torch():
