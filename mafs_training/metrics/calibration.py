@@ -31,7 +31,7 @@ class CalibrationCounts:
         self.hits = np.zeros(bins, np.int64)
         self.confidence_sum = np.zeros(bins, np.float64)
 
-    def add(
+    def add_image(
         self, confidence: NDArray[Any], prediction: NDArray[Any], target: NDArray[Any]
     ) -> None:
         """

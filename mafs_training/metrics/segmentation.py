@@ -99,7 +99,7 @@ class ConfusionMatrix:
         self.ignore_index = ignore_index
         self.counts: Counts = np.zeros((num_classes, num_classes + 1), np.int64)
 
-    def add(self, prediction: NDArray[Any], target: NDArray[Any]) -> Counts:
+    def add_image(self, prediction: NDArray[Any], target: NDArray[Any]) -> Counts:
         """Add one image; its own counts are returned. Raises as `confusion_counts` does."""
         counts = confusion_counts(prediction, target, self.num_classes, self.ignore_index)
         self.counts += counts

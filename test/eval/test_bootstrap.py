@@ -75,9 +75,11 @@ def test_pooled_interval_of_mean_iou():
     for _ in range(12):
         target = rng.integers(0, 3, (20, 20))
         noise = rng.integers(0, 3, (20, 20))
-        counts.append(matrix.add(np.where(rng.random((20, 20)) < 0.5, target, noise), target))
+        counts.append(
+            matrix.add_image(np.where(rng.random((20, 20)) < 0.5, target, noise), target)
+        )
         counts_better.append(
-            better.add(np.where(rng.random((20, 20)) < 0.7, target, noise), target)
+            better.add_image(np.where(rng.random((20, 20)) < 0.7, target, noise), target)
         )
     interval = pooled_interval(np.stack(counts), mean_iou_of_counts)
     assert interval.value == pytest.approx(matrix.mean_iou())

@@ -21,7 +21,7 @@ PREDICTION = np.array([[0, 1, 1, 1], [0, 2, 0, 3]], np.uint8)
 
 def test_matrix_and_scores_by_hand():
     matrix = ConfusionMatrix(4)
-    matrix.add(PREDICTION, TARGET)
+    matrix.add_image(PREDICTION, TARGET)
     assert matrix.counts.tolist() == [
         [2, 1, 0, 0, 0],
         [0, 2, 0, 0, 0],
@@ -42,15 +42,15 @@ def test_matrix_and_scores_by_hand():
 
 def test_pooling_is_not_the_mean_of_images():
     matrix = ConfusionMatrix(2)
-    matrix.add(np.zeros((1, 9), np.uint8), np.zeros((1, 9), np.uint8))
-    matrix.add(np.array([[1]], np.uint8), np.array([[0]], np.uint8))
+    matrix.add_image(np.zeros((1, 9), np.uint8), np.zeros((1, 9), np.uint8))
+    matrix.add_image(np.array([[1]], np.uint8), np.array([[0]], np.uint8))
     # 9 of union 10, not (1 + 0) / 2.
     assert matrix.iou[0] == pytest.approx(0.9)
 
 
 def test_nothing_predicted_is_a_miss():
     matrix = ConfusionMatrix(2)
-    matrix.add(np.array([[1, 255]], np.uint8), np.array([[1, 1]], np.uint8))
+    matrix.add_image(np.array([[1, 255]], np.uint8), np.array([[1, 1]], np.uint8))
     assert matrix.iou[1] == 0.5
     assert matrix.pixel_accuracy == 0.5
 
@@ -77,7 +77,7 @@ def test_agrees_with_scikit_learn(random_labels):
     prediction, target = random_labels
     matrix = ConfusionMatrix(6)
     for p, t in zip(prediction, target, strict=True):
-        matrix.add(p, t)
+        matrix.add_image(p, t)
     kept = target != 255
     np.testing.assert_array_equal(
         matrix.counts[:, :6], confusion_matrix(target[kept], prediction[kept])
@@ -92,7 +92,7 @@ def test_agrees_with_torchmetrics(random_labels):
     matrix = ConfusionMatrix(6)
     reference = MulticlassJaccardIndex(6, average='none', ignore_index=255)
     for p, t in zip(prediction, target, strict=True):
-        matrix.add(p, t)
+        matrix.add_image(p, t)
         reference.update(
             torch.from_numpy(p.astype(np.int64))[None], torch.from_numpy(t.astype(np.int64))[None]
         )
@@ -111,7 +111,7 @@ def test_agrees_with_torchmetrics(random_labels):
 )
 def test_bad_label_images_are_refused_by_name(prediction, target, message):
     with pytest.raises(ImageError, match=message):
-        ConfusionMatrix(4).add(prediction, target)
+        ConfusionMatrix(4).add_image(prediction, target)
 
 
 # --- boundary ---------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ def test_calibration_by_hand():
     confidence = np.array([[0.2, 0.4, 0.9, 0.7, 1.0]])
     prediction = np.array([[1, 1, 1, 1, 1]])
     target = np.array([[1, 0, 1, 0, 255]])
-    counts.add(confidence, prediction, target)
+    counts.add_image(confidence, prediction, target)
     # Lower bin: accuracy 0.5, confidence 0.3; upper: 0.5 and 0.8; two pixels each.
     assert counts.error == pytest.approx((0.2 + 0.3) / 2)
     assert counts.table()[1] == {'pixels': 2, 'confidence': pytest.approx(0.8), 'accuracy': 0.5}
@@ -199,16 +199,16 @@ def test_calibration_agrees_with_torchmetrics():
     counts = CalibrationCounts(bins=15)
     confidence, prediction = (part.numpy() for part in probability.max(1))
     for c, p, t in zip(confidence, prediction, target.numpy(), strict=True):
-        counts.add(c, p, t)
+        counts.add_image(c, p, t)
     assert counts.error == pytest.approx(expected, rel=1e-4)
 
 
 def test_calibration_of_eight_bit_confidence_and_bad_values():
     counts = CalibrationCounts()
-    counts.add(np.full((2, 2), 255, np.uint8), np.ones((2, 2), int), np.ones((2, 2), int))
+    counts.add_image(np.full((2, 2), 255, np.uint8), np.ones((2, 2), int), np.ones((2, 2), int))
     assert counts.error == 0.0
     with pytest.raises(ImageError, match=r'must lie in 0\.\.1, got 0\.5\.\.1\.5'):
-        counts.add(np.array([[0.5, 1.5]]), np.ones((1, 2), int), np.ones((1, 2), int))
+        counts.add_image(np.array([[0.5, 1.5]]), np.ones((1, 2), int), np.ones((1, 2), int))
     with pytest.raises(ImageError, match='same size'):
-        counts.add(np.ones((1, 2)), np.ones((2, 2), int), np.ones((2, 2), int))
+        counts.add_image(np.ones((1, 2)), np.ones((2, 2), int), np.ones((2, 2), int))
     assert math.isnan(CalibrationCounts().error)

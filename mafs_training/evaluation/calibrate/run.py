@@ -149,7 +149,7 @@ def calibration_scores(pixels: LabelledLogits, temperature: float) -> dict[str, 
     predicted = pixels.logits.argmax(axis=1)
     # Rounding can leave a probability a hair above 1.
     sure = np.minimum(confidence(pixels.logits, temperature), 1.0)
-    counts.add(sure[None], predicted[None], pixels.targets[None].astype(np.int64))
+    counts.add_image(sure[None], predicted[None], pixels.targets[None].astype(np.int64))
     return {
         'NLL': likelihood(pixels.logits, pixels.targets, temperature),
         'ECE': counts.error,

@@ -56,7 +56,7 @@ class FlickerRun:
         self._before: dict[str, Frame] = {}
         self._scaler = predictor.thermal_scaler if predictor else KeepingScaler()
 
-    def add(self, frame: SequenceFrame) -> None:
+    def add_frame(self, frame: SequenceFrame) -> None:
         """Fuse a frame with every method and measure what changed since the one before."""
         try:
             now = self._fuse(frame)
@@ -131,7 +131,7 @@ def run_flicker(
 
     """
     for frame in sequence.frames:
-        run.add(frame)
+        run.add_frame(frame)
         progress()
         if limit and run.frames >= limit:
             break

@@ -70,7 +70,7 @@ def score_labels(
     calibration = None
     if confidence is not None:
         calibration = CalibrationCounts(ignore_index=ignore_index)
-        calibration.add(confidence, prediction, label)
+        calibration.add_image(confidence, prediction, label)
     return LabelScore(counts, boundary, calibration)
 
 
