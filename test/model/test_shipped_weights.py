@@ -9,6 +9,9 @@ from mafs_model.errors import CheckpointError
 from mafs_model.predictor import Predictor
 from mafs_model.runtime import factory
 from mafs_model.runtime.checksums import check_shipped, CHECKSUM_FILE
+from mafs_model.runtime.engine import MODES
+from mafs_model.runtime.graph_file import graph_path
+from mafs_model.runtime.graph_store import GraphStore
 import pytest
 
 
@@ -89,3 +92,16 @@ def test_auto_takes_the_shipped_int8_graph_on_the_cpu():
         pytest.skip('no int8 graph is shipped')
     with Predictor.create('default', device='cpu', threads=1) as predictor:
         assert (predictor.backend, predictor.engine.precision) == ('openvino', 'int8')
+
+
+@pytest.mark.parametrize('mode', MODES)
+def test_one_camera_alone_is_computed_as_fast_as_both(mode, caplog):
+    # Else the loss of a camera would cost time just when it happens.
+    store = GraphStore(factory.DEFAULT_WEIGHTS)
+    assert not store.lacks_calibrated('openvino', 'int8', mode)
+    assert store.get('openvino', 'int8', mode).metadata['export']['mode'] == mode
+    assert caplog.text == ''
+    listed = factory.DEFAULT_WEIGHTS.with_name(CHECKSUM_FILE).read_text()
+    path = graph_path(factory.DEFAULT_WEIGHTS, 'openvino', 'int8', mode)
+    assert path.name in listed
+    assert path.with_suffix('.bin').name in listed
