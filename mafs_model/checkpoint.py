@@ -161,7 +161,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         )
     try:
         metadata = json.loads(header[METADATA_KEY])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # nested too deep, a number too long
         raise CheckpointError(f"weights '{path}': metadata is not JSON: {error}") from None
     check_metadata(metadata, f"weights '{path}'")
     return dict(metadata)
@@ -357,7 +357,7 @@ def convert_lightning(
     if isinstance(found, str):
         try:
             found = json.loads(found)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(
                 f"checkpoint '{source}': metadata is not JSON: {error}"
             ) from None

@@ -23,7 +23,10 @@ _STAGES = {
 
 
 def _usage() -> str:
-    usage = 'usage: mafs-train [-h] [--version] STAGE [--config FILE] [--dry-run] [options]'
+    usage = (
+        'usage: mafs-train [-h] [--version] STAGE [--config FILE] [--dry-run] [--trust-config] '
+        '[options]'
+    )
     lines = [usage, '', 'stages:']
     lines += [f'  {name:7s}{text}' for name, text in _STAGES.items()]
     return '\n'.join([*lines, '', 'options of a stage: mafs-train STAGE --help'])
@@ -44,19 +47,22 @@ def parse_stage(stage: str, arguments: Sequence[str]) -> StageConfig:
     from jsonargparse import ArgumentError, ArgumentParser
     from mafs_model.errors import ConfigError
     from mafs_training.options import CONFIGS
+    from mafs_training.trust import refuse_imports
 
     parser = ArgumentParser(
         prog=f'mafs-train {stage}', description=_STAGES[stage], exit_on_error=False
     )
     parser.add_argument('--config', action='config', help='YAML file with any of the options')
     parser.add_class_arguments(CONFIGS[stage])
+    for argument in arguments:
+        refuse_imports(argument.partition('=')[2] or argument)
     arguments = ['--trainer.dry_run=true' if a == '--dry-run' else a for a in arguments]
     try:
         values = parser.parse_args(list(arguments))
         made = parser.instantiate(values)
         fields = {name: made[name] for name in CONFIGS[stage].__dataclass_fields__}
         return CONFIGS[stage](**fields)
-    except (ArgumentError, ValueError, TypeError, OSError) as error:
+    except (ArgumentError, ValueError, TypeError, OSError, RecursionError) as error:
         raise ConfigError(' '.join(str(error).split())[:400]) from None
 
 
@@ -117,7 +123,10 @@ def main_train(argv: Sequence[str] | None = None) -> int:
 def _train(stage: str, arguments: Sequence[str]) -> int:
     import tempfile
 
-    config = parse_stage(stage, arguments)
+    from mafs_training.trust import check_trust, FLAG
+
+    config = parse_stage(stage, [text for text in arguments if text != FLAG])
+    check_trust(config, FLAG in arguments)
     from mafs_training.trainer import run
 
     command = ' '.join(['mafs-train', stage, *arguments])

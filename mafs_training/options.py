@@ -20,7 +20,8 @@ class ModelOptions:
 
     Attributes:
         variant: architecture: mafs_t, mafs_s or mafs_b.
-        classes: class table: mfnet, msrs, fmb, pst900 or a YAML file.
+        classes: class table: mfnet, msrs, fmb, pst900 or a YAML file; empty: that of the layout
+            of the sources.
         init: weights to start from (.safetensors or a checkpoint of mafs-train); empty: none.
         overrides: fields of the architecture to replace.
         only: parts of the network that are trained, e.g. fusion_decoder; the others keep their
@@ -29,7 +30,7 @@ class ModelOptions:
     """
 
     variant: str = 'mafs_t'
-    classes: str = 'mfnet'
+    classes: str = ''
     init: str = ''
     overrides: dict[str, int | str | list[int]] = field(default_factory=dict)
     only: list[str] = field(default_factory=list)

@@ -109,12 +109,12 @@ def load_data(config: StageConfig, classes: ClassTable) -> tuple[PairStore, Pair
     """Read the pairs of training and validation; real images may not be in both."""
     from mafs_training.datasets.store import load_sources, PairStore
 
-    train = load_sources(
-        config.data.train, len(classes), classes.ignore_index, config.data.threads
-    )
+    common = (len(classes), classes.ignore_index, config.data.threads)
+    labels = not isinstance(config, MAEConfig)
+    train = load_sources(config.data.train, *common, labels=labels)
     if not config.data.val:
         return train, PairStore()
-    val = load_sources(config.data.val, len(classes), classes.ignore_index, config.data.threads)
+    val = load_sources(config.data.val, *common, labels=labels)
     known = {pair.digest for pair in train.pairs}
     shared = [
         pair.name
@@ -153,8 +153,8 @@ def run(config: StageConfig, command: str | None = None) -> RunResult:
     logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
     warnings.filterwarnings('ignore', module=r'lightning\.pytorch')
     from mafs_model.checkpoint import build_metadata
-    from mafs_model.classes import ClassTable
     from mafs_training.checkpointing import expected_bytes
+    from mafs_training.class_tables import choose_classes
     from mafs_training.data_module import class_counts, PairDataModule
     from mafs_training.interruption import StopRequest
     from mafs_training.lightning_module import TrainingModule
@@ -168,7 +168,7 @@ def run(config: StageConfig, command: str | None = None) -> RunResult:
     prepare_folder(out, resume, options.dry_run)
     if options.threads:
         torch.set_num_threads(options.threads)
-    classes = ClassTable.load(config.model.classes)
+    classes = choose_classes(config)
     pl.seed_everything(options.seed, workers=True, verbose=False)
     network = create_network(config, len(classes))
     train, val = load_data(config, classes)

@@ -152,8 +152,12 @@ def _zstd() -> Any:
 
 
 def decompress_zstd(data: bytes) -> bytes:
-    """Decompress one zstd frame."""
-    return bytes(_zstd().decompress(data))
+    """Decompress one zstd frame; raises BagError if it is damaged."""
+    zstd = _zstd()
+    try:
+        return bytes(zstd.decompress(data))
+    except zstd.ZstdError as error:
+        raise BagError(f'a zstd frame is damaged: {error}') from None
 
 
 def _read_sqlite(file: SalvagedFile) -> Iterator[tuple[str, str, int, bytes]]:

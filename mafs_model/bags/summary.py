@@ -59,6 +59,15 @@ def _topics(metadata: Path) -> dict[str, BagTopic]:
             )
             for entry in listed
         }
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (
+        OSError,
+        UnicodeDecodeError,
+        yaml.YAMLError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         reason = ' '.join(str(error).split())[:200] or type(error).__name__
         raise BagError(f'{metadata} is not the metadata of a rosbag2 bag: {reason}') from None

@@ -47,7 +47,7 @@ def check_size(size: Any, name: str) -> Size:
     try:
         height, width = (int(v) for v in size)
         exact = (height, width) == tuple(size)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(f'{name} {size!r}: expected (height, width)') from None
     if not exact or not all(MIN_SIDE_PX <= v <= MAX_SIDE_PX for v in (height, width)):
         raise ConfigError(

@@ -340,7 +340,7 @@ def check_homography(value: Any) -> NDArray[np.float64]:
     """Return a finite, invertible 3x3 float64 matrix; raises ConfigError."""
     try:
         matrix = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError('homography: expected 3x3 numbers, got something else') from None
     if matrix.shape == (9,):
         matrix = matrix.reshape(3, 3)

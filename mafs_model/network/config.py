@@ -12,9 +12,25 @@ FUSION_DECODERS = ('pyramid', 'direct')
 NORMALISATIONS = ('batch', 'instance')
 
 
-def _check_positive(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f'{name} is {value!r}, expected an integer of at least 1')
+# Far above what is sensible; a file that asks for more is refused before anything is built.
+MAX_CHANNELS = 4096
+MAX_DEPTH = 16
+MAX_LEVELS = 8
+
+
+def _check_integer(name: str, value: object, low: int, high: int) -> None:
+    """Raise ConfigError unless a value is an integer within its limits."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        shown = repr(value) if isinstance(value, int) and abs(value) < 10**20 else _short(value)
+        raise ConfigError(f'{name} is {shown}, expected an integer of {low} to {high}')
+
+
+def _short(value: object) -> str:
+    """Return a value for a message; a number of thousands of digits has no decimal form."""
+    if isinstance(value, int):
+        return f'an integer of {value.bit_length()} bits'
+    text = repr(value)
+    return text if len(text) < 80 else text[:80] + '...'
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -73,10 +89,14 @@ class MAFSConfig:
 
     def __post_init__(self) -> None:
         """Check ranges and combinations."""
+        for name in ('widths', 'depths'):
+            if not isinstance(getattr(self, name), list | tuple):
+                raise ConfigError(f'{name} is {_short(getattr(self, name))}, expected a list')
         object.__setattr__(self, 'widths', tuple(self.widths))
         object.__setattr__(self, 'depths', tuple(self.depths))
+        # label images are uint8, and 255 marks ignored pixels
+        _check_integer('num_classes', self.num_classes, 1, 255)
         for name in (
-            'num_classes',
             'gate_reduction',
             'modulation_width',
             'fusion_width',
@@ -85,34 +105,27 @@ class MAFSConfig:
             'feed_forward_expansion',
             'head_width',
         ):
-            _check_positive(name, getattr(self, name))
-        if self.num_classes > 255:
-            raise ConfigError(
-                f'num_classes is {self.num_classes}, expected at most 255: label '
-                'images are uint8 and 255 marks ignored pixels'
-            )
-        if self.stem_stride not in {2, 4}:
-            raise ConfigError(f'stem_stride is {self.stem_stride!r}, expected 2 or 4')
+            _check_integer(name, getattr(self, name), 1, MAX_CHANNELS)
+        if not isinstance(self.stem_stride, int) or self.stem_stride not in {2, 4}:
+            raise ConfigError(f'stem_stride is {_short(self.stem_stride)}, expected 2 or 4')
+        if not 1 <= len(self.widths) <= MAX_LEVELS:
+            raise ConfigError(f'widths has {len(self.widths)} levels, expected 1 to {MAX_LEVELS}')
         if len(self.widths) != len(self.depths):
             raise ConfigError(
                 f'widths has {len(self.widths)} levels and depths '
                 f'{len(self.depths)}, expected the same number'
             )
         for width in self.widths:
-            _check_positive('widths', width)
+            _check_integer('widths', width, 1, MAX_CHANNELS)
             if width % self.gate_reduction:
                 raise ConfigError(
                     f'widths has {width}, expected a multiple of gate_reduction '
                     f'{self.gate_reduction}'
                 )
-        if any(not isinstance(depth, int) or depth < 0 for depth in self.depths):
-            raise ConfigError(f'depths is {self.depths}, expected integers from 0')
+        for depth in self.depths:
+            _check_integer('depths', depth, 0, MAX_DEPTH)
         coarser = len(self.widths) - (2 if self.stem_stride == 2 else 1)
-        if not 1 <= self.segmentation_levels <= coarser:
-            raise ConfigError(
-                f'segmentation_levels is {self.segmentation_levels}, expected 1 to '
-                f'{coarser}: levels coarser than stride 4'
-            )
+        _check_integer('segmentation_levels', self.segmentation_levels, 1, coarser)
         if self.segmentation_width % self.attention_heads:
             raise ConfigError(
                 f'segmentation_width is {self.segmentation_width}, expected a '

@@ -69,7 +69,7 @@ def read_graph_metadata(path: Path) -> dict[str, Any]:
         )
     try:
         metadata = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f'{where}: metadata is not JSON: {error}') from None
     check_metadata(metadata, where)
     if not isinstance(metadata.get('export'), dict):

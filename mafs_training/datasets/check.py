@@ -12,13 +12,20 @@ from mafs_model.classes import IGNORE_INDEX
 from mafs_model.errors import DatasetError
 from mafs_training.datasets.layouts import (
     find_pairs,
-    index_images,
     layout_folders,
     LAYOUTS,
     PairFiles,
     used_splits,
 )
-from mafs_training.datasets.reading import as_label, as_thermal, as_visible, read_image
+from mafs_training.datasets.reading import (
+    as_thermal,
+    as_visible,
+    read_image,
+    read_label,
+    relabel,
+    same_aspect,
+    swapped,
+)
 from mafs_training.datasets.spec import SourceSpec
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +35,20 @@ _TITLES = {
     'missing_partner': 'images without partner',
     'missing_label': 'pairs without label although there is a folder of labels',
     'orphan_label': 'labels without image',
-    'size_mismatch': 'pairs or labels of different size',
+    'size_mismatch': 'pairs or labels of another aspect ratio',
     'bad_label_values': 'labels with values outside the class table',
+    'swapped': 'pairs whose visible image is grey and whose thermal one is in colour: swapped?',
     'duplicates': 'images with the same pixels as another one',
     'unreadable': 'files that cannot be read',
 }
-_ERRORS = ('missing_partner', 'orphan_label', 'size_mismatch', 'bad_label_values', 'unreadable')
+_ERRORS = (
+    'missing_partner',
+    'orphan_label',
+    'size_mismatch',
+    'bad_label_values',
+    'swapped',
+    'unreadable',
+)
 
 
 @dataclass
@@ -123,7 +138,8 @@ def check_source(
     counts = np.zeros(256, dtype=np.int64)
     hashes: dict[str, list[str]] = defaultdict(list)
     for files in pairs:
-        digest = _check_pair(files, len(class_names), ignore_index, report, counts)
+        table = spec.label_table(ignore_index)
+        digest = _check_pair(files, len(class_names), ignore_index, table, report, counts)
         if digest:
             hashes[digest].append(files.name)
     report.class_pixels = (
@@ -141,10 +157,9 @@ def _find_leftovers(spec: SourceSpec, report: CheckReport) -> None:
     """Names that occur in one of the folders only."""
     if spec.kind == 'mfnet':
         return
-    for prefix, visible, thermal, label in layout_folders(spec):
-        names = [
-            set(index_images(folder)) if folder else set() for folder in (visible, thermal, label)
-        ]
+    for folders in layout_folders(spec):
+        prefix, label = folders.prefix, folders.label
+        names = [set(files) for files in folders.index(spec)]
         report.problems['missing_partner'] += [
             f'{prefix}{name} (no thermal image)' for name in sorted(names[0] - names[1])
         ]
@@ -161,6 +176,7 @@ def _check_pair(
     files: PairFiles,
     classes: int,
     ignore_index: int,
+    table: NDArray[np.int16],
     report: CheckReport,
     counts: NDArray[np.int64],
 ) -> str | None:
@@ -168,17 +184,22 @@ def _check_pair(
     try:
         image = read_image(files.visible)
         visible = as_visible(image, files.visible)
-        thermal = as_thermal(
-            image if files.thermal == files.visible else read_image(files.thermal), files.thermal
-        )
-        label = None if files.label is None else as_label(read_image(files.label), files.label)
+        one = files.thermal == files.visible
+        second = image if one else read_image(files.thermal)
+        if not one and swapped(image, second):
+            report.problems['swapped'].append(files.name)
+            return None
+        thermal = as_thermal(second, files.thermal, four_channels=one)
+        label = None
+        if files.label is not None:
+            label = relabel(read_label(files.label), table, files.label)
     except DatasetError as error:
         report.problems['unreadable'].append(f'{files.name} ({error})')
         return None
     size = f'{visible.shape[1]}x{visible.shape[0]}'
     report.sizes[size] = report.sizes.get(size, 0) + 1
     for what, other in (('thermal', thermal), ('label', label)):
-        if other is not None and other.shape != visible.shape[:2]:
+        if other is not None and not same_aspect(other.shape, visible.shape):
             report.problems['size_mismatch'].append(
                 f'{files.name} ({what} {other.shape[1]}x{other.shape[0]}, visible {size})'
             )

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mafs_model.classes import IGNORE_INDEX
 from mafs_model.errors import DatasetError
 from mafs_training.datasets.reading import (
-    as_label,
     as_thermal,
     as_visible,
     match_size,
     RawPair,
     read_image,
+    read_label,
+    relabel,
     SUFFIXES,
 )
 from mafs_training.datasets.spec import SourceSpec
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
 class Layout:
     """
-    Folders of a data set, with ``{split}`` where the split goes.
+    Folders of a data set, with ``{split}`` where the split goes; names match in any case.
 
     Attributes:
-        visible: alternatives for the folder of the visible images.
+        visible: alternatives for the folder of the visible images; ``**/`` before a name: every
+            folder of that name, however deep.
         thermal: the same for the thermal images.
         label: the same for the class ids.
         splits: official splits; empty if there are none.
@@ -44,7 +47,9 @@ class Layout:
 
 LAYOUTS: dict[str, Layout] = {
     'generic': Layout(
-        ('vi', 'visible', 'rgb'), ('ir', 'thermal', 'infrared'), ('label', 'labels')
+        ('vi', 'vis', 'visible', 'rgb', 'color', 'images'),
+        ('ir', 'thermal', 'infrared', 'th', 'lwir', 'modal', 'thermal_raw'),
+        ('label', 'labels', 'segmentation_labels', 'gt', 'masks'),
     ),
     'msrs': Layout(
         ('{split}/vi',),
@@ -57,10 +62,16 @@ LAYOUTS: dict[str, Layout] = {
         ('{split}/Visible',), ('{split}/Infrared',), ('{split}/Label',), ('train', 'test'), 'fmb'
     ),
     'pst900': Layout(
-        ('{split}/rgb',), ('{split}/thermal',), ('{split}/labels',), ('train', 'test'), 'pst900'
+        ('{split}/rgb',),
+        ('{split}/thermal', '{split}/thermal_raw'),
+        ('{split}/labels',),
+        ('train', 'test'),
+        'pst900',
     ),
     'roadscene': Layout(('crop_LR_visible', 'vi'), ('cropinfrared', 'ir')),
     'tno': Layout(('vi', 'VIS', 'visible'), ('ir', 'IR', 'infrared')),
+    'm3fd': Layout(('vis',), ('ir',)),
+    'kaist': Layout(('**/visible',), ('**/lwir',)),
     'llvip': Layout(('visible/{split}',), ('infrared/{split}',), (), ('train', 'test')),
 }
 
@@ -97,11 +108,33 @@ def index_images(folder: Path) -> dict[str, Path]:
     return dict(sorted(files.items()))
 
 
+# Names in one folder that end so belong together; the second one is thermal.
+_ENDINGS = (('_rgb', '_th'), ('_rgb', '_ir'), ('_vi', '_ir'), ('_vis', '_ir'), ('_co', '_ir'))
+
+
+def _below(root: Path, text: str) -> Path | None:
+    """Return a folder by its path below the root, in any case of letters; the exact one first."""
+    folder = root
+    for part in Path(text).parts:
+        if (folder / part).is_dir():
+            folder = folder / part
+            continue
+        try:
+            alike = sorted(p for p in folder.iterdir() if p.name.lower() == part.lower())
+        except OSError:
+            return None
+        folders = [path for path in alike if path.is_dir()]
+        if not folders:
+            return None
+        folder = folders[0]
+    return folder
+
+
 def _folder(root: Path, alternatives: Iterable[str], split: str) -> Path | None:
     """First existing folder among the alternatives."""
     for text in alternatives:
-        folder = root / text.format(split=split)
-        if folder.is_dir():
+        folder = _below(root, text.format(split=split))
+        if folder is not None:
             return folder
     return None
 
@@ -133,12 +166,17 @@ def _splits(layout: Layout, spec: SourceSpec, root: Path) -> tuple[str, ...]:
     return (spec.split,)
 
 
+def _given(text: str, layout: Layout) -> tuple[str, ...]:
+    """Return where a folder that the source names may be: below the split as well."""
+    return (text,) if '{split}' in text or not layout.splits else ('{split}/' + text, text)
+
+
 def _label_folder(root: Path, layout: Layout, spec: SourceSpec, split: str) -> Path | None:
     if spec.labels == 'none':
         return None
     if spec.labels:
-        folder = root / spec.labels.format(split=split)
-        if not folder.is_dir():
+        folder = _folder(root, _given(spec.labels, layout), split)
+        if folder is None:
             raise DatasetError(f'{spec.kind}:{root}: no folder of labels {spec.labels!r}')
         return folder
     return _folder(root, layout.label, split)
@@ -186,17 +224,43 @@ def find_pairs(spec: SourceSpec) -> list[PairFiles]:
         pairs = _find_mfnet(root, layout, spec)
     else:
         pairs = []
-        for prefix, visible_folder, thermal_folder, label_folder in layout_folders(spec):
-            thermal = index_images(thermal_folder)
-            labels = index_images(label_folder) if label_folder else {}
+        for folders in layout_folders(spec):
+            visible, thermal, labels = folders.index(spec)
             pairs += [
-                PairFiles(prefix + name, path, thermal[name], labels.get(name))
-                for name, path in index_images(visible_folder).items()
+                PairFiles(folders.prefix + name, path, thermal[name], labels.get(name))
+                for name, path in visible.items()
                 if name in thermal
             ]
+    pairs = _listed(pairs, spec, root)
     if not pairs:
         raise DatasetError(f'{spec.kind}:{spec.path}: no pair of images with a common name')
     return [pairs[index] for index in spec.select([pair.name for pair in pairs])]
+
+
+def _listed(pairs: list[PairFiles], spec: SourceSpec, root: Path) -> list[PairFiles]:
+    """Keep the pairs that the list of the source names, in its order."""
+    if not spec.listing:
+        return pairs
+    path = next((p for p in (root / spec.listing, Path(spec.listing)) if p.is_file()), None)
+    if path is None:
+        raise DatasetError(f'{spec.kind}:{root}: no list of names {spec.listing!r}')
+    try:
+        lines = path.read_text(encoding='utf-8').splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f'{path}: no list of names: {error}') from None
+    known = {_common(pair.name.rpartition('/')[2], spec.vi_suffix): pair for pair in pairs}
+    names = [
+        _common(PurePosixPath(line.split()[0].replace('\\', '/')).stem, spec.vi_suffix)
+        for line in lines
+        if line.strip()
+    ]
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise DatasetError(
+            f'{spec.kind}:{root}: {len(missing)} of {len(names)} names of {spec.listing} have no '
+            f'pair, first {missing[0]!r}'
+        )
+    return [known[name] for name in names]
 
 
 def _layout(spec: SourceSpec) -> tuple[Layout, Path]:
@@ -219,7 +283,53 @@ def used_splits(spec: SourceSpec) -> str:
     return ', '.join(_splits(layout, spec, root)) or 'all'
 
 
-def layout_folders(spec: SourceSpec) -> list[tuple[str, Path, Path, Path | None]]:
+@dataclass(frozen=True)
+class PairFolders:
+    """
+    Where the images of a source, or of one split or sequence of it, are.
+
+    Attributes:
+        prefix: put before their names.
+        visible: folder of the visible images.
+        thermal: folder of the thermal images; may be the same.
+        label: folder of the labels, or None.
+        endings: what ends the names of visible and thermal images.
+
+    """
+
+    prefix: str
+    visible: Path
+    thermal: Path
+    label: Path | None
+    endings: tuple[str, str] = ('', '')
+
+    def index(self, spec: SourceSpec) -> tuple[dict[str, Path], dict[str, Path], dict[str, Path]]:
+        """Image files of the three folders by their common name."""
+        endings = (spec.vi_suffix or self.endings[0], spec.ir_suffix or self.endings[1])
+        visible, thermal = (
+            _shared_names(index_images(folder), ending)
+            for folder, ending in zip((self.visible, self.thermal), endings, strict=True)
+        )
+        labels = index_images(self.label) if self.label else {}
+        return visible, thermal, {_common(name, endings[0]): p for name, p in labels.items()}
+
+
+def _common(name: str, ending: str) -> str:
+    """Return a name without its ending, whose case does not matter."""
+    long = ending and name.lower().endswith(ending.lower())
+    return name[: -len(ending)] if long else name
+
+
+def _shared_names(files: dict[str, Path], ending: str) -> dict[str, Path]:
+    """Return the files whose names end so, by what is before."""
+    return {
+        _common(name, ending): path
+        for name, path in files.items()
+        if name.lower().endswith(ending.lower())
+    }
+
+
+def layout_folders(spec: SourceSpec) -> list[PairFolders]:
     """
     Find the folders of a source that keeps its images in separate files.
 
@@ -227,7 +337,7 @@ def layout_folders(spec: SourceSpec) -> list[tuple[str, Path, Path, Path | None]
         spec: any kind but 'mfnet'.
 
     Returns:
-        Per split: prefix of the names, folders of visible, thermal and label images.
+        One or several for each split.
 
     Raises:
         DatasetError: unknown kind or split, missing folder.
@@ -235,19 +345,77 @@ def layout_folders(spec: SourceSpec) -> list[tuple[str, Path, Path, Path | None]
     """
     layout, root = _layout(spec)
     splits = _splits(layout, spec, root)
+    visible = _given(spec.vi, layout) if spec.vi else layout.visible
+    thermal = _given(spec.ir, layout) if spec.ir else layout.thermal
+    if visible[0].startswith('**/'):
+        return _nested(root, visible[0][3:], thermal[0].removeprefix('**/'), spec)
+    single = (
+        _one_folder(root, spec) if spec.kind == 'generic' and not (spec.vi or spec.ir) else None
+    )
+    if single is not None:
+        return [single]
     return [
-        (
+        PairFolders(
             f'{split}/' if len(splits) > 1 else '',
-            _require_folder(root, layout.visible, split, spec.kind, 'visible'),
-            _require_folder(root, layout.thermal, split, spec.kind, 'thermal'),
+            _require_folder(root, visible, split, spec.kind, 'visible'),
+            _require_folder(root, thermal, split, spec.kind, 'thermal'),
             _label_folder(root, layout, spec, split),
         )
         for split in splits
     ]
 
 
+def _one_folder(root: Path, spec: SourceSpec) -> PairFolders | None:
+    """Pairs that lie in one folder and differ by the end of their names, or None."""
+    layout = LAYOUTS['generic']
+    if _folder(root, layout.thermal, ''):
+        return None
+    for folder in (root, _folder(root, layout.visible, '')):
+        names = index_images(folder) if folder else {}
+        wanted = [(spec.vi_suffix, spec.ir_suffix)] if spec.vi_suffix and spec.ir_suffix else []
+        for endings in wanted or _ENDINGS:
+            if folder and all(_shared_names(names, ending) for ending in endings):
+                label = _label_folder(root, layout, spec, '')
+                return PairFolders('', folder, folder, label, endings)
+    return None
+
+
+def _nested(root: Path, visible: str, thermal: str, spec: SourceSpec) -> list[PairFolders]:
+    """Every folder of visible images with one of thermal images beside it, as KAIST has them."""
+    found = []
+    for folder in sorted(path for path in root.rglob('*') if path.name.lower() == visible.lower()):
+        beside = _below(folder.parent, thermal)
+        if beside is not None:
+            prefix = (
+                '' if folder.parent == root else f'{folder.parent.relative_to(root).as_posix()}/'
+            )
+            found.append(PairFolders(prefix, folder, beside, None))
+    if not found:
+        raise DatasetError(
+            f'{spec.kind}:{root}: expected folders {visible} and {thermal} beside each other'
+        )
+    return found
+
+
+def layout_classes(spec: SourceSpec) -> str:
+    """
+    Return the class table that the labels of a source are written in, '' if nobody says so.
+
+    Labels of one's own, and those that are changed by ``map``, ``shift`` or ``ignore``, may be in
+    any table.
+    """
+    if spec.kind == 'synthetic':
+        return 'mfnet'
+    layout = LAYOUTS.get(spec.kind)
+    own = spec.kind in ('generic', 'pack') or spec.labels or spec.relabels
+    return '' if layout is None or own or not layout.label else layout.classes
+
+
 def read_pair(
-    files: PairFiles, num_classes: int | None = None, ignore_index: int = IGNORE_INDEX
+    files: PairFiles,
+    num_classes: int | None = None,
+    ignore_index: int = IGNORE_INDEX,
+    table: NDArray[np.int16] | None = None,
 ) -> RawPair:
     """
     Read the images of a pair.
@@ -256,9 +424,10 @@ def read_pair(
         files: where they are.
         num_classes: if given, label values must be below it or ``ignore_index``.
         ignore_index: label without class.
+        table: what label values become, see `SourceSpec.label_table`.
 
     Raises:
-        DatasetError: an image is unreadable, has another size, or a label is no class id.
+        DatasetError: an image is unreadable, has another aspect ratio, or a label is no class id.
 
     """
     image = read_image(files.visible)
@@ -266,19 +435,16 @@ def read_pair(
     if files.thermal == files.visible:
         if image.ndim != 3 or image.shape[2] != 4:
             raise DatasetError(f'{files.visible}: expected four channels (RGB and thermal)')
-        thermal = as_thermal(image, files.thermal)
+        thermal = as_thermal(image, files.thermal, four_channels=True)
     else:
         thermal = as_thermal(read_image(files.thermal), files.thermal)
     size = (visible.shape[0], visible.shape[1])
     thermal = match_size(thermal, size, files.thermal)
     label = None
     if files.label is not None:
-        label = as_label(read_image(files.label), files.label)
-        if label.shape != size:
-            raise DatasetError(
-                f'{files.label}: label is {label.shape[1]}x{label.shape[0]}, its '
-                f'image {size[1]}x{size[0]}'
-            )
+        label = match_size(read_label(files.label), size, files.label, 'label')
+        if table is not None:
+            label = relabel(label, table, files.label)
         if num_classes is not None:
             wrong = np.unique(label[(label >= num_classes) & (label != ignore_index)])
             if wrong.size:

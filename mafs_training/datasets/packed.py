@@ -9,7 +9,7 @@ import zipfile
 from mafs_model.classes import IGNORE_INDEX
 from mafs_model.errors import DatasetError
 from mafs_model.files import replacing
-from mafs_training.datasets.reading import RawPair
+from mafs_training.datasets.reading import RawPair, relabel
 from mafs_training.datasets.spec import SourceSpec
 import numpy as np
 
@@ -72,6 +72,7 @@ def read_pack(
                 label = None
                 if f'l{index}' in data and spec.labels != 'none':
                     label = _integrate(data[f'l{index}'])
+                    label = relabel(label, spec.label_table(ignore_index), path)
                 pairs.append(
                     RawPair(
                         names[index],

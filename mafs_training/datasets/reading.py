@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 import hashlib
 from pathlib import Path
 
 from mafs_model.errors import DatasetError, ImageError
+from mafs_training.datasets.palette_png import is_palette_png, palette_indices
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,10 +75,24 @@ def as_visible(image: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image[..., 2::-1])
 
 
-def as_thermal(image: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
-    """Convert to uint8 [H,W]; 16-bit and float images by the percentiles of that image."""
+def as_thermal(
+    image: NDArray[np.generic], path: Path, four_channels: bool = False
+) -> NDArray[np.uint8]:
+    """
+    Convert to uint8 [H,W]; 16-bit and float images by the percentiles of that image.
+
+    Args:
+        image: of `read_image`. A colour image must be grey, or coloured by a known palette,
+            which is inverted.
+        path: for the message.
+        four_channels: the fourth channel is the thermal image, not opacity.
+
+    Raises:
+        DatasetError: a colour image of no known palette, or values that cannot be scaled.
+
+    """
     if image.ndim == 3:
-        image = image[..., 0] if image.shape[2] < 4 else image[..., 3]
+        image = image[..., 3] if image.shape[2] == 4 and four_channels else _grey(image, path)
     if image.dtype == np.uint8:
         return np.ascontiguousarray(image)  # type: ignore[return-value]
     from mafs_model.images.thermal import ThermalScaler
@@ -85,6 +101,65 @@ def as_thermal(image: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
         return ThermalScaler(smoothing=0.0)(np.ascontiguousarray(image))
     except ImageError as error:
         raise DatasetError(f'{path}: {error}') from None
+
+
+def _grey(image: NDArray[np.generic], path: Path) -> NDArray[np.generic]:
+    """Return the grey levels of a thermal image that was stored with several channels."""
+    first = image[..., 0]
+    if all(
+        np.array_equal(first, image[..., channel]) for channel in range(1, min(3, image.shape[2]))
+    ):
+        return first
+    if image.dtype == np.uint8:
+        from mafs_model.images.palettes import is_grey, recognise, to_grey
+
+        rgb = np.ascontiguousarray(image[..., 2::-1].astype(np.uint8))
+        if is_grey(rgb):
+            return rgb[..., 1]
+        palette = recognise(rgb)
+        if palette is not None:
+            return to_grey(rgb, palette.name)
+    raise DatasetError(
+        f'{path}: thermal image is a colour image of no known palette, expected grey levels; are '
+        'visible and thermal images swapped?'
+    )
+
+
+def read_label(path: Path) -> NDArray[np.uint8]:
+    """
+    Read a label image: grey or palette PNG with class ids.
+
+    Returns:
+        uint8 [H,W], as stored.
+
+    Raises:
+        DatasetError: unreadable, or colours instead of ids.
+
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f'{path}: cannot be read: {error.strerror or error}') from None
+    if is_palette_png(data):
+        return palette_indices(data, str(path))
+    return as_label(read_image(path), path)
+
+
+def relabel(label: NDArray[np.uint8], table: NDArray[np.int16], path: Path) -> NDArray[np.uint8]:
+    """
+    Change label values by a table of `SourceSpec.label_table`.
+
+    Raises:
+        DatasetError: a value that occurs becomes none of 0..255.
+
+    """
+    found = np.unique(label)
+    wrong = found[(table[found] < 0) | (table[found] > 255)]
+    if wrong.size:
+        raise DatasetError(
+            f'{path}: label value {wrong[0]} is shifted to {table[wrong[0]]}, expected 0 to 255'
+        )
+    return table[label].astype(np.uint8)
 
 
 def as_label(image: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
@@ -98,7 +173,36 @@ def as_label(image: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image)  # type: ignore[return-value]
 
 
-def match_size(thermal: NDArray[np.uint8], size: tuple[int, int], path: Path) -> NDArray[np.uint8]:
+def same_aspect(first: Sequence[int], second: Sequence[int]) -> bool:
+    """Return whether two shapes (height, width, ...) have one aspect ratio, within 2 %."""
+    ratio = (first[1] / first[0]) / (second[1] / second[0])
+    return 0.98 < ratio < 1.02
+
+
+def swapped(visible: NDArray[np.generic], thermal: NDArray[np.generic]) -> bool:
+    """
+    Return whether a pair looks as if its images were exchanged.
+
+    Args:
+        visible: of `read_image`, which should be the one in colour.
+        thermal: of `read_image`, grey or coloured by a palette.
+
+    """
+    from mafs_model.images.palettes import is_grey, recognise
+
+    def coloured(image: NDArray[np.generic]) -> bool:
+        if image.ndim != 3 or image.dtype != np.uint8:
+            return False
+        return not is_grey(np.ascontiguousarray(image[..., 2::-1].astype(np.uint8)))
+
+    if coloured(visible) or not coloured(thermal):
+        return False
+    return recognise(np.ascontiguousarray(thermal[..., 2::-1].astype(np.uint8))) is None
+
+
+def match_size(
+    thermal: NDArray[np.uint8], size: tuple[int, int], path: Path, what: str = 'thermal image'
+) -> NDArray[np.uint8]:
     """
     Bring a thermal image to the size of its visible partner.
 
@@ -106,6 +210,7 @@ def match_size(thermal: NDArray[np.uint8], size: tuple[int, int], path: Path) ->
         thermal: uint8 [h,w].
         size: wanted (height, width).
         path: for the message.
+        what: what it is, for the message; a label is not interpolated.
 
     Raises:
         DatasetError: the aspect ratios differ by more than 2 %: such a pair is not registered.
@@ -115,10 +220,10 @@ def match_size(thermal: NDArray[np.uint8], size: tuple[int, int], path: Path) ->
         return thermal
     import cv2
 
-    ratio = (thermal.shape[1] / thermal.shape[0]) / (size[1] / size[0])
-    if not 0.98 < ratio < 1.02:
+    if not same_aspect(thermal.shape, size):
         raise DatasetError(
-            f'{path}: thermal image is {thermal.shape[1]}x{thermal.shape[0]}, its '
+            f'{path}: {what} is {thermal.shape[1]}x{thermal.shape[0]}, its '
             f'visible partner {size[1]}x{size[0]}: the pair is not registered'
         )
-    return cv2.resize(thermal, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    kind = cv2.INTER_NEAREST_EXACT if what == 'label' else cv2.INTER_LINEAR
+    return cv2.resize(thermal, (size[1], size[0]), interpolation=kind)

@@ -10,10 +10,15 @@ from urllib.parse import parse_qsl
 
 from mafs_model.errors import DatasetError
 import numpy as np
+from numpy.typing import NDArray
 
 SPLITS = ('train', 'val', 'test', 'all')
-_KEYS = ('split', 'labels', 'weight', 'limit', 'seed', 'size', 'step', 'only', 'skip')
+_KEYS = (
+    'split', 'labels', 'weight', 'limit', 'seed', 'size', 'step', 'only', 'skip',
+    'vi', 'ir', 'vi_suffix', 'ir_suffix', 'list', 'ignore', 'map', 'shift', 'every',
+)  # fmt: skip
 
+_FIELDS = {'list': 'listing', 'map': 'mapping'}  # fields that may not be called as their key
 
 _Item = TypeVar('_Item')
 
@@ -45,6 +50,16 @@ class SourceSpec:
             commas.
         skip: leave out pairs whose name matches this pattern, or one of several between commas;
             how blocks are held out.
+        vi: folder of the visible images instead of the layout's.
+        ir: folder of the thermal images instead of the layout's.
+        vi_suffix: end of the names of visible images, left out of the common name, e.g. _rgb.
+        ir_suffix: the same of thermal images, e.g. _th.
+        listing: file of names, one a line; only those are used. A line may hold paths; the name of
+            the first one counts, without suffix.
+        ignore: label values that are not trained.
+        mapping: label values that become others.
+        shift: added to all label values that neither is said of, but not to 255.
+        every: use every n-th frame of a clip or pair of a bag.
 
     """
 
@@ -59,6 +74,38 @@ class SourceSpec:
     step: float = 1.7
     only: str = '*'
     skip: str = ''
+    vi: str = ''
+    ir: str = ''
+    vi_suffix: str = ''
+    ir_suffix: str = ''
+    listing: str = ''
+    ignore: tuple[int, ...] = ()
+    mapping: tuple[tuple[int, int], ...] = ()
+    shift: int = 0
+    every: int = 1
+
+    @property
+    def relabels(self) -> bool:
+        """Return whether the labels on disk are changed into others."""
+        return bool(self.ignore or self.mapping or self.shift)
+
+    def label_table(self, ignore_index: int) -> NDArray[np.int16]:
+        """
+        Return what each label value on disk becomes.
+
+        Args:
+            ignore_index: label without class.
+
+        Returns:
+            [256], outside 0..255 where a shifted value is no label.
+
+        """
+        table = np.arange(256, dtype=np.int16) + np.int16(self.shift)
+        table[255] = ignore_index
+        table[np.array(self.ignore, dtype=np.intp)] = ignore_index
+        for value, wanted in self.mapping:
+            table[value] = wanted
+        return table
 
     def select(self, names: Sequence[str]) -> list[int]:
         """
@@ -91,6 +138,14 @@ def _matches(name: str, patterns: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns.split(','))
 
 
+def _label(text: str, low: int = 0) -> int:
+    """Return a label value; raises ValueError outside ``low`` to 255."""
+    value = int(text)
+    if not low <= value <= 255:
+        raise ValueError
+    return value
+
+
 def parse_source(text: str) -> SourceSpec:
     """
     Read the text form ``KIND:PATH[?key=value&...]``.
@@ -105,7 +160,8 @@ def parse_source(text: str) -> SourceSpec:
     """
     head, _, query = text.partition('?')
     kind, colon, path = head.partition(':')
-    if not colon:
+    drive = len(kind) == 1 and path[:1] in ('\\', '/')  # C:\\data or C:/data
+    if not colon or drive:
         kind, path = 'generic', head
     if not path:
         raise DatasetError(f'data source {text!r}: expected KIND:PATH, e.g. msrs:/data/MSRS')
@@ -115,7 +171,7 @@ def parse_source(text: str) -> SourceSpec:
             raise DatasetError(
                 f'data source {text!r}: unknown key {key!r}, expected one of {", ".join(_KEYS)}'
             )
-        values[key] = _convert(text, key, value)
+        values[_FIELDS.get(key, key)] = _convert(text, key, value)
     return SourceSpec(kind, path, **values)  # type: ignore[arg-type]
 
 
@@ -123,9 +179,9 @@ def _convert(text: str, key: str, value: str) -> object:
     try:
         if key == 'split' and value not in SPLITS:
             raise ValueError
-        if key in ('limit', 'seed'):
+        if key in ('limit', 'seed', 'every'):
             number = int(value)
-            if number < 0:
+            if number < (key == 'every'):
                 raise ValueError
             return number
         if key in ('weight', 'step'):
@@ -133,6 +189,13 @@ def _convert(text: str, key: str, value: str) -> object:
             if not 0 < real < 1e6:
                 raise ValueError
             return real
+        if key == 'shift':
+            return _label(value, -255)
+        if key == 'ignore':
+            return tuple(_label(part) for part in value.split(','))
+        if key == 'map':
+            pairs = [part.split(':') for part in value.split(',')]
+            return tuple((_label(a), _label(b)) for a, b in pairs)
         if key == 'size':
             width, height = (int(part) for part in value.split('x'))
             if min(width, height) < 32:
@@ -145,6 +208,10 @@ def _convert(text: str, key: str, value: str) -> object:
             'seed': 'an integer >= 0',
             'weight': 'a number > 0',
             'step': 'a number of seconds > 0',
+            'every': 'an integer >= 1',
+            'shift': 'an integer of -255 to 255',
+            'ignore': 'label values of 0 to 255 between commas, e.g. 0,12',
+            'map': 'pairs of label values of 0 to 255, e.g. 1:0,2:1',
             'size': 'WIDTHxHEIGHT of at least 32x32, for instance 640x480',
         }[key]
         raise DatasetError(f'data source {text!r}: {key}={value!r}, expected {expected}') from None

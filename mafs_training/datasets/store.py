@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import itertools
 import logging
 from pathlib import Path
@@ -13,8 +13,9 @@ from mafs_model.classes import IGNORE_INDEX
 from mafs_model.errors import DatasetError
 from mafs_training.datasets.layouts import find_pairs, PairFiles, read_pair
 from mafs_training.datasets.packed import read_pack
-from mafs_training.datasets.reading import RawPair
+from mafs_training.datasets.reading import RawPair, relabel
 from mafs_training.datasets.spec import parse_source, SourceSpec
+import numpy as np
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ def load_sources(
     num_classes: int | None,
     ignore_index: int = IGNORE_INDEX,
     threads: int = 1,
+    labels: bool = True,
 ) -> PairStore:
     """
     Read all sources into memory.
@@ -69,6 +71,7 @@ def load_sources(
         num_classes: label values must be below it; None: not checked.
         ignore_index: label without class.
         threads: how many files are decoded at a time.
+        labels: read them; False for a stage that does not look at them.
 
     Raises:
         DatasetError: see `find_pairs` and `read_pair`; or no source at all.
@@ -79,14 +82,39 @@ def load_sources(
     store = PairStore()
     for text in texts:
         spec = parse_source(text)
+        if not labels:
+            spec = replace(spec, labels='none')
         pairs = _load(spec, num_classes, ignore_index, threads)
         store.pairs += pairs
         store.weights += [spec.weight] * len(pairs)
+        check_masks(spec, pairs, ignore_index)
         labelled = sum(pair.label is not None for pair in pairs)
         name = spec.kind if spec.kind == 'synthetic' else f'{spec.kind}:{Path(spec.path).name}'
         store.description.append(f'{name} {spec.split}: {len(pairs)} pairs, {labelled} labelled')
     _log.info('%d pairs in memory, %.0f MB', len(store), store.nbytes / 1e6)
     return store
+
+
+def check_masks(spec: SourceSpec, pairs: Sequence[RawPair], ignore_index: int) -> None:
+    """
+    Refuse labels that are masks of 0 and 255: what 255 marks there would not be trained.
+
+    Raises:
+        DatasetError: the source has labels, and none of them any other value.
+
+    """
+    found = np.zeros(256, dtype=bool)
+    for pair in pairs:
+        if pair.label is not None:
+            found |= np.bincount(pair.label.ravel(), minlength=256) > 0
+            if found[1:ignore_index].any():
+                return
+    if found[0] and found[ignore_index]:
+        raise DatasetError(
+            f'{spec.kind}:{spec.path}: the labels hold 0 and {ignore_index} only, where '
+            f'{ignore_index} means no class: masks, expected class ids; ?map=255:1 makes 255 '
+            'class 1, ?labels=none leaves the labels out'
+        )
 
 
 def _load(
@@ -95,13 +123,22 @@ def _load(
     if spec.kind == 'synthetic':
         from mafs_training.datasets.synthetic import render_pairs
 
-        return render_pairs(spec)
+        table = spec.label_table(ignore_index)
+        return [
+            pair if pair.label is None else replace(pair, label=relabel(pair.label, table, path))
+            for path in [Path(f'synthetic:{spec.path}')]
+            for pair in render_pairs(spec)
+        ]
     if spec.kind == 'pack':
         return read_pack(Path(spec.path).expanduser(), spec, num_classes, ignore_index)
     files: list[PairFiles] = find_pairs(spec)
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
         return list(
             pool.map(
-                read_pair, files, itertools.repeat(num_classes), itertools.repeat(ignore_index)
+                read_pair,
+                files,
+                itertools.repeat(num_classes),
+                itertools.repeat(ignore_index),
+                itertools.repeat(spec.label_table(ignore_index)),
             )
         )

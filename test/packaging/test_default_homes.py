@@ -16,6 +16,7 @@ _UNIT = re.compile(r'_(ms|ns|s|px|hz|deg|mb|gb|percent)$')
 
 # One word, several ideas: these names say nothing without what they belong to.
 GENERIC = {
+    'depth', 'max_depth',
     'alpha', 'axis', 'bins', 'bound', 'channels', 'columns', 'contrast', 'count', 'degree',
     'digits', 'dim', 'epsilon', 'gradient', 'height', 'intensity', 'iterations', 'kernel_size',
     'level', 'levels', 'limit', 'max_entries', 'max_side', 'maximum', 'min_pairs', 'min_side',
@@ -55,6 +56,7 @@ KNOWN = {
         'mafs_demo/replay/export.py',
         'mafs_model/sinks/pictures.py',
         'mafs_model/view/viewer.py',
+        'mafs_ros/parameters.py',
     },
     'slop': {'mafs_model/defaults.py', 'mafs_training/datasets/cli.py'},  # node, data sets
     'tile_width': {'mafs_demo/pictures/contact_sheet.py', 'mafs_demo/pictures/movie.py'},

@@ -161,7 +161,7 @@ class TestReading:
         ('target', 'image', 'message'),
         [
             ('ir', np.zeros((96, 40), np.uint8), 'the pair is not registered'),
-            ('label', np.zeros((48, 48), np.uint8), 'label is 48x48, its image 96x96'),
+            ('label', np.zeros((96, 40), np.uint8), 'label is 40x96, its visible partner 96x96'),
             ('label', np.full((96, 96), 9, np.uint8), r'label value\(s\) \[9\] outside the 4'),
             (
                 'label',
