@@ -142,20 +142,22 @@ class Refiner:
         """Return the shift of every tile at which all pairs together agree best."""
         reach, (rows, columns) = self._level.reach, self._level.grid
         height, width = self._size
-        surface = np.empty((2 * reach + 1, 2 * reach + 1, rows, columns), np.float32)
-        product = np.zeros((height, width), np.float32)
-        shifts = range(-reach, reach + 1)
-        for i, dy in enumerate(shifts):
-            ours_y, theirs_y = _overlap(dy, height)
-            for j, dx in enumerate(shifts):
-                ours_x, theirs_x = _overlap(dx, width)
+        count = 2 * reach + 1
+        surface = np.empty((count, count, rows, columns), np.float32)
+        # Real and imaginary part as channels: OpenCV adds up their products in one pass.
+        warm = [field.view(np.float32).reshape(height, width, 2) for field in thermal]
+        around = ((reach, reach), (reach, reach), (0, 0))
+        light = [
+            np.pad(field.view(np.float32).reshape(height, width, 2), around) for field in visible
+        ]
+        product = np.empty((height, width, 2), np.float32)
+        for i in range(count):
+            for j in range(count):
                 product[:] = 0
-                target = product[ours_y, ours_x]
-                for field, other in zip(thermal, visible, strict=True):
-                    a, b = field[ours_y, ours_x], other[theirs_y, theirs_x]
-                    target += a.real * b.real
-                    target += a.imag * b.imag
-                surface[i, j] = cv2.resize(product, (columns, rows), interpolation=cv2.INTER_AREA)
+                for field, other in zip(warm, light, strict=True):
+                    cv2.accumulateProduct(field, other[i : i + height, j : j + width], product)
+                tiles = cv2.resize(product, (columns, rows), interpolation=cv2.INTER_AREA)
+                surface[i, j] = tiles.sum(axis=2)
         return _locate(surface, reach, self._size)
 
     def _fit(self, peaks: _Peaks) -> tuple[NDArray[np.float64], TileShifts]:
@@ -221,14 +223,6 @@ class _Peaks:
     shifts: NDArray[np.float64]
     information: NDArray[np.float64]
     weights: NDArray[np.float64]
-
-
-def _overlap(shift: int, length: int) -> tuple[slice, slice]:
-    """Return what of one side is compared with what of the other at a shift."""
-    return (
-        slice(max(0, -shift), length - max(0, shift)),
-        slice(max(0, shift), length - max(0, -shift)),
-    )
 
 
 def _locate(surface: NDArray[np.float32], reach: int, size: Size) -> _Peaks:

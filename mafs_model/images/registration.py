@@ -137,7 +137,7 @@ class Registration:
             uint8 [H,W].
 
         """
-        if self.homography is None:
+        if self.is_identity:
             return resize(thermal, size)
         return _remap(thermal, self._lookup(_size_of(thermal), size, visible_size or size))
 
@@ -149,7 +149,7 @@ class Registration:
 
         None means that the thermal image covers everything.
         """
-        if self.homography is None:
+        if self.is_identity:
             return None
         return self._lookup(thermal_size, size, visible_size or size).outside
 
@@ -170,7 +170,7 @@ class Registration:
 
         """
         own = _size_of(thermal)
-        if self.homography is None and (own == size or own[0] > size[0] or own[1] > size[1]):
+        if self.is_identity and (own == size or own[0] > size[0] or own[1] > size[1]):
             return None
         return Unregistered(thermal, self._lookup(own, size, visible_size or size))
 
