@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+from mafs_model.calibration.rig_registration import load_registration
 from mafs_model.classes import ClassTable
 from mafs_model.command_line import add_thermal_camera
 from mafs_model.defaults import OPACITY
 from mafs_model.errors import ConfigError
 from mafs_model.images.cameras import AUTO, load_camera
 from mafs_model.images.preprocessing import parse_size
-from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import METHODS, ThermalScaler, UNITS
 from mafs_model.images.thermal_decoder import ThermalDecoder
 from mafs_model.predictor import Predictor
@@ -93,7 +93,7 @@ def _add_preparation_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--homography',
         metavar='FILE',
-        help='YAML file with the 3x3 map of thermal to visible pixels',
+        help='calibration file, or YAML file with the 3x3 map of thermal to visible pixels',
     )
     parser.add_argument(
         '--thermal-scaling',
@@ -195,7 +195,7 @@ def check_settings(arguments: argparse.Namespace) -> None:
         if size:
             parse_size(size)
     if arguments.homography:
-        Registration.load(arguments.homography)
+        load_registration(arguments.homography)
     if arguments.classes:
         ClassTable.load(arguments.classes)
     if arguments.weights not in {None, 'default', 'classical'}:
@@ -225,7 +225,7 @@ def create_predictor(arguments: argparse.Namespace, is_sequence: bool = False) -
         classes=arguments.classes,
         inference_size=parse_size(arguments.size) if arguments.size else None,
         output_size=parse_size(arguments.output_size) if arguments.output_size else None,
-        registration=Registration.load(arguments.homography) if arguments.homography else None,
+        registration=load_registration(arguments.homography) if arguments.homography else None,
         thermal_scaler=_scaler(arguments, is_sequence or arguments.sequence),
         thermal_decoder=None if camera.name == AUTO else ThermalDecoder(camera),
     )

@@ -311,7 +311,8 @@ TABLE: tuple[Parameter, ...] = (
         'thermal.homography_file',
         'string',
         '',
-        'YAML file with that matrix; the list above wins over it.',
+        'Calibration file of mafs-calibrate, or YAML file with that matrix; the list above wins '
+        'over it.',
         expected='path of a YAML file, or empty',
     ),
     Parameter(

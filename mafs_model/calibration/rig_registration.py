@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import math
+from pathlib import Path
 
 import cv2
 from mafs_model.calibration.calibration import Calibration
@@ -16,6 +18,7 @@ from mafs_model.images.registration import (
     scaling,
 )
 from mafs_model.types import Size
+from mafs_model.yaml_files import read_yaml
 import numpy as np
 from numpy.typing import NDArray
 
@@ -138,6 +141,32 @@ def create_registration(calibration: Calibration, distance_m: float | None = Non
         thermal_size=calibration.thermal_size,
         visible_size=calibration.visible_size,
     )
+
+
+def load_registration(path: str | Path, distance_m: float | None = None) -> Registration:
+    """
+    Return the registration of a file: one of `mafs-calibrate`, or one with a homography alone.
+
+    Args:
+        path: YAML file.
+        distance_m: of the plane, see :func:`create_registration`.
+
+    Raises:
+        ConfigError: missing or malformed, or without what the distance needs.
+
+    """
+    data = read_yaml(path, 'homography file')
+    if isinstance(data, Mapping) and 'format' in data:
+        where = f"calibration file '{path}'"
+        try:
+            return create_registration(Calibration.from_dict(data, where), distance_m)
+        except ConfigError as error:
+            raise ConfigError(f'{where}: {str(error).removeprefix(f"{where}: ")}') from None
+    if distance_m is not None:
+        raise ConfigError(
+            f"homography file '{path}': it knows no distances, expected a calibration file"
+        )
+    return Registration.load(path)
 
 
 def plane_homography(calibration: Calibration, distance_m: float) -> NDArray[np.float64]:

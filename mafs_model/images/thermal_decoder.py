@@ -32,6 +32,9 @@ _TURNS = {
 }
 _MIRROR = {'horizontal': 1, 'vertical': 0}
 
+# Columns of byte pairs differ this much more from the next one than from the one after.
+_ALTERNATION = 1.2
+
 
 class ThermalDecoder:
     """
@@ -98,7 +101,7 @@ class ThermalDecoder:
         if samples.ndim == 2 and samples.dtype == np.uint8 and width % 2 == 0:
             # A frame of byte pairs that a driver calls grey is twice as wide.
             paired = self.camera.layout_of((height, width // 2))
-            if paired.split or paired.counts:
+            if (paired.split or paired.counts) and _alternates(samples):
                 return np.ascontiguousarray(samples).reshape(height, -1, 2), paired
         return samples, self.camera.layout_of((height, width))
 
@@ -186,6 +189,16 @@ def _roughness(image: NDArray[np.uint16]) -> float:
     values = image.astype(np.float32)
     spread = float(np.abs(values - np.median(values)).mean())
     return float(np.abs(np.diff(values, axis=1)).mean()) / spread if spread > 0.0 else 0.0
+
+
+def _alternates(samples: NDArray[np.uint8]) -> bool:
+    """Return whether every other column is of another kind, as in pairs of bytes."""
+    if samples.shape[1] < 4:
+        return False
+    # In a picture the next column is the most alike one; in pairs it is the one after.
+    next_one = cv2.absdiff(samples[:, 1:-1], samples[:, :-2])
+    after = cv2.absdiff(samples[:, 2:], samples[:, :-2])
+    return float(next_one.mean()) > _ALTERNATION * float(after.mean())
 
 
 def _is_pairs(samples: NDArray[Any]) -> bool:

@@ -76,13 +76,11 @@ def test_from_a_bag_to_a_file_that_holds(bag, tmp_path, few_scales, capsys):
     assert capsys.readouterr().out.count(': holds') == 2
     moved = calibration.to_dict()
     moved['homography'][0][2] += 12
-    moved['latency']['offset_s'] += 0.2
-    wrong = tmp_path / 'moved.yaml'
+    wrong = tmp_path / 'wrong.yaml'
     Calibration.from_dict(moved).save(wrong)
     assert main(['check', str(wrong), str(bag), '--json']) == 1
     answer = json.loads(capsys.readouterr().out)
     assert answer['registration_holds'] is False
-    assert answer['time_holds'] is False
     assert answer['shift_px'][0] == pytest.approx(12, abs=2)
 
 

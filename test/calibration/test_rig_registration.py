@@ -9,6 +9,7 @@ from mafs_model.calibration.calibration import Calibration
 from mafs_model.calibration.cameras import Camera, Extrinsics
 from mafs_model.calibration.rig_registration import (
     create_registration,
+    load_registration,
     plane_homography,
     RigRegistration,
 )
@@ -129,3 +130,18 @@ def test_what_is_behind_or_far_outside_is_outside():
         RIG, extrinsics=Extrinsics(cv2.Rodrigues(np.array([0, 1.2, 0.0]))[0], np.zeros(3))
     )
     assert (RigRegistration(aside, 5.0).coverage(THERMAL, VISIBLE) == 255).all()
+
+
+def test_a_file_is_taken_for_what_it_is(tmp_path):
+    calibration, plain = tmp_path / 'rig.yaml', tmp_path / 'plain.yaml'
+    RIG.save(calibration)
+    Registration(np.diag([2.0, 2.0, 1.0])).save(plain)
+    assert isinstance(load_registration(calibration, 3.0), RigRegistration)
+    assert load_registration(plain).homography[0, 0] == 2.0
+    with pytest.raises(ConfigError, match='knows no distances'):
+        load_registration(plain, 3.0)
+    with pytest.raises(ConfigError, match=r'none\.yaml.*no such file'):
+        load_registration(tmp_path / 'none.yaml')
+    replace(RIG, extrinsics=None).save(calibration)
+    with pytest.raises(ConfigError, match=r'rig\.yaml.*no extrinsics'):
+        load_registration(calibration, 3.0)

@@ -308,3 +308,12 @@ def test_real_files_of_dji_and_tiff():
     with pytest.raises(ImageError, match='DJI'):
         read_thermal(RADIOMETRIC / 'DJI_XTR.jpg')
     assert read_thermal(RADIOMETRIC / 'example_radiometric.tiff').dtype == np.uint16
+
+
+def test_a_grey_picture_as_wide_as_a_frame_of_pairs_stays_a_picture():
+    y, x = np.mgrid[:240, :320]
+    noise = np.random.default_rng(3).normal(0, 3, (240, 320))
+    picture = (120 + 60 * np.sin(x / 9) * np.cos(y / 7) + noise).astype(np.uint8)
+    assert np.array_equal(ThermalDecoder()(picture), picture)
+    flat = np.full((240, 320), 90, np.uint8)
+    assert ThermalDecoder()(flat).shape == (240, 320)

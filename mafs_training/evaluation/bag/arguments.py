@@ -88,7 +88,7 @@ def add_arguments(commands: Commands) -> None:
         '--homography',
         type=Path,
         metavar='FILE',
-        help='YAML file with the map from thermal to visible pixels',
+        help='calibration file, or YAML file with the map from thermal to visible pixels',
     )
     parser.add_argument(
         '--metrics-every',

@@ -9,10 +9,13 @@ from typing import Any
 
 from mafs_model.bags.reader import BagReader, open_bag
 from mafs_model.bags.topics import choose_topics
+<<<<<<< HEAD
 from mafs_model.errors import ConfigError
+=======
+from mafs_model.calibration.rig_registration import load_registration
+>>>>>>> 3397209 (Take calibration files wherever a homography is taken; keep grey pictures of 320x240 whole; measure time offsets)
 from mafs_model.files import write_text
 from mafs_model.images.cameras import load_camera
-from mafs_model.images.registration import Registration
 from mafs_model.predictor import Predictor
 from mafs_training.evaluation.bag.find import find_bags
 from mafs_training.evaluation.bag.pairs import BagPairing, NS_PER_S, PairingSettings
@@ -142,7 +145,7 @@ def settings_of(options: Namespace) -> PairingSettings:
 
 def bag_predictor(options: Namespace) -> Predictor:
     """Return the predictor that the options ask for."""
-    registration = Registration.load(options.homography) if options.homography else None
+    registration = load_registration(options.homography) if options.homography else None
     return Predictor.create(
         options.weights,
         device=options.device,
