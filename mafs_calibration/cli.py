@@ -62,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         description='Calibrate a thermal camera beside a visible one from what they recorded: '
         'a bag, a folder with vi/ and ir/ (pictures or films), or --rgb and --thermal. Live '
         'topics: record a bag of a minute first. All parts go into one file, which the node '
-        'takes as thermal.homography_file.',
+        'takes as calibration_file.',
     )
     parser.add_argument('--version', action='version', version=f'mafs-calibrate {__version__}')
     add_common_options(parser)

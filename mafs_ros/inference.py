@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-<<<<<<< HEAD
 from mafs_model.calibration.calibration import Calibration
 from mafs_model.calibration.rig_registration import create_registration as registration_of
-=======
-from mafs_model.calibration.rig_registration import load_registration
->>>>>>> 3397209 (Take calibration files wherever a homography is taken; keep grey pictures of 320x240 whole; measure time offsets)
 from mafs_model.errors import ConfigError
 from mafs_model.images.cameras import CameraProfile, load_camera, OF_CAMERA
 from mafs_model.images.overlay import OverlayStyle
@@ -104,7 +100,7 @@ def create_registration(settings: Settings, calibration: Calibration | None) -> 
         return Registration(np.reshape(settings.thermal_homography, (3, 3)))
     if settings.thermal_homography_file:
         try:
-            return load_registration(settings.thermal_homography_file)
+            return Registration.load(settings.thermal_homography_file)
         except ConfigError as error:
             raise ConfigError(f'thermal.homography_file: {error}') from None
     if calibration is None:

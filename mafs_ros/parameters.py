@@ -311,8 +311,7 @@ TABLE: tuple[Parameter, ...] = (
         'thermal.homography_file',
         'string',
         '',
-        'Calibration file of mafs-calibrate, or YAML file with that matrix; the list above wins '
-        'over it.',
+        'YAML file with that matrix; the list above wins over it.',
         expected='path of a YAML file, or empty',
     ),
     Parameter(

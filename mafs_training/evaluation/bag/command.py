@@ -9,11 +9,8 @@ from typing import Any
 
 from mafs_model.bags.reader import BagReader, open_bag
 from mafs_model.bags.topics import choose_topics
-<<<<<<< HEAD
-from mafs_model.errors import ConfigError
-=======
 from mafs_model.calibration.rig_registration import load_registration
->>>>>>> 3397209 (Take calibration files wherever a homography is taken; keep grey pictures of 320x240 whole; measure time offsets)
+from mafs_model.errors import ConfigError
 from mafs_model.files import write_text
 from mafs_model.images.cameras import load_camera
 from mafs_model.predictor import Predictor
