@@ -93,7 +93,7 @@ def yaml_of_classes(folder: Path) -> bytes:
 
 def yaml_of_registration(folder: Path) -> bytes:
     path = folder / 'r.yaml'
-    Registration(np.eye(3), thermal_size=(4, 5), visible_size=(4, 5)).save(path)
+    Registration(np.eye(3), thermal_size=(48, 64), visible_size=(48, 64)).save(path)
     return path.read_bytes()
 
 
