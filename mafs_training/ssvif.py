@@ -16,6 +16,7 @@ from mafs_training.assignment import (
 )
 from mafs_training.augment import photometric_view
 from mafs_training.fairness import create_weighting
+from mafs_training.limits import check_limits
 from mafs_training.losses import confidence_weight, consistency_loss, fusion_loss
 from mafs_training.options import SSVIFConfig
 from mafs_training.schedule import dynamic_weight
@@ -100,6 +101,7 @@ class SSVIFStage(Stage):
     ) -> None:
         super().__init__()
         options = config.ssvif
+        check_limits('ssvif', options)
         if options.mode == 'prototypes' and config.segmenter.kind != 'fresh':
             raise ConfigError(
                 'ssvif.mode prototypes: expected segmenter.kind fresh, '

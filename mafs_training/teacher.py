@@ -14,6 +14,7 @@ from mafs_model.network.layers.padding import pad_to_multiple
 from mafs_model.network.layers.resampling import CellConv
 from mafs_model.network.mafs import MAFS
 from mafs_model.network.segmentation_decoder import PixelDecoder
+from mafs_training.limits import check_limits
 from mafs_training.options import SegmenterOptions
 import torch
 from torch import nn, Tensor
@@ -178,10 +179,11 @@ def create_segmenter(options: SegmenterOptions, num_classes: int) -> nn.Module:
         Module that maps RGB [B,3,H,W] in 0..1 to `SegmenterOutput`.
 
     Raises:
-        ConfigError: unusable factory, wrong number of classes.
+        ConfigError: option outside its limits, unusable factory, wrong number of classes.
         CheckpointError: unreadable weights.
 
     """
+    check_limits('segmenter', options)
     if options.kind == 'fresh':
         return FusedImageSegmenter(num_classes, options.width)
     segmenter = (_load_mafs if options.kind == 'mafs' else _load_torch)(options, num_classes)

@@ -60,8 +60,10 @@ def test_onnx_export_of_two_modes(weights, capsys):
     assert code == 0
     assert sorted(p.name for p in weights.parent.iterdir()) == [
         'net.onnx',
+        'net.onnx.sha256',
         'net.safetensors',
         'net.thermal_only.onnx',
+        'net.thermal_only.onnx.sha256',
     ]
     assert all('ok: fused mean' in line and 'labels equal' in line for line in lines)
     assert (
