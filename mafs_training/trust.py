@@ -44,6 +44,8 @@ def _content(text: str) -> object:
     path = Path(text).expanduser()
     try:
         if path.is_file():
+            if _is_binary(path):
+                return None
             if path.stat().st_size > MAX_BYTES:
                 raise ConfigError(f'{path}: larger than {MAX_BYTES} bytes, no file of options')
             text = path.read_text(encoding='utf-8')
@@ -52,6 +54,12 @@ def _content(text: str) -> object:
         return None  # what cannot be read is refused with its reason where it is used
     except RecursionError:
         raise ConfigError(f'{text[:60]!r}: nested too deep, expected options') from None
+
+
+def _is_binary(path: Path) -> bool:
+    """Return whether a file begins as weights do; YAML allows no NUL, so it is no options."""
+    with path.open('rb') as file:
+        return b'\0' in file.read(4096)
 
 
 def _keys(content: object, depth: int) -> Iterator[object]:

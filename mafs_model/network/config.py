@@ -21,13 +21,12 @@ MAX_LEVELS = 8
 def _check_integer(name: str, value: object, low: int, high: int) -> None:
     """Raise ConfigError unless a value is an integer within its limits."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        shown = repr(value) if isinstance(value, int) and abs(value) < 10**20 else _short(value)
-        raise ConfigError(f'{name} is {shown}, expected an integer of {low} to {high}')
+        raise ConfigError(f'{name} is {_short(value)}, expected an integer of {low} to {high}')
 
 
 def _short(value: object) -> str:
     """Return a value for a message; a number of thousands of digits has no decimal form."""
-    if isinstance(value, int):
+    if isinstance(value, int) and abs(value) >= 10**20:
         return f'an integer of {value.bit_length()} bits'
     text = repr(value)
     return text if len(text) < 80 else text[:80] + '...'

@@ -212,7 +212,7 @@ def test_one_bad_file_is_one_line_and_the_rest_is_measured(folders, capsys, spoi
         (['--ir', '{}/ir', '--vi', '{}/vi', '--group', 'night'], 'NAME=PATTERN'),
         (['--ir', '{}/ir', '--vi', '{}/vi', '--save', '{}/out'], '--save keeps the images of'),
         (['--ir', '{}/ir', '--vi', '{}/vi', '--labels', '{}/none'], 'label folder not found'),
-        (['--ir', '{}/ir', '--vi', '{}/vi', '--json', '/proc/none/x.json'], 'cannot write'),
+        (['--ir', '{}/ir', '--vi', '{}/vi', '--json', '/proc/none/x.json'], 'cannot be written'),
     ],
 )
 def test_wrong_use_is_one_line(folders, capsys, arguments, message):

@@ -98,7 +98,11 @@ def test_int8_with_openvino(weights, calibration, capsys, monkeypatch, caplog):
         ]
     )
     assert code == 0, capsys.readouterr()
-    assert sorted(p.name for p in out.iterdir()) == ['net.int8.bin', 'net.int8.xml']
+    assert sorted(p.name for p in out.iterdir()) == [
+        'net.int8.bin',
+        'net.int8.xml',
+        'net.int8.xml.sha256',
+    ]
     metadata = read_graph_metadata(out / 'net.int8.xml')['export']
     assert (metadata['precision'], metadata['size']) == ('int8', [64, 96])
 

@@ -121,7 +121,7 @@ def test_unknown_variant_is_refused():
     [
         ({'variant': 'mafs_t', 'colour': 1}, r"unknown architecture keys \['colour'\]"),
         ({}, 'variant'),
-        ({'variant': 'mafs_t', 'widths': 3}, 'do not fit'),
+        ({'variant': 'mafs_t', 'widths': 3}, 'widths is 3, expected a list'),
     ],
 )
 def test_bad_dictionaries_are_refused(values, message):

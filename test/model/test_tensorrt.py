@@ -169,7 +169,7 @@ def export(weights, out, *arguments):
 
 
 def test_export_writes_a_plan_for_this_machine(library, small_weights, tmp_path, capsys):
-    assert export(small_weights, tmp_path) == 0
+    assert export(small_weights, tmp_path) == 0, capsys.readouterr().err
     assert 'ok: fused mean' in capsys.readouterr().out
     plan = graph_path(tmp_path / 'small.safetensors', 'tensorrt', 'fp16', 'fusion')
     assert plan.name == 'small.fp16.engine'

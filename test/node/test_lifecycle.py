@@ -273,7 +273,7 @@ def test_unexpected_failure_is_logged_with_traceback(
 ) -> None:
     from mafs_ros import node as module
 
-    def broken(node: Any) -> Any:
+    def broken(*unused: Any) -> Any:
         raise OSError('no memory for publishers')
 
     node = make_node()
