@@ -12,6 +12,7 @@ from mafs_model.errors import ConfigError, ImageError
 from mafs_model.images.image_files import match_pairs, read_thermal, read_visible
 from mafs_model.images.preprocessing import check_visible, resize
 from mafs_model.images.thermal import ThermalScaler
+from mafs_model.runtime import tensorrt_plan
 from mafs_model.runtime.agreement import Agreement, compare, TOLERANCES
 from mafs_model.runtime.engine import MODES
 from mafs_model.runtime.export import deployment_graph, export_graph, sample_pairs
@@ -21,7 +22,6 @@ from mafs_model.runtime.graph_store import GraphStore
 from mafs_model.runtime.onnx_engine import OnnxEngine
 from mafs_model.runtime.openvino_engine import OpenVinoEngine
 from mafs_model.runtime.tensorrt_engine import TensorRtEngine
-from mafs_model.runtime.tensorrt_plan import building_device
 from mafs_model.types import Size, UInt8Image
 import numpy as np
 
@@ -171,7 +171,7 @@ def _engine(path: Path) -> GraphEngine:
     store = GraphStore(path)
     precision: Any = store.metadata['export']['precision']
     if path.suffix == '.engine':
-        return TensorRtEngine(store, device=building_device(), precision=precision)
+        return TensorRtEngine(store, device=tensorrt_plan.building_device(), precision=precision)
     if path.suffix == '.onnx':
         return OnnxEngine(store, precision=precision)
     return OpenVinoEngine(store, precision=precision)

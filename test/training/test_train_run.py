@@ -62,7 +62,9 @@ def test_run_writes_everything(stage, tiny_arguments, tmp_path, capsys):
         network, metadata = load_model(out / file)
         assert metadata['stage'] == name
         assert metadata['command'].startswith(f'mafs-train {name} ')
-        assert metadata['data'] == ['generic:train train: 8 pairs, 4 labelled']
+        # What learns without labels does not read them.
+        labelled = 0 if name == 'mae' else 4
+        assert metadata['data'] == [f'generic:train train: 8 pairs, {labelled} labelled']
         assert not network.training
     metrics = load_checkpoint(out / 'final.safetensors').metadata['metrics']
     expected = {'mae': 'val/psnr_thermal', 'prototypes': 'val/fusion'}.get(stage, 'val/miou')
