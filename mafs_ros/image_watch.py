@@ -11,7 +11,9 @@ from mafs_model.calibration.registration_monitor import RegistrationMonitor, Reg
 from mafs_model.images.dead import FrozenFrames
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
+from mafs_model.topics import INPUT_TOPICS
 from mafs_model.types import ThermalImage, UInt8Image
+from mafs_ros.sync import other_stream
 from numpy.typing import NDArray
 
 # A driver that sends a 9 Hz camera at 27 Hz shows 4 new pictures and 8 copies among so many.
@@ -29,30 +31,39 @@ class CopyWatch:
     """
     Tells copies that a driver adds to reach a higher rate from a scene in which nothing moves.
 
+    A driver adds copies to one camera, and the other one goes on. Where both streams repeat
+    (a simulation that rests, a slide show) there is nothing to choose among, and nothing is
+    taken for a copy.
+
     Threads: the executor only.
     """
 
     def __init__(self) -> None:
-        self._frozen = FrozenFrames()
-        self._copies: deque[bool] = deque(maxlen=_WINDOW)
+        self._frozen = {stream: FrozenFrames() for stream in INPUT_TOPICS}
+        self._copies: dict[str, deque[bool]] = {
+            stream: deque(maxlen=_WINDOW) for stream in INPUT_TOPICS
+        }
 
-    def is_copy(self, image: NDArray[Any], stamp_s: float) -> bool:
+    def is_copy(self, stream: str, image: NDArray[Any], stamp_s: float) -> bool:
         """
         Return whether an image is one more copy of the last, from a driver that makes copies.
 
-        Where pictures do not change at all (a still simulation, a camera that hangs) nothing is
-        taken for a copy.
+        A camera that hangs sends no new picture at all, and is not taken for one that copies.
 
         Args:
+            stream: ``visible`` or ``thermal``.
             image: as received.
             stamp_s: when it was taken, s.
 
         """
-        self._frozen.age_s(image, stamp_s)
-        copy = self._frozen.repeats > 0
-        self._copies.append(copy)
-        copies = sum(self._copies)
-        return copy and copies >= _MIN_COPIES and len(self._copies) - copies >= _MIN_NEW
+        self._frozen[stream].age_s(image, stamp_s)
+        copy = self._frozen[stream].repeats > 0
+        seen = self._copies[stream]
+        seen.append(copy)
+        copies = sum(seen)
+        makes_copies = copies >= _MIN_COPIES and len(seen) - copies >= _MIN_NEW
+        others = sum(self._copies[other_stream(stream)])
+        return copy and makes_copies and others <= copies // 2
 
 
 class RegistrationWatch:

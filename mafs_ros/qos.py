@@ -42,14 +42,16 @@ def sensor_input() -> QoSProfile:
 
 def image_output() -> QoSProfile:
     """
-    Return the default of output images: reliable, the newest only.
+    Return the default of output images: reliable, the last five.
 
-    Reliable publishers serve reliable and best-effort subscribers alike, RViz included; depth 1
-    keeps a slow subscriber from seeing old images.
+    Reliable publishers serve reliable and best-effort subscribers alike, RViz included. A thread
+    of the middleware sends, and pairs come in bursts where a camera is late: with depth 1 the
+    second of a burst would replace the first before it is sent. How many old images a slow
+    subscriber sees is the depth of the subscriber.
     """
     return QoSProfile(
         history=QoSHistoryPolicy.KEEP_LAST,
-        depth=1,
+        depth=5,
         reliability=QoSReliabilityPolicy.RELIABLE,
         durability=QoSDurabilityPolicy.VOLATILE,
     )

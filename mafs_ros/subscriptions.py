@@ -57,7 +57,7 @@ class CameraInputs:
         self._on_frame = on_frame
         self.topics: dict[str, str] = {}
         self._colour_warned: set[str] = set()
-        self._copies = {stream: CopyWatch() for stream in INPUT_TOPICS}
+        self._copies = CopyWatch()
         self._subscriptions: list[Any] = []
         try:
             for stream, transport in (
@@ -147,7 +147,7 @@ class CameraInputs:
         if (encoding, size) != (image.encoding, image.size):
             self._note_change(stream, size, image)
         self._statistics.accepted(stream, age_s, image.encoding, image.size, len(message.data))
-        if self._copies[stream].is_copy(pixels(message), stamp_ns / NS_PER_S):
+        if self._copies.is_copy(stream, pixels(message), stamp_ns / NS_PER_S):
             self._statistics.dropped('repeated')
             return
         self._on_frame(stream, Frame(message.header, stamp_ns, received_s, message))

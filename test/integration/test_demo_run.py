@@ -11,6 +11,7 @@ import sys
 import time
 
 import cv2
+from mafs_demo.mark import MARK
 from mafs_demo.topics import IMAGE_TOPICS, STATUS_TOPIC
 from mafs_model.bags.reader import open_bag
 import numpy as np
@@ -219,7 +220,7 @@ def test_interrupt_while_playing_leaves_no_process(environment, folder, tmp_path
         assert process.returncode == 130
         assert output.strip().endswith('demo: interrupted')
         assert processes_of(tmp_path) == []
-        assert {path.name for path in (tmp_path / 'demo').iterdir()} == {'logs'}
+        assert {path.name for path in (tmp_path / 'demo').iterdir()} == {'logs', MARK}
     finally:
         process.kill()
 

@@ -17,27 +17,48 @@ def pictures(count: int) -> list[np.ndarray]:
 def test_copies_of_a_slow_camera_are_told() -> None:
     watch = CopyWatch()
     sent = [picture for picture in pictures(20) for _ in range(3)]  # 9 Hz sent as 27
-    found = [watch.is_copy(image, index / 27) for index, image in enumerate(sent)]
+    found = [watch.is_copy('thermal', image, index / 27) for index, image in enumerate(sent)]
     # Once it is known, the first of three goes through and the others do not.
     assert found[12:] == [index % 3 != 0 for index in range(12, 60)]
 
 
 def test_new_pictures_are_no_copies() -> None:
     watch = CopyWatch()
-    assert not any(watch.is_copy(image, index / 30) for index, image in enumerate(pictures(40)))
+    assert not any(
+        watch.is_copy('thermal', image, index / 30) for index, image in enumerate(pictures(40))
+    )
+
+
+def test_copies_are_told_beside_a_camera_that_goes_on() -> None:
+    watch, moving = CopyWatch(), pictures(60)
+    sent = [picture for picture in pictures(20) for _ in range(3)]
+    found = []
+    for index, (visible, thermal) in enumerate(zip(moving, sent, strict=True)):
+        assert not watch.is_copy('visible', visible, index / 27)
+        found.append(watch.is_copy('thermal', thermal, index / 27))
+    assert found[12:] == [index % 3 != 0 for index in range(12, 60)]
+
+
+@pytest.mark.parametrize('held', [2, 3, 8])
+def test_slide_show_in_both_streams_has_no_copies(held: int) -> None:
+    watch = CopyWatch()
+    sent = [picture for picture in pictures(12) for _ in range(held)]
+    for index, image in enumerate(sent):
+        assert not watch.is_copy('visible', image, index / 20)
+        assert not watch.is_copy('thermal', image.copy(), index / 20)
 
 
 def test_scene_without_any_change_is_no_copy() -> None:
     watch, image = CopyWatch(), pictures(1)[0]
-    assert not any(watch.is_copy(image.copy(), index / 30) for index in range(60))
+    assert not any(watch.is_copy('thermal', image.copy(), index / 30) for index in range(60))
 
 
 def test_camera_that_starts_to_hang_goes_on_being_received() -> None:
     watch = CopyWatch()
     for index, image in enumerate(pictures(30)):
-        watch.is_copy(image, index / 30)
+        watch.is_copy('thermal', image, index / 30)
     hung = pictures(1)[0]
-    found = [watch.is_copy(hung.copy(), 1 + index / 30) for index in range(60)]
+    found = [watch.is_copy('thermal', hung.copy(), 1 + index / 30) for index in range(60)]
     assert not any(found[12:]), 'whoever looks for frozen cameras must see it'
 
 
