@@ -59,8 +59,13 @@ class LastCheckpoint(Checkpoint):
         self.path, self.seconds, self.accumulate, self.stop = path, 60 * minutes, accumulate, stop
         self._saved_at = time.monotonic()
 
+    def on_sanity_check_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Take the signals back from Lightning, which has just taken them."""
+        self.stop.listen()
+
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock; there may have been no sanity check."""
+        self.stop.listen()
         self._saved_at = time.monotonic()
 
     def on_train_batch_end(

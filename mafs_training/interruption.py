@@ -45,10 +45,19 @@ class StopRequest:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+        self._before = self.listen()
         return self
+
+    def listen(self) -> dict[int, Any]:
+        """
+        Take the signals, also from whom has taken them since; return who had them.
+
+        Lightning puts a handler of its own before the one it finds, and ends a run that has got
+        SIGTERM in the middle of an epoch: unsaved, with exit code 0.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM)}
 
     def __exit__(
         self,

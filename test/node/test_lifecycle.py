@@ -85,7 +85,7 @@ def rss_mib() -> float:
 
 
 @pytest.mark.timeout(900)
-def test_fifty_lives_leak_nothing(make_node: MakeNode) -> None:
+def test_lives_leak_nothing(make_node: MakeNode) -> None:
     node = make_node(device='cpu')
 
     def live() -> None:
@@ -95,14 +95,17 @@ def test_fifty_lives_leak_nothing(make_node: MakeNode) -> None:
         assert node.trigger_cleanup() == SUCCESS
 
     # Caches of the allocator and of DDS fill up: of 125 lives the first 35 took 11 MiB, the
-    # other 90 took 2.
-    for _ in range(25):
+    # other 90 took 2; behind a thousand other tests they fill later. A leak grows in every block.
+    for _ in range(20):
         live()
-    start, memory = resources(node), rss_mib()
-    for _ in range(50):
-        live()
+    start, grown = resources(node), []
+    for _ in range(3):
+        memory = rss_mib()
+        for _ in range(20):
+            live()
+        grown.append(rss_mib() - memory)
     assert resources(node) == start
-    assert rss_mib() - memory < 10.0
+    assert min(grown) < 3.0, grown
 
 
 def test_fifty_activations_leak_nothing(make_node: MakeNode) -> None:
