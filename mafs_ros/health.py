@@ -32,6 +32,7 @@ PAIRING_REASONS = frozenset(
         'clock_jump',
         'flushed',
         'overtaken',
+        'rate',
         'repeated',
         'deactivated',
     }

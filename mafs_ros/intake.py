@@ -7,6 +7,7 @@ from mafs_ros.alignment import Alignment, Job
 from mafs_ros.conversions import Frame
 from mafs_ros.parameter_handler import ParameterHandler
 from mafs_ros.processor import PairProcessor
+from mafs_ros.rate_limit import RateLimit
 from mafs_ros.reporting import Reporter
 from mafs_ros.subscriptions import CameraInputs
 from mafs_ros.sync import load_message_filters, STREAMS
@@ -49,6 +50,7 @@ class Intake:
         self._statistics = reporter.statistics
         self._time_jumped = False
         self._received_at_tick = 0
+        self._rate = RateLimit()
         settings = parameters.settings
         self._alignment = Alignment(settings, calibrated_offset_s)
         by_filters = settings.current.sync_policy != 'nearest'
@@ -116,10 +118,14 @@ class Intake:
             self._processor.request_reset()
             self._reporter.note('clock_jump', 'stamps jumped back: pairing starts again')
         self._count_drops(self._alignment.new_drops())
+        limit_hz = self._parameters.settings.current.rate_limit
         for job in jobs:
             if len(job.frames) == len(STREAMS):
                 self._statistics.paired(job.offset_s)
-            self._processor.submit(job)
+            if self._rate.passes(job.received_s, limit_hz):
+                self._processor.submit(job)
+            else:
+                self._statistics.dropped('rate')
 
     def _count_drops(self, drops: dict[str, int]) -> None:
         """Count images that found no partner, by reason."""

@@ -386,6 +386,16 @@ TABLE: tuple[Parameter, ...] = (
         maximum=1000,
     ),
     Parameter(
+        'rate.limit',
+        'double',
+        0.0,
+        'Pairs beyond so many a second are dropped before inference; 0: no limit.',
+        unit='Hz',
+        minimum=0.0,
+        maximum=1000.0,
+        dynamic=True,
+    ),
+    Parameter(
         'stamps.max_ahead',
         'double',
         10.0,
@@ -503,6 +513,7 @@ class Settings:
     single_after: float
     sync_slop: float
     sync_queue_size: int
+    rate_limit: float
     stamps_max_ahead: float
     stamps_jump_back: float
     overlay_opacity: float

@@ -53,6 +53,8 @@ REFUSED = [
     ('sync.slop', math.inf, 'a number 0.0001 to 10 s'),
     ('sync.slop', None, 'a number 0.0001 to 10 s'),
     ('sync.queue_size', 1, 'a whole number 2 to 1000'),
+    ('rate.limit', -1.0, 'a number 0 to 1000 Hz'),
+    ('rate.limit', math.inf, 'a number 0 to 1000 Hz'),
     ('stamps.max_ahead', -1.0, 'a number 0 to'),
     ('overlay.opacity', 1.5, 'a number 0 to 1'),
     ('overlay.min_confidence', -0.1, 'a number 0 to 1'),
