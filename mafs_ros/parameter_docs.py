@@ -73,13 +73,12 @@ def _yaml_value(parameter: Parameter) -> str:
 
 
 def write(root: Path) -> None:
-    """Renew the parameter file and the tables in the documents of a source tree."""
+    """Renew the parameter file and the table in docs/node.md of a source tree."""
     (root / 'config/mafs_fusion.yaml').write_text(yaml_file(), encoding='utf-8')
     table = markdown_table()
-    for name in ('README.md', 'docs/node.md'):
-        document = root / name
-        text = document.read_text(encoding='utf-8')
-        document.write_text(_TABLE.sub(lambda _: table, text, count=1), encoding='utf-8')
+    document = root / 'docs/node.md'
+    text = document.read_text(encoding='utf-8')
+    document.write_text(_TABLE.sub(lambda _: table, text, count=1), encoding='utf-8')
 
 
 def main(arguments: list[str]) -> None:

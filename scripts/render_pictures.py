@@ -4,15 +4,16 @@ Make the pictures of the documentation from rendered scenes; no camera image is 
 
     python scripts/render_pictures.py [--out docs/images]
 
-`overview.jpg`: thermal, visible, fused and labels of a few moments, by the predictor as it is
-installed. Without trained weights the fusion is classical and the labels are the exact ones of
-the renderer, not a result; the title above the column says which. `scenes.jpg`: what else the
-renderer draws.
+`overview.jpg` (night) and `day_and_haze.jpg` (haze: what fog and smoke do): thermal, visible,
+fused and labels of a few moments, by the predictor as it is installed. Without trained weights the
+fusion is classical and the labels are the exact ones of the renderer, not a result; the title
+above the column says which. `scenes.jpg`: what else the renderer draws.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 import sys
 
@@ -28,7 +29,12 @@ from mafs_model.images.visualization import draw_legend
 from mafs_model.predictor import Predictor
 from mafs_synthetic import NightDrive, random_scene, SceneConfig
 
-MOMENTS = ((0, 4.0), (8, 4.0), (11, 4.2))
+# Scenes and the moment of the drive, s.
+NIGHT = tuple((SceneConfig(seed=seed), t_s) for seed, t_s in ((0, 4.0), (8, 4.0), (11, 4.2)))
+DAY_AND_HAZE = (
+    (SceneConfig(seed=10, daylight=0.9, crossing=6, pedestrians=16), 3.0),
+    (SceneConfig(seed=20, daylight=0.8, haze=0.97, crossing=6, pedestrians=16), 4.0),
+)
 SCENES = (3, 5, 8, 10, 13, 16)
 PANEL = (300, 400)
 TITLE_PX = 30
@@ -55,7 +61,7 @@ def grey(image: Image) -> Image:
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
 
 
-def overview() -> Image:
+def overview(moments: Sequence[tuple[SceneConfig, float]]) -> Image:
     """Return the rows thermal, visible, fused, labels with titles and legend."""
     rows, seen = [], set()
     with Predictor.create() as predictor:
@@ -63,8 +69,8 @@ def overview() -> Image:
         titles = ('thermal', 'visible', 'fused', 'labels over fused')
         if predictor.is_classical:
             titles = (*titles[:2], 'fused (classical, no weights)', 'exact labels of the renderer')
-        for seed, t_s in MOMENTS:
-            frame = NightDrive(SceneConfig(seed=seed)).frame(t_s)
+        for scene, t_s in moments:
+            frame = NightDrive(scene).frame(t_s)
             predictor.reset()
             result = predictor.predict(frame.visible, frame.thermal)
             assert result.fused is not None
@@ -95,7 +101,11 @@ def main() -> int:
     parser.add_argument('--out', type=Path, default=Path('docs/images'))
     folder = parser.parse_args().out
     folder.mkdir(parents=True, exist_ok=True)
-    for name, image in (('overview.jpg', overview()), ('scenes.jpg', scenes())):
+    for name, image in (
+        ('overview.jpg', overview(NIGHT)),
+        ('day_and_haze.jpg', overview(DAY_AND_HAZE)),
+        ('scenes.jpg', scenes()),
+    ):
         _, data = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
         (folder / name).write_bytes(data.tobytes())
         print(f'{folder / name}: {image.shape[1]}x{image.shape[0]}, {len(data) / 1024:.0f} KB')

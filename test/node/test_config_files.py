@@ -135,7 +135,7 @@ def test_profile_gives_every_participant_a_segment_that_holds_images() -> None:
     assert participant.get('is_default_profile') == 'true'
 
 
-@pytest.mark.parametrize('document', ['docs/node.md', 'README.md'])
+@pytest.mark.parametrize('document', ['docs/node.md', 'docs/ros.md'])
 def test_documented_topics_are_those_of_the_node(topics: set[str], document: str) -> None:
     text = (ROOT / document).read_text(encoding='utf-8')
     for topic in topics - {'/rosout', '/parameter_events', '/mafs_fusion/transition_event'}:

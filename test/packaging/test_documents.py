@@ -49,6 +49,20 @@ def test_python_blocks_compile(root):
     assert count >= 4
 
 
+def test_readme_is_short_and_shows_what_it_does(root):
+    text = (root / 'README.md').read_text('utf-8')
+    assert len(text.split()) <= 1200
+    assert len(re.findall(r'^!\[[^\]]+\]\(docs/images/\w+\.jpg\)$', text, re.MULTILINE)) == 2
+    first, *_ = code_blocks(text, 'bash')
+    assert first.split() == ['make', 'demo', 'make', 'test'], 'the two commands of a newcomer'
+
+
+def test_readme_leads_to_every_document(root):
+    text = (root / 'README.md').read_text('utf-8')
+    named = set(re.findall(r'\]\(docs/(\w+\.md)', text))
+    assert named == {path.name for path in (root / 'docs').glob('*.md')} - {'index.md'}
+
+
 @pytest.fixture(scope='module')
 def site(root):
     return yaml.safe_load((root / 'mkdocs.yml').read_text('utf-8'))

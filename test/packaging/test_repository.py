@@ -1,4 +1,4 @@
-"""What is committed: no leftovers, no huge files, valid data files, README and code agree."""
+"""What is committed: no leftovers, no huge files, valid data files, documents and code agree."""
 
 from __future__ import annotations
 
@@ -88,13 +88,3 @@ def test_makefile_targets_named_in_documents_exist(texts, root):
         if path.suffix == '.md':
             named = set(re.findall(r'(?:^|`)make ([a-z]+)', text, re.MULTILINE))
             assert named <= targets, f'{path}: {sorted(named - targets)}'
-
-
-def test_parameter_table_in_readme_is_that_of_the_node(root):
-    docs = pytest.importorskip('mafs_ros.parameter_docs')
-    text = (root / 'README.md').read_text(encoding='utf-8')
-    found = re.search(r'<!-- parameters -->\n(.*?)\n<!-- end of parameters -->', text, re.DOTALL)
-    assert found is not None, 'README.md has no parameter table'
-    assert found.group(1) == docs.markdown_table(), (
-        'renew it with: python -m mafs_ros.parameter_docs --write'
-    )
