@@ -198,7 +198,7 @@ modules_of() {
         torch) echo torch ;;
         openvino) echo 'onnx, openvino' ;;
         build) echo 'setuptools, wheel' ;;
-        demo) echo 'av, PIL, rosbags' ;;
+        demo) echo 'av, PIL, rosbags, mcap' ;;
         onnx) echo 'onnx, onnxruntime' ;;
         train) echo 'lightning, torchmetrics' ;;
         dev) echo 'pytest, pytest_timeout' ;;

@@ -15,7 +15,8 @@ from typing import Any, Literal, NamedTuple, TYPE_CHECKING
 
 from mafs_model.bags import ros1
 from mafs_model.bags.cdr import COMPRESSED_TYPE, IMAGE_TYPE, parse_image
-from mafs_model.bags.mcap_salvage import decompress_zstd, SalvagedFile
+from mafs_model.bags.compression import decompress_zstd
+from mafs_model.bags.salvage import SalvagedFile
 from mafs_model.bags.writer import BagWriter, import_rosbags
 from mafs_model.errors import BagError, ImageError
 from mafs_model.images.cameras import AUTO, CameraProfile

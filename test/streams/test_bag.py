@@ -7,6 +7,8 @@ import re
 import shutil
 import sqlite3
 import struct
+import sys
+import time
 
 import cv2
 from mafs_model.bags.cdr import parse_image, serialize_image
@@ -372,8 +374,6 @@ def test_failed_writing_leaves_nothing_behind(tmp_path):
 
 
 def test_rosbags_missing_is_said(monkeypatch, tmp_path):
-    import sys
-
     monkeypatch.setitem(sys.modules, 'rosbags.rosbag2', None)
     (tmp_path / 'x.mcap').write_bytes(b'')
     with pytest.raises(BagError, match='pip install rosbags'):
@@ -407,6 +407,114 @@ def test_unfinished_mcap_with_lz4_chunks(tmp_path, cut):
         assert bag.damage
         for index, image in enumerate(images):
             assert np.array_equal(image.image, rgb(index))
+
+
+def record(kind: int, body: bytes, length: int | None = None) -> bytes:
+    return struct.pack('<BQ', kind, len(body) if length is None else length) + body
+
+
+def chunk(content: bytes, compression: bytes = b'', length: int | None = None) -> bytes:
+    length = len(content) if length is None else length
+    head = bytes(28) + struct.pack('<I', len(compression)) + compression
+    return head + struct.pack('<Q', length) + content
+
+
+MCAP_MAGIC = b'\x89MCAP0\r\n'
+MCAP_STREAM = (
+    record(0x03, struct.pack('<HI', 1, 4) + b'Type' + bytes(8))
+    + record(0x04, struct.pack('<HHI', 1, 1, 2) + b'/a' + bytes(8))
+    + b''.join(
+        record(0x05, struct.pack('<HIQQ', 1, 0, stamp, stamp) + bytes([stamp])) for stamp in (1, 2)
+    )
+)
+HOSTILE_TAILS = {
+    'cut in a head': b'\x06\x00',
+    'record larger than any file': record(0x05, b'', 2**64 - 1),
+    'attachment larger than any file': record(0x09, bytes(24) + b'\xff' * 8),
+    'string larger than the file': record(0x03, struct.pack('<HI', 2, 2**32 - 1)),
+    'message shorter than its head': record(0x05, bytes(22), 3),
+    'text that is none': record(0x04, struct.pack('<HHI', 2, 1, 1) + b'\xff' + bytes(8)),
+    'chunk that is no lz4': record(0x06, chunk(b'noise' * 9, b'lz4')),
+    'chunk that is no zstd': record(0x06, chunk(b'noise' * 9, b'zstd')),
+    'zeros, as a disk leaves them': bytes(4000),
+}
+
+
+@pytest.mark.parametrize('name', HOSTILE_TAILS)
+def test_messages_before_hostile_bytes_of_an_mcap_are_kept(tmp_path, name):
+    path = tmp_path / 'x.mcap'
+    path.write_bytes(MCAP_MAGIC + record(0x01, bytes(8)) + MCAP_STREAM + HOSTILE_TAILS[name])
+    with open_bag(path) as bag:
+        assert [(m.topic, m.type, m.data) for m in bag.messages()] == [
+            ('/a', 'Type', b'\1'), ('/a', 'Type', b'\2'),
+        ]  # fmt: skip
+        assert bag.damage
+        assert '\n' not in bag.damage
+
+
+def test_damaged_records_of_an_mcap_are_passed_over(tmp_path):
+    """What a recorder adds, and chunks that a disk has damaged, do not hide what follows."""
+    damaged = (
+        record(0x01, b'\xff' * 20)
+        + record(0x06, chunk(b'noise' * 9, b'zstd'))
+        + record(0x09, b'\xff' * 50)
+    )
+    path = tmp_path / 'x.mcap'
+    path.write_bytes(MCAP_MAGIC + damaged + MCAP_STREAM)
+    with open_bag(path) as bag:
+        assert len(list(bag.messages())) == 2
+        assert bag.damage
+
+
+def test_nothing_but_damaged_records_takes_no_time(tmp_path):
+    asking_for_all = record(0x03, struct.pack('<HI', 2, 2**32 - 1))
+    path = tmp_path / 'x.mcap'
+    path.write_bytes(MCAP_MAGIC + MCAP_STREAM + asking_for_all * 400_000)
+    begin = time.process_time()
+    with open_bag(path) as bag:
+        assert len(list(bag.messages())) == 2
+    assert time.process_time() - begin < 5, 'each record is read to the end of the file'
+
+
+@pytest.mark.parametrize('cut', [3, 40])
+@pytest.mark.parametrize('length', [None, 2**40])
+def test_last_chunk_of_an_mcap_is_read_as_far_as_it_goes(tmp_path, cut, length):
+    """A short recording is one chunk; the library alone would give nothing of it."""
+    content = record(0x06, chunk(MCAP_STREAM, length=length), length)[:-cut]
+    path = tmp_path / 'x.mcap'
+    path.write_bytes(MCAP_MAGIC + record(0x01, bytes(8)) + content)
+    with open_bag(path) as bag:
+        assert [message.data for message in bag.messages()] == ([b'\1'] if cut == 3 else [])
+        assert bag.topics['/a'].count == (cut == 3)
+
+
+def test_chunks_in_chunks_are_not_opened(tmp_path):
+    content = MCAP_STREAM
+    for _ in range(3000):
+        content = record(0x06, chunk(content))
+    path = tmp_path / 'x.mcap'
+    path.write_bytes(MCAP_MAGIC + record(0x01, bytes(8)) + content)
+    with pytest.raises(BagError, match='nothing can be read'):
+        open_bag(path)
+
+
+def test_chunk_that_grows_without_end_is_bounded(tmp_path, monkeypatch):
+    lz4 = pytest.importorskip('lz4.frame')
+    monkeypatch.setattr('mafs_model.bags.mcap_salvage._LARGEST', 5000)
+    path = tmp_path / 'x.mcap'
+    bomb = record(0x06, chunk(lz4.compress(MCAP_STREAM + bytes(10**6)), b'lz4'))
+    path.write_bytes(MCAP_MAGIC + record(0x01, bytes(8)) + bomb)
+    with open_bag(path) as bag:
+        assert len(list(bag.messages())) == 2
+
+
+def test_mcap_missing_is_said(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, 'mcap.data_stream', None)
+    monkeypatch.delitem(sys.modules, 'mafs_model.bags.mcap_salvage', raising=False)
+    path = tmp_path / 'x.mcap'
+    path.write_bytes(MCAP_MAGIC + record(0x01, bytes(8)) + MCAP_STREAM)
+    with pytest.raises(BagError, match='pip install mcap'):
+        open_bag(path)
 
 
 def test_thermal_frames_of_a_bag_are_decoded_as_the_camera_means_them(tmp_path):
