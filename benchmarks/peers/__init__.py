@@ -1,0 +1,1 @@
+"""Other networks for the same tasks, timed in turns with ours."""
