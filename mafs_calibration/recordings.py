@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterator
 import heapq
@@ -92,7 +93,7 @@ class Stills:
         return [found[i] for i in _spread(len(found), count)]
 
 
-class Recording:
+class Recording(ABC):
     """
     Two streams with stamps.
 
@@ -107,8 +108,9 @@ class Recording:
         self._receipts: dict[Camera, list[float]] = {}
         self.problems: list[str] = []
 
+    @abstractmethod
     def _read(self) -> Iterator[TimedFrame]:
-        raise NotImplementedError
+        """Yield the images of both cameras from the beginning, each in the order of its camera."""
 
     def frames(self) -> Iterator[TimedFrame]:
         """Yield the images of both cameras in the order of the recording."""

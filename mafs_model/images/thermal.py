@@ -113,7 +113,6 @@ class ThermalScaler:
         self._guessed: temperature.Unit | None = None
         self._stretches = False
         self._votes, self._skew = 0, 0.0
-        self.nonfinite_px = 0
         self.saturated = 0.0
 
     @property
@@ -128,7 +127,6 @@ class ThermalScaler:
         self._guessed = None
         self._stretches = False
         self._votes, self._skew = 0, 0.0
-        self.nonfinite_px = 0
         self.saturated = 0.0
 
     @property
@@ -152,7 +150,6 @@ class ThermalScaler:
 
         """
         check_thermal(image)
-        self.nonfinite_px = 0
         self.saturated = 0.0
         if image.dtype != self._dtype:  # Limits of another encoding mean nothing here.
             self._limits, self._dtype = None, image.dtype
@@ -190,7 +187,6 @@ class ThermalScaler:
         """Return image with NaN and infinities replaced by the extremes of the finite values."""
         finite = np.isfinite(image)
         count = int(image.size - np.count_nonzero(finite))
-        self.nonfinite_px = count
         if count == 0:
             return image
         if count == image.size:

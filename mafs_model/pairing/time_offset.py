@@ -39,7 +39,7 @@ class OffsetEstimator:
         self._intervals: deque[int] = deque(maxlen=_RECENT)
         self._visible: list[int] = []
         self._waiting: list[int] = []
-        self._cached: tuple[int, int] | None = None
+        self._cached: int | None = None
         self._fresh = 0  # offsets that the cached estimate does not know
 
     def reset(self) -> None:
@@ -99,16 +99,6 @@ class OffsetEstimator:
     @property
     def offset_ns(self) -> int | None:
         """Return what to add to thermal stamps, in nanoseconds; None before `minimum` frames."""
-        estimate = self._estimate()
-        return None if estimate is None else estimate[0]
-
-    @property
-    def spread_ns(self) -> int | None:
-        """Return the median absolute deviation from the estimate, in nanoseconds."""
-        estimate = self._estimate()
-        return None if estimate is None else estimate[1]
-
-    def _estimate(self) -> tuple[int, int] | None:
         if len(self._offsets) < self._minimum or not self._intervals:
             return None
         outdated = self._fresh >= min(_EVALUATE_EVERY, 1 + len(self._offsets) // 16)
@@ -122,7 +112,6 @@ class OffsetEstimator:
                 offset - round((offset - pivot) / period) * period for offset in self._offsets
             ]
             middle = median(unwrapped)
-            spread = median(abs(value - middle) for value in unwrapped)
             middle -= round(middle / period) * period
-            self._cached = int(middle), int(spread)
+            self._cached = int(middle)
         return self._cached

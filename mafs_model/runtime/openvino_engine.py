@@ -81,7 +81,6 @@ class OpenVinoEngine(GraphEngine):
             classes=classes,
             notices=notices,
         )
-        self.precision_used = precision
 
     def close(self) -> None:
         """Free the compiled graphs and temporary files."""

@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple, Protocol
 from mafs_model.types import ThermalImage, UInt8Image
 
 Camera = Literal['visible', 'thermal']
-OPTION = {'visible': '--rgb', 'thermal': '--thermal'}  # how the command line calls the cameras
 
 
 class Images(NamedTuple):

@@ -8,7 +8,7 @@ import math
 from typing import Any, TypeAlias
 
 from mafs_training.evaluation.tables import number, text_table
-from mafs_training.metrics.bootstrap import Interval, paired_pooled_difference, pooled_interval
+from mafs_training.metrics.bootstrap import pooled_interval
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,19 +83,6 @@ def _scores(rows: Sequence[Mapping[str, int]], ratios: Sequence[Ratio]) -> dict[
                 'n': total,
             }
     return scores
-
-
-def ratio_difference(
-    first: Sequence[Mapping[str, int]],
-    second: Sequence[Mapping[str, int]],
-    ratio: Ratio,
-    level: float,
-) -> Interval | None:
-    """Return second - first of a score over the same images; None where one is undefined."""
-    tables = [ratio_counts(rows, ratio) for rows in (first, second)]
-    if not all(table[:, 1].any() for table in tables):
-        return None
-    return paired_pooled_difference(tables[0], tables[1], quotient, level=level)
 
 
 def ratio_counts(rows: Iterable[Mapping[str, int]], ratio: Ratio) -> Float:

@@ -86,7 +86,7 @@ def structure_loss(
     Lost structural similarity to both sources, the mean of ``1 - SSIM`` to each.
 
     Arguments and shapes as `intensity_loss`; ``structure_range`` is the
-    ``data_range`` of `ssim.ssim_map`.
+    ``data_range`` of `ssim.ssim_loss`.
 
     Returns:
         Scalar >= 0.

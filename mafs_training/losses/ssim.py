@@ -62,47 +62,6 @@ def _similarity(
     return numerator / ((mu_a * mu_a + mu_b * mu_b + c1) * (var_a + var_b + c2))
 
 
-def ssim_map(
-    a: Tensor, b: Tensor, window_size: int = 11, sigma: float = 1.5, data_range: float = 1.0
-) -> Tensor:
-    r"""
-    Structural similarity of each pixel whose whole window lies inside the image.
-
-    .. math::
-        \mathrm{SSIM} = \frac{(2\mu_a\mu_b + C_1)(2\sigma_{ab} + C_2)}
-                             {(\mu_a^2 + \mu_b^2 + C_1)(\sigma_a^2 + \sigma_b^2 + C_2)}
-
-    Args:
-        a: images [B,C,H,W], 0..1.
-        b: images of the same shape.
-        window_size: side of the Gaussian window, pixels, odd.
-        sigma: standard deviation of the window, pixels.
-        data_range: what the two constants are shares of: contrast far below it does not count.
-            The tables of fusion papers are made with 2 / 255, with which it all counts.
-
-    Returns:
-        Similarity [B,C,H-window_size+1,W-window_size+1], -1..1.
-
-    Raises:
-        ValueError: shapes differ or the image is smaller than the window.
-
-    Source: Wang et al., Image quality assessment (2004), eq. 13, with the usual 11x11, 1.5 window.
-
-    """
-    check_image('a', a)
-    check_same_shape('a', a, 'b', b)
-    blur = GaussianBlur(a, window_size, sigma)
-    mu_a, mu_b = blur(a), blur(b)
-    return _similarity(
-        mu_a,
-        mu_b,
-        blur(a * a) - mu_a * mu_a,
-        blur(b * b) - mu_b * mu_b,
-        blur(a * b) - mu_a * mu_b,
-        data_range,
-    )
-
-
 def ssim_loss(
     a: Tensor,
     *others: Tensor,
@@ -110,21 +69,30 @@ def ssim_loss(
     sigma: float = 1.5,
     data_range: float = 1.0,
 ) -> Tensor:
-    """
+    r"""
     One minus the mean structural similarity of an image to one or several others.
+
+    .. math::
+        \mathrm{SSIM} = \frac{(2\mu_a\mu_b + C_1)(2\sigma_{ab} + C_2)}
+                             {(\mu_a^2 + \mu_b^2 + C_1)(\sigma_a^2 + \sigma_b^2 + C_2)}
+
+    Pixels count whose whole window lies inside the image.
 
     Args:
         a: images [B,C,H,W], 0..1; its statistics are computed once for all others.
         others: images of the same shape.
-        window_size: see `ssim_map`.
-        sigma: see `ssim_map`.
-        data_range: see `ssim_map`.
+        window_size: side of the Gaussian window, pixels, odd.
+        sigma: standard deviation of the window, pixels.
+        data_range: what the two constants are shares of: contrast far below it does not count.
+            The tables of fusion papers are made with 2 / 255, with which it all counts.
 
     Returns:
         Scalar, 0 for equal images, at most 2.
 
     Raises:
         ValueError: shapes differ, no other image, or an image smaller than the window.
+
+    Source: Wang et al., Image quality assessment (2004), eq. 13, with the usual 11x11, 1.5 window.
 
     """
     check_image('a', a)

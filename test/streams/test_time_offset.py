@@ -32,7 +32,6 @@ def run(
 def test_constant_latency_is_found(latency_ms):
     estimator = run(latency_ms)
     assert estimator.offset_ns == pytest.approx(-latency_ms * MS, abs=0.6 * MS)
-    assert estimator.spread_ns < 4 * MS
 
 
 def test_half_a_period_does_not_average_to_zero():
@@ -61,7 +60,7 @@ def test_no_estimate_before_the_minimum():
     estimator.add('visible', 15 * PERIOD)
     assert estimator.offset_ns == -MS
     estimator.reset()
-    assert (estimator.samples, estimator.offset_ns, estimator.spread_ns) == (0, None, None)
+    assert (estimator.samples, estimator.offset_ns) == (0, None)
 
 
 def test_bad_arguments_are_named():

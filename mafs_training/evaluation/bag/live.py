@@ -30,8 +30,6 @@ OUTPUTS = {name: absolute(IMAGE_TOPICS[name]) for name in ('fused', 'labels', 'c
 STATUS_TOPIC = absolute(topics.STATUS_TOPIC)
 INPUTS = {stream: absolute(topic) for stream, topic in INPUT_TOPICS.items()}
 
-Stamps = tuple[int, int]
-
 
 @dataclass
 class LiveComparison:
