@@ -6,22 +6,24 @@ from dataclasses import dataclass
 
 from mafs_calibration.recordings import Recording
 from mafs_model.calibration.calibration import Latency
-from mafs_model.calibration.content_offset import ContentOffset, estimate_offset
+from mafs_model.calibration.content_offset import (
+    CLOCK_DIFFERENCE_S,
+    ContentOffset,
+    estimate_offset,
+)
 from mafs_model.calibration.image_motion import (
     CELLS,
     COARSE_CELLS,
     MIN_LAG_S,
     MotionSamples,
     MotionTrack,
-    SIZE,
+    on_visible,
 )
 from mafs_model.errors import CalibrationError
 from mafs_model.images.registration import Registration
 from mafs_model.types import Size, UInt8Image
 import numpy as np
 
-# Clocks this far apart are brought together by the receive times first; content does the rest.
-CLOCK_DIFFERENCE_S = 0.5
 _WINDOW_S = 25.0  # Drift is seen between windows of this length.
 _MIN_WINDOWS = 3
 _WINDOW_REACH_S = 0.3
@@ -110,20 +112,10 @@ def _motion(
             continue
         for stamp, image in waiting:
             if registration is not None:
-                image = _on_visible(registration, image, visible_size)
+                image = on_visible(registration, image, visible_size)
             tracks['thermal'].add(stamp, image)
         waiting.clear()
     return tracks['visible'].samples(), tracks['thermal'].samples()
-
-
-def _on_visible(registration: Registration, image: UInt8Image, visible_size: Size) -> UInt8Image:
-    """Return the thermal image where the visible one is, small; what it does not show is grey."""
-    warped = registration.warp(image, SIZE, visible_size)
-    own: Size = image.shape[0], image.shape[1]
-    outside = registration.coverage(own, SIZE, visible_size)
-    if outside is not None:
-        warped = np.where(outside > 0, np.uint8(128), warped)
-    return warped
 
 
 def _drift(

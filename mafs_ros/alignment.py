@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
-from mafs_model.pairing.nearest import OffsetEstimator, Pair
+from mafs_model.calibration.running_offset import RunningOffset
+from mafs_model.errors import ImageError
+from mafs_model.images.registration import Registration
+from mafs_model.pairing.nearest import Pair
 from mafs_ros.conversions import Frame
 from mafs_ros.parameters import AUTO, SettingsBox
 from mafs_ros.sync import create_synchronizer, NS_PER_S, other_stream, STREAMS, Synchronizer
+from numpy.typing import NDArray
 
 # Intervals of a camera without an image until it is missing rather than slow.
 _MISSED_INTERVALS = 3.0
@@ -25,7 +32,7 @@ class Job:
         thermal: frame of the thermal camera; None: it is missing.
         offset_s: thermal minus visible stamp after the time offset was added.
         time_offset_s: what was added to the thermal stamp.
-        estimated: whether the time offset is an estimate.
+        estimated: whether the time offset was measured while running.
         queued: frames of each stream that still waited for a partner.
 
     """
@@ -104,16 +111,28 @@ class Alignment:
     Args:
         settings: what is in force.
         calibrated_offset_s: what a calibration adds to thermal stamps, None without one.
+        picture: returns the image of a frame of a stream, for `RunningOffset`.
+        registration: how the thermal image lies on the visible one.
+        on_measured: told the sentence about a time offset that was measured anew.
 
     Raises:
         ConfigError: the policy needs a package that is not installed.
 
     """
 
-    def __init__(self, settings: SettingsBox, calibrated_offset_s: float | None = None) -> None:
+    def __init__(
+        self,
+        settings: SettingsBox,
+        calibrated_offset_s: float | None = None,
+        picture: Callable[[str, Frame], NDArray[Any]] | None = None,
+        registration: Registration | None = None,
+        on_measured: Callable[[str], None] | None = None,
+    ) -> None:
         self._settings = settings
         self._calibrated_offset_s = calibrated_offset_s
-        self._estimator = OffsetEstimator()
+        self._picture = picture
+        self._on_measured = on_measured
+        self._running = RunningOffset(registration)
         self._rules = self._wanted_rules()
         self._synchronizer = create_synchronizer(*self._rules)
         self._earlier_drops: Counter[str] = Counter()  # of synchronisers that were replaced
@@ -139,10 +158,15 @@ class Alignment:
         return self._synchronizer
 
     @property
+    def _is_automatic(self) -> bool:
+        """Return whether the time offset is to be measured while running."""
+        automatic = self._settings.current.thermal_time_offset == AUTO
+        return automatic and self._calibrated_offset_s is None
+
+    @property
     def estimated(self) -> bool:
-        """Return whether the time offset is estimated from stamps."""
-        by_stamps = self._settings.current.thermal_time_offset == AUTO
-        return by_stamps and self._calibrated_offset_s is None
+        """Return whether the time offset was measured while running."""
+        return self._is_automatic and self._running.is_known
 
     @property
     def time_offset_ns(self) -> int:
@@ -151,8 +175,13 @@ class Alignment:
         if self._calibrated_offset_s is not None and configured in (0.0, AUTO):
             return round(self._calibrated_offset_s * NS_PER_S)
         if isinstance(configured, str):
-            return self._estimator.offset_ns or 0
+            return round(self._running.offset_s * NS_PER_S)
         return round(configured * NS_PER_S)
+
+    def describe_time_offset(self) -> str:
+        """Return what is added to thermal stamps, and how well that is known."""
+        value = f'{self.time_offset_ns / 1e6:.1f} ms'
+        return f'{value}, {self._running.sentence()}' if self._is_automatic else value
 
     def add(self, stream: str, frame: Frame) -> list[Job]:
         """Add a frame of 'visible' or 'thermal'; return what is to be done now."""
@@ -160,11 +189,26 @@ class Alignment:
         if self._is_alone(stream, frame):
             return [self._single(stream, frame)]
         stamp_ns = frame.stamp_ns
-        if self.estimated:
-            self._estimator.add(stream, stamp_ns)
+        if self._is_automatic:
+            self._measure(stream, frame)
         if stream == 'thermal':
             stamp_ns += self.time_offset_ns
         return self._jobs(self._current_synchronizer().add(stream, stamp_ns, frame))
+
+    def _measure(self, stream: str, frame: Frame) -> None:
+        """Take note of motion; where the offset changes, pairing starts again with the new one."""
+        picture = self._picture
+        if picture is None:
+            return
+        # An image that cannot be decoded is reported where it is to be fused.
+        with suppress(ImageError):
+            stamp_s = frame.stamp_ns / NS_PER_S
+            if self._running.add(
+                stream, stamp_s, frame.received_s, lambda: picture(stream, frame)
+            ):
+                self._current_synchronizer().reset()
+                if self._on_measured is not None:
+                    self._on_measured(self.describe_time_offset())
 
     def _is_alone(self, stream: str, frame: Frame) -> bool:
         """Return whether a frame is to be worked with although the other camera is missing."""
@@ -195,7 +239,7 @@ class Alignment:
     def reset(self) -> None:
         """Forget all waiting frames and the estimate, as after a jump of the clock."""
         self._synchronizer.reset()
-        self._estimator.reset()
+        self._running.reset()
 
     def new_drops(self) -> dict[str, int]:
         """Return frames that left without partner since the last call, by reason."""
@@ -209,7 +253,7 @@ class Alignment:
         restarts = self._synchronizer.restarts()
         jumped, self._restarts_reported = restarts > self._restarts_reported, restarts
         if jumped:
-            self._estimator.reset()
+            self._running.reset()
         return jumped
 
     def _jobs(self, pairs: list[Pair]) -> list[Job]:

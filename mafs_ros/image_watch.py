@@ -8,11 +8,14 @@ import time
 from typing import Any
 
 from mafs_model.calibration.registration_monitor import RegistrationMonitor, RegistrationState
+from mafs_model.images.cameras import CameraProfile
 from mafs_model.images.dead import FrozenFrames
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
+from mafs_model.images.thermal_decoder import ThermalDecoder
 from mafs_model.topics import INPUT_TOPICS
 from mafs_model.types import ThermalImage, UInt8Image
+from mafs_ros.conversions import Frame, thermal_array, visible_array
 from mafs_ros.sync import other_stream
 from numpy.typing import NDArray
 
@@ -64,6 +67,33 @@ class CopyWatch:
         makes_copies = copies >= _MIN_COPIES and len(seen) - copies >= _MIN_NEW
         others = sum(self._copies[other_stream(stream)])
         return copy and makes_copies and others <= copies // 2
+
+
+class Pictures:
+    """
+    Decodes frames for looking at their motion, apart from those that are fused.
+
+    Threads: the executor only; the decoder of the worker has a past of its own.
+
+    Args:
+        camera: what the thermal camera sends.
+
+    """
+
+    def __init__(self, camera: CameraProfile) -> None:
+        self._decode = ThermalDecoder(camera)
+
+    def __call__(self, stream: str, frame: Frame) -> NDArray[Any]:
+        """
+        Return the image of a frame.
+
+        Raises:
+            ImageError: it cannot be decoded.
+
+        """
+        if stream == 'visible':
+            return visible_array(frame)
+        return thermal_array(frame, self._decode)
 
 
 class RegistrationWatch:

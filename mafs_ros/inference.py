@@ -123,6 +123,7 @@ class Inference:
         settings: what is in force.
 
     Attributes:
+        camera: what the thermal camera sends.
         decode_thermal: takes the picture out of what the thermal camera sends.
 
     Raises:
@@ -135,7 +136,7 @@ class Inference:
         self.registration = create_registration(settings.current, self.calibration)
         self._settings = settings
         self._reset = False
-        camera = create_camera(settings.current)
+        self.camera = camera = create_camera(settings.current)
         self.decode_thermal = ThermalDecoder(camera)
         self._of_camera: dict[str, Any] = {'camera_unit': camera.unit, 'polarity': camera.polarity}
         self.predictor = self._create_predictor()

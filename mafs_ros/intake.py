@@ -5,6 +5,8 @@ from __future__ import annotations
 from mafs_model.pairing.nearest import DROP_REASONS
 from mafs_ros.alignment import Alignment, Job
 from mafs_ros.conversions import Frame
+from mafs_ros.image_watch import Pictures
+from mafs_ros.inference import Inference
 from mafs_ros.parameter_handler import ParameterHandler
 from mafs_ros.processor import PairProcessor
 from mafs_ros.rate_limit import RateLimit
@@ -29,7 +31,7 @@ class Intake:
         parameters: keeps the settings up to date.
         processor: works on the pairs.
         reporter: counts and logs.
-        calibrated_offset_s: what a calibration adds to thermal stamps, None without one.
+        inference: knows the calibration and what the thermal camera sends.
 
     Raises:
         ConfigError: the policy needs a package that is not installed.
@@ -42,7 +44,7 @@ class Intake:
         parameters: ParameterHandler,
         processor: PairProcessor,
         reporter: Reporter,
-        calibrated_offset_s: float | None = None,
+        inference: Inference,
     ) -> None:
         self._parameters = parameters
         self._processor = processor
@@ -52,7 +54,13 @@ class Intake:
         self._received_at_tick = 0
         self._rate = RateLimit()
         settings = parameters.settings
-        self._alignment = Alignment(settings, calibrated_offset_s)
+        self._alignment = Alignment(
+            settings,
+            inference.calibrated_offset_s,
+            Pictures(inference.camera),
+            inference.registration,
+            lambda text: node.get_logger().info(f'thermal.time_offset: {text}'),
+        )
         by_filters = settings.current.sync_policy != 'nearest'
         self._inputs = CameraInputs(
             node,
@@ -68,14 +76,9 @@ class Intake:
         self._inputs.destroy()
 
     @property
-    def time_offset_ns(self) -> int:
-        """Return what is added to thermal stamps now."""
-        return self._alignment.time_offset_ns
-
-    @property
-    def offset_is_estimated(self) -> bool:
-        """Return whether that is known from stamps alone."""
-        return self._alignment.estimated
+    def time_offset(self) -> str:
+        """Return what is added to thermal stamps now, and how well that is known."""
+        return self._alignment.describe_time_offset()
 
     @property
     def alone(self) -> str:

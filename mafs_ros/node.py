@@ -225,7 +225,7 @@ class FusionNode(LifecycleNode):
             self._handler,
             self._processor,
             self._reporter,
-            self._inference.calibrated_offset_s,
+            self._inference,
         )
         topics = self._intake.topics
         self.get_logger().info(
@@ -346,8 +346,7 @@ class FusionNode(LifecycleNode):
             }
         if self._intake is not None:
             setup['mode'] = self._processor.mode or '-' if self._processor is not None else '-'
-            known = ', or that and whole periods' if self._intake.offset_is_estimated else ''
-            setup['thermal time offset'] = f'{self._intake.time_offset_ns / 1e6:.1f} ms{known}'
+            setup['thermal time offset'] = self._intake.time_offset
         return setup
 
 

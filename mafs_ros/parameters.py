@@ -229,7 +229,7 @@ TABLE: tuple[Parameter, ...] = (
         'double_or_auto',
         0.0,
         'Added to the stamps of thermal images, against a constant latency of that camera; '
-        '`auto`: estimated as the median offset.',
+        '`auto`: measured from what both cameras see move, 0 until that is sure.',
         unit='s',
         minimum=-10.0,
         maximum=10.0,

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 REACH_S = 1.3  # largest offset that is looked for
+# Clocks this far apart are brought together by the times of arrival first; content does the rest.
+CLOCK_DIFFERENCE_S = 0.5
 MIN_DURATION_S = 4.0
 _STEP_S = 0.01
 _PEAK_S = 0.08  # A parabola is fitted to this much on either side of the peak.
@@ -148,34 +150,38 @@ def _correlate(
     """
     Return sums of products and of both squares for every part and lag, float64 [3,parts,lags].
 
-    Interpolation is linear in `b`, so the products of all pairs of samples, one matrix, serve
-    every lag.
+    Interpolation is linear in `b`, so the products of the samples of a part with those of `b`
+    within reach of it, one matrix, serve every lag.
     """
-    products = (a @ b.T).astype(np.float64)
     squares_a = np.einsum('nc,nc->n', a, a, dtype=np.float64)
     squares_b = np.einsum('nc,nc->n', b, b, dtype=np.float64)
     neighbours = np.einsum('nc,nc->n', b[:-1], b[1:], dtype=np.float64)
     steps = np.diff(dense_times)
     longest = _GAP_LAGS * max(float(np.median(steps)), float(np.median(np.diff(times))))
-    rows = np.arange(len(times))
-    part = rows * _PARTS // len(times)
     sums = np.zeros((3, _PARTS, len(lags)))
-    for i, lag in enumerate(lags):
-        wanted = times + lag
+    for part, rows in enumerate(np.array_split(np.arange(len(times)), _PARTS)):
+        wanted = times[rows, None] + lags
         after = np.clip(np.searchsorted(dense_times, wanted), 1, len(dense_times) - 1)
         before = after - 1
         share = (wanted - dense_times[before]) / steps[before]
         use = (share >= 0) & (share <= 1) & (steps[before] <= longest)
         rest = 1 - share
-        terms = (
-            rest * products[rows, before] + share * products[rows, after],
-            squares_a,
-            rest**2 * squares_b[before]
-            + share**2 * squares_b[after]
-            + 2 * rest * share * neighbours[before],
-        )
-        for row, term in zip(sums, terms, strict=True):
-            row[:, i] = np.bincount(part, term * use, _PARTS)
+        first, last = int(before.min()), int(after.max()) + 1
+        products = (a[rows] @ b[first:last].T).astype(np.float64)
+        column = before - first
+        row = np.arange(len(rows))[:, None]
+        sums[0, part] = (
+            (rest * products[row, column] + share * products[row, column + 1]) * use
+        ).sum(axis=0)
+        sums[1, part] = (squares_a[rows, None] * use).sum(axis=0)
+        sums[2, part] = (
+            (
+                rest**2 * squares_b[before]
+                + share**2 * squares_b[after]
+                + 2 * rest * share * neighbours[before]
+            )
+            * use
+        ).sum(axis=0)
     # Where little is left in common, chance decides.
     common = sums[1].sum(axis=0)
     sums[0][:, common < 0.3 * common.max()] = 0

@@ -6,6 +6,7 @@ from collections import deque
 from typing import NamedTuple
 
 import cv2
+from mafs_model.images.registration import Registration
 from mafs_model.types import Size, UInt8Image
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +101,27 @@ class MotionTrack:
             np.array([time for time, _ in self._samples], np.float64),
             np.array([energy for _, energy in self._samples], np.float32).reshape(-1, cells),
         )
+
+
+def on_visible(registration: Registration, image: UInt8Image, visible_size: Size) -> UInt8Image:
+    """
+    Return a thermal image where the visible one is; what it does not show is grey.
+
+    Args:
+        registration: of the thermal onto the visible image.
+        image: thermal uint8 [h,w].
+        visible_size: (height, width) of the visible image.
+
+    Returns:
+        uint8 of `SIZE`.
+
+    """
+    warped = registration.warp(image, SIZE, visible_size)
+    own: Size = image.shape[0], image.shape[1]
+    outside = registration.coverage(own, SIZE, visible_size)
+    if outside is not None:
+        warped = np.where(outside > 0, np.uint8(128), warped)
+    return warped
 
 
 def _normalise(image: UInt8Image) -> NDArray[np.float32]:

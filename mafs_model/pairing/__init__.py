@@ -1,1 +1,1 @@
-"""Two camera streams become pairs: mutually nearest stamps, and the offset of two clocks."""
+"""Two camera streams become pairs: mutually nearest stamps."""

@@ -31,13 +31,11 @@ from typing import Any
 from mafs_model.defaults import QUEUE_SIZE
 from mafs_model.pairing.stamp_track import Entry, Stamped, StampTrack
 from mafs_model.pairing.statistics import DROP_REASONS, Pair, PairingStatistics, STREAMS
-from mafs_model.pairing.time_offset import OffsetEstimator
 
 __all__ = [
     'DROP_REASONS',
     'STREAMS',
     'NearestPairer',
-    'OffsetEstimator',
     'Pair',
     'PairingStatistics',
     'Stamped',

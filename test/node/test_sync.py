@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import math
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
 
-from mafs_model.errors import ConfigError
+from mafs_model.errors import ConfigError, ImageError
 from mafs_ros import sync
 from mafs_ros.alignment import Alignment
 from mafs_ros.conversions import Frame
@@ -203,13 +206,59 @@ class TestAlignment:
         jobs = self.feed(alignment, 20, -offset_ms * MS)
         assert jobs[-1].offset_s == pytest.approx(0.0, abs=1e-9)
 
-    def test_auto_finds_the_latency(self) -> None:
-        alignment = Alignment(box({'thermal.time_offset': 'auto'}))
-        jobs = self.feed(alignment, 60, 11 * MS)
-        assert alignment.time_offset_ns == -11 * MS
+    def play_moving(self, alignment: Alignment, seconds: int, latency_ns: int) -> list[Any]:
+        """Feed cameras that see a spot on a path of its own, with times of arrival."""
+        jobs = []
+        for i in range(30 * seconds):
+            stamp = i * 33 * MS
+            for stream, late in (('visible', 0), ('thermal', latency_ns)):
+                received = (T0 + stamp + late) / sync.NS_PER_S
+                jobs += alignment.add(stream, Frame(None, T0 + stamp + late, received, i))
+        return jobs
+
+    @staticmethod
+    def spot(stream: str, frame: Frame) -> np.ndarray:
+        """Return what a camera sees in the frame of a number."""
+        t = frame.message * 0.033
+        image = np.random.default_rng(frame.message).integers(0, 20, (60, 80)).astype(np.uint8)
+        for k in range(4):
+            x = 40 + 34 * math.sin(0.9 * t + 0.31 * k * t + k * k)
+            y = 30 + 24 * math.sin(0.7 * t + 0.43 * k * t + 2 * k)
+            cv2.circle(image, (round(16 * x), round(16 * y)), 64, 200, -1, cv2.LINE_AA, 4)
+        return image
+
+    def test_auto_measures_the_latency_and_pairing_goes_on(self) -> None:
+        told: list[str] = []
+        settings = box({'thermal.time_offset': 'auto'})
+        alignment = Alignment(settings, picture=self.spot, on_measured=told.append)
+        jobs = self.play_moving(alignment, 16, 120 * MS)
+        assert not jobs[0].estimated
+        assert jobs[0].time_offset_s == 0.0, 'off until it is sure'
         assert jobs[-1].estimated
-        assert jobs[-1].time_offset_s == pytest.approx(-0.011)
-        assert jobs[-1].offset_s == pytest.approx(0.0, abs=1e-9)
+        assert jobs[-1].time_offset_s == pytest.approx(-0.12, abs=0.008)
+        assert abs(jobs[-1].offset_s) < 0.008
+        assert jobs[-1].visible.message == jobs[-1].thermal.message
+        assert not alignment.jumped_back(), 'a new offset is no jump of the clock'
+        assert alignment.estimated
+        assert len(told) >= 1
+        assert 'measured from motion' in told[0]
+        alignment.reset()
+        assert not alignment.estimated
+
+    def test_auto_looks_at_nothing_where_a_calibration_is(self) -> None:
+        def picture(stream: str, frame: Frame) -> np.ndarray:
+            raise AssertionError('looked at')
+
+        alignment = Alignment(box({'thermal.time_offset': 'auto'}), -0.12, picture)
+        assert len(self.play_moving(alignment, 2, 120 * MS)) == 60
+
+    def test_auto_passes_over_images_that_cannot_be_decoded(self) -> None:
+        def picture(stream: str, frame: Frame) -> np.ndarray:
+            raise ImageError('encoding', 'no such thing')
+
+        alignment = Alignment(box({'thermal.time_offset': 'auto'}), picture=picture)
+        assert len(self.play_moving(alignment, 2, 0)) == 60
+        assert 'ambiguous by a period' in alignment.describe_time_offset()
 
     def test_narrower_slop_takes_effect(self) -> None:
         settings = box({'sync.slop': 0.03})

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from mafs_model.bags.reader import BagImage, BagReader
+from mafs_model.calibration.running_offset import RunningOffset
 from mafs_model.defaults import QUEUE_SIZE, SLOP_S
 from mafs_model.errors import ImageError
-from mafs_model.pairing.nearest import NearestPairer, OffsetEstimator, Pair
+from mafs_model.pairing.nearest import NearestPairer, Pair
 
 NS_PER_S = 1_000_000_000
 # As the node's parameter stamps.jump_back.
@@ -103,14 +105,14 @@ class BagPairing:
         self._pairer = NearestPairer(
             settings.slop_ns, settings.queue_size, jump_back_ns=JUMP_BACK_NS
         )
-        self._estimator = OffsetEstimator()
+        self._running = RunningOffset()
         self._jumps = 0
 
     @property
     def time_offset_ns(self) -> int:
         """Return what is added to thermal stamps now."""
         fixed = self._settings.time_offset_ns
-        return (self._estimator.offset_ns or 0) if fixed is None else fixed
+        return round(self._running.offset_s * NS_PER_S) if fixed is None else fixed
 
     def __iter__(self) -> Iterator[BagPair]:
         kinds: dict[str, Any] = dict(self._streams)
@@ -124,16 +126,26 @@ class BagPairing:
             stamp_ns = image.stamp_ns or image.receive_ns
             self.counts.note_time(stamp_ns)
             if self._settings.time_offset_ns is None:
-                self._estimator.add(stream, stamp_ns)
+                yield from self._note(stream, stamp_ns, image)
             shifted = stamp_ns + (self.time_offset_ns if stream == 'thermal' else 0)
             yield from self._ready(self._pairer.add(stream, shifted, image))
         yield from self._ready(self._pairer.flush())
+
+    def _note(self, stream: str, stamp_ns: int, image: BagImage) -> Iterator[BagPair]:
+        """Take note of motion; where the offset changes, pairing starts again with the new one."""
+        picture = image.image
+        assert not isinstance(picture, ImageError)
+        with suppress(ImageError):
+            times_s = stamp_ns / NS_PER_S, image.receive_ns / NS_PER_S
+            if self._running.add(stream, *times_s, lambda: picture):
+                yield from self._ready(self._pairer.flush())
+                self._pairer.reset()
 
     def _ready(self, pairs: list[Pair]) -> Iterator[BagPair]:
         jumped = self._pairer.statistics.clock_jumps > self._jumps
         if jumped:
             self._jumps = self._pairer.statistics.clock_jumps
-            self._estimator.reset()
+            self._running.reset()
         for pair in pairs:
             visible, thermal = pair.visible.payload, pair.thermal.payload
             yield BagPair(
