@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+import errno
 import os
 from pathlib import Path
 import secrets
@@ -113,6 +114,60 @@ def write_bytes(
 def write_text(path: str | Path, text: str, *, error: type[MafsError] = MafsError) -> None:
     """Write a whole text file in UTF-8; errors as in `replacing`."""
     write_bytes(path, text.encode('utf-8'), error=error)
+
+
+@contextmanager
+def private_folder(path: str | Path, *, error: type[MafsError] = MafsError) -> Iterator[Path]:
+    """
+    Give a folder to fill; it gets its name if all went well, else it is removed.
+
+    Nobody but the user of this process can read it, before and after: folders have mode 700,
+    files 600.
+
+    Args:
+        path: the folder to make; nothing may be there. Missing parents are made, with mode 700.
+        error: kind of the errors.
+
+    Yields:
+        A hidden folder beside it.
+
+    Raises:
+        MafsError: of the given kind: it cannot be written; one line with the reason.
+
+    """
+    path = Path(path)
+    try:
+        beside = begin_private_folder(path)
+    except OSError as fault:
+        raise error(f"'{path}': cannot be written: {fault.strerror or fault}") from None
+    try:
+        yield beside
+        finish_private_folder(beside, path)
+    except OSError as fault:
+        raise error(f"'{path}': cannot be written: {fault.strerror or fault}") from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def begin_private_folder(path: Path) -> Path:
+    """Make a hidden folder of mode 700 beside a path; raises OSError."""
+    for parent in reversed(path.absolute().parents):
+        if not parent.is_dir():
+            with suppress(FileExistsError):
+                parent.mkdir(mode=0o700)
+    beside = path.with_name(f'.{path.name[:40]}.{secrets.token_hex(8)}.part')
+    beside.mkdir(mode=0o700)
+    return beside
+
+
+def finish_private_folder(beside: Path, path: Path) -> None:
+    """Close a filled folder to others and give it its name; raises OSError, as if it is taken."""
+    for entry in (beside, *beside.rglob('*')):
+        if not entry.is_symlink():
+            entry.chmod(0o700 if entry.is_dir() else 0o600)
+    if path.exists() or path.is_symlink():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    beside.rename(path)
 
 
 def _keep(path: Path) -> None:

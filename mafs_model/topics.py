@@ -27,6 +27,9 @@ CLASSES_TOPIC = '~/semantic/classes'
 LABEL_INFO_TOPIC = '~/semantic/label_info'
 DIAGNOSTICS_TOPIC = '/diagnostics'
 
+SNAPSHOT_SERVICE = '~/snapshot'
+RECORD_SERVICE = '~/record'
+
 
 def absolute(name: str) -> str:
     """Return the full name of a topic of a node that nobody has renamed or remapped."""

@@ -17,6 +17,7 @@ from mafs_ros.parameter_handler import describe, ParameterHandler
 from mafs_ros.processor import PairProcessor
 from mafs_ros.publishers import OutputPublishers, overridable_publishers
 from mafs_ros.reporting import Reporter
+from mafs_ros.services import Services
 from mafs_ros.statistics import Statistics
 from mafs_ros.subscriptions import overridable_subscriptions
 from mafs_ros.sync import load_message_filters
@@ -59,6 +60,7 @@ class FusionNode(LifecycleNode):
         # Between activate and deactivate:
         self._intake: Intake | None = None
         self._bond = Bond(self)
+        self._answers = Services(self, self._handler, self._describe)
         self._state_label = 'unconfigured'
         self.stop_timeout_s = STOP_TIMEOUT_S
         self._last_error = ''
@@ -196,6 +198,7 @@ class FusionNode(LifecycleNode):
 
     def _cleanup(self) -> None:
         self._handler.locked = False
+        self._answers.stop(self.stop_timeout_s)
         if self._outputs is not None:
             self._outputs.destroy()
             self._outputs = None
@@ -288,6 +291,19 @@ class FusionNode(LifecycleNode):
         """Publish diagnostics, and log when the state gets worse or better."""
         if self._intake is not None:
             self._intake.tick()
+        self._answers.tick()
+        message, level, sentence = self._assess()
+        if self._intake is not None and level != self._level:
+            text = f'state {level.name}: {sentence}'
+            if level is Level.OK:
+                self.get_logger().info(text)
+            else:
+                self.get_logger().warning(text)
+        self._level = level
+        self._diagnostics.publish(message)
+
+    def _assess(self) -> tuple[diagnostics.DiagnosticArray, Level, str]:
+        """Return the diagnostics of this moment, with their level and sentence."""
         snapshot = self._statistics.snapshot()
         now = self.get_clock().now()
         level, sentence = assess(
@@ -296,23 +312,15 @@ class FusionNode(LifecycleNode):
                 now.nanoseconds, [*snapshot.recent_drops, *snapshot.recent_events]
             ),
         )
-        if self._intake is not None and level != self._level:
-            text = f'state {level.name}: {sentence}'
-            if level is Level.OK:
-                self.get_logger().info(text)
-            else:
-                self.get_logger().warning(text)
-        self._level = level
-        self._diagnostics.publish(
-            diagnostics.message(
-                self.get_fully_qualified_name(),
-                now.to_msg(),
-                snapshot,
-                level,
-                sentence,
-                self._setup(),
-            )
-        )
+        name = self.get_fully_qualified_name()
+        message = diagnostics.message(name, now.to_msg(), snapshot, level, sentence, self._setup())
+        return message, level, sentence
+
+    def _describe(self) -> dict[str, object]:
+        """Return what diagnostics say, for files."""
+        message, level, sentence = self._assess()
+        values = {value.key: value.value for value in message.status[0].values}
+        return {'level': level.name, 'message': sentence, **values}
 
     def _health_context(self, now_ns: int, reasons: list[str]) -> Context:
         """Return what the judgement of the state needs."""

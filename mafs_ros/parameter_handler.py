@@ -87,6 +87,13 @@ class ParameterHandler:
             if name not in BY_NAME and name.split('.')[0] not in _FOREIGN
         )
 
+    def values(self) -> dict[str, Any]:
+        """Return the values of all parameters by name, as plain Python types."""
+        return {
+            name: value if value is None or isinstance(value, (str, int, float)) else [*value]
+            for name, value in self._values().items()
+        }
+
     def _values(self) -> dict[str, Any]:
         return {row.name: self._node.get_parameter(row.name).value for row in TABLE}
 

@@ -442,6 +442,14 @@ TABLE: tuple[Parameter, ...] = (
         dynamic=True,
     ),
     Parameter(
+        'record.folder',
+        'string',
+        '',
+        'Folder in which `~/snapshot` and `~/record` write; empty: `mafs_ros` in `ROS_HOME`, '
+        'else in `~/.ros`.',
+        expected='path of a folder, or empty',
+    ),
+    Parameter(
         'diagnostics.stale_after',
         'double',
         3.0,
@@ -519,6 +527,7 @@ class Settings:
     overlay_opacity: float
     overlay_legend: bool
     overlay_min_confidence: float
+    record_folder: str
     diagnostics_stale_after: float
     diagnostics_min_pair_rate: float
 

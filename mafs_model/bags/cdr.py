@@ -100,6 +100,15 @@ def parse_image(message_type: str, data: bytes) -> ImageMessage:
     return ImageMessage(stamp_ns, frame_id, buffer)
 
 
+def stamp_of(data: bytes) -> int | None:
+    """Return the stamp in ns of a message that begins with a header, None if it is too short."""
+    try:
+        seconds, nanoseconds = _Reader(data).integers('iI')
+    except ImageError:
+        return None
+    return int(seconds) * _SECOND_NS + int(nanoseconds)
+
+
 class _Writer:
     """Collects the fields of one message with their alignment."""
 

@@ -64,11 +64,23 @@ def test_node_may_publish_all_outputs_and_nothing_else(policy: ET.Element) -> No
     assert names(policy, topics.NODE_NAME, 'publish') - BY_ROS == outputs
 
 
+def test_node_may_answer_all_its_services(policy: ET.Element) -> None:
+    services = {name for key, name in vars(topics).items() if key.endswith('_SERVICE')}
+    assert services
+    assert services <= names(policy, topics.NODE_NAME, 'reply')
+
+
 def test_inputs_come_from_the_cameras_alone(policy: ET.Element) -> None:
     inputs = {
         name + suffix for name in topics.INPUT_TOPICS.values() for suffix in ('', '/compressed')
     } | {topics.CAMERA_INFO_INPUT}
-    assert names(policy, topics.NODE_NAME, 'subscribe') - BY_ROS == inputs
+    read_along = {  # by snapshots and recordings
+        *topics.IMAGE_TOPICS.values(),
+        topics.CAMERA_INFO_TOPIC,
+        topics.STATUS_TOPIC,
+        topics.CLASSES_TOPIC,
+    }
+    assert names(policy, topics.NODE_NAME, 'subscribe') - BY_ROS == inputs | read_along
     cameras = [names(policy, f'{c}_camera', 'publish') - BY_ROS for c in ('rgb', 'thermal')]
     assert cameras[0] | cameras[1] == inputs
     assert not cameras[0] & cameras[1]
