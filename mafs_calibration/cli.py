@@ -244,6 +244,7 @@ def _run_target(arguments: argparse.Namespace) -> int:
 
 def _run_scene(arguments: argparse.Namespace) -> int:
     """Register from a scene."""
+    from mafs_calibration.joint import register_recording
     from mafs_calibration.recordings import Recording
     from mafs_calibration.report import scene_report
     from mafs_calibration.scene import PAIRS, register
@@ -251,13 +252,14 @@ def _run_scene(arguments: argparse.Namespace) -> int:
     from mafs_model.images.registration import Registration
 
     source = _open(arguments)
-    offset = 0.0
     if isinstance(source, Recording):
-        offset = _known_offset(arguments.out, source)
-    pairs = source.pairs(PAIRS, offset)
+        found, pairs, offset = register_recording(source, _known_offset(arguments.out, source))
+        _say(arguments, f'images were brought together by a time offset of {offset:+.3f} s')
+    else:
+        pairs = source.pairs(PAIRS)
+        found = register([pair.visible for pair in pairs], [pair.thermal for pair in pairs])
     for problem in source.problems[:3]:
         _say(arguments, problem, error=True)
-    found = register([pair.visible for pair in pairs], [pair.thermal for pair in pairs])
     visible, thermal = pairs[len(pairs) // 2].visible, pairs[len(pairs) // 2].thermal
     calibration = _updated(
         arguments.out,
