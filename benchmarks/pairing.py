@@ -34,7 +34,7 @@ def nearest(messages: list[Message], slop_s: float) -> Result:
     pairs = []
     begun = time.perf_counter()
     for message in messages:
-        pairs += pairer.add(message.stream, message.stamp_ns, message.index)
+        pairs += pairer.add_frame(message.stream, message.stamp_ns, message.index)
     pairs += pairer.flush()
     seconds = time.perf_counter() - begun
     return [(pair.visible.payload, pair.thermal.payload) for pair in pairs], seconds

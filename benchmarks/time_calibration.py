@@ -46,7 +46,7 @@ def motion(stream: Stream, lag_s: float, delay_s: float = 0.0) -> MotionSamples:
     """Return the motion of a stream whose stamps are late by `delay_s`."""
     track = MotionTrack(lag_s)
     for moment, image in stream:
-        track.add(moment + delay_s, image)
+        track.add_image(moment + delay_s, image)
     return track.samples()
 
 

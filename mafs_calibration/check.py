@@ -116,7 +116,7 @@ def _judge(pairs: list[Pair], registration: Registration) -> RegistrationState |
     for pair in pairs:
         size: Size = pair.visible.shape[0], pair.visible.shape[1]
         own: Size = pair.thermal.shape[0], pair.thermal.shape[1]
-        monitor.add(
+        monitor.add_pair(
             pair.visible,
             registration.warp(pair.thermal, size),
             registration.coverage(own, size),

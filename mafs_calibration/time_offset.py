@@ -104,7 +104,7 @@ def _motion(
     for frame in recording.frames():
         if frame.camera == 'visible':
             visible_size = frame.image.shape[0], frame.image.shape[1]
-            tracks['visible'].add(frame.stamp_s, frame.image)
+            tracks['visible'].add_image(frame.stamp_s, frame.image)
         else:
             waiting.append((frame.stamp_s + difference_s, frame.image))
         if visible_size is None:
@@ -113,7 +113,7 @@ def _motion(
         for stamp, image in waiting:
             if registration is not None:
                 image = on_visible(registration, image, visible_size)
-            tracks['thermal'].add(stamp, image)
+            tracks['thermal'].add_image(stamp, image)
         waiting.clear()
     return tracks['visible'].samples(), tracks['thermal'].samples()
 

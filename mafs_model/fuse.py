@@ -153,7 +153,7 @@ def _run(
                 report.pairs += 1
                 times.append(sum(prediction.timings_ms.values()))
                 if prediction.labels is not None and not predictor.is_classical:
-                    shares.add(prediction.labels)
+                    shares.add_labels(prediction.labels)
         except KeyboardInterrupt:
             if not source.is_live:
                 raise

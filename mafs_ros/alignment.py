@@ -183,7 +183,7 @@ class Alignment:
         value = f'{self.time_offset_ns / 1e6:.1f} ms'
         return f'{value}, {self._running.sentence()}' if self._is_automatic else value
 
-    def add(self, stream: str, frame: Frame) -> list[Job]:
+    def add_frame(self, stream: str, frame: Frame) -> list[Job]:
         """Add a frame of 'visible' or 'thermal'; return what is to be done now."""
         self._presence.arrived(stream, frame.received_s)
         if self._is_alone(stream, frame):
@@ -193,7 +193,7 @@ class Alignment:
             self._measure(stream, frame)
         if stream == 'thermal':
             stamp_ns += self.time_offset_ns
-        return self._jobs(self._current_synchronizer().add(stream, stamp_ns, frame))
+        return self._jobs(self._current_synchronizer().add_frame(stream, stamp_ns, frame))
 
     def _measure(self, stream: str, frame: Frame) -> None:
         """Take note of motion; where the offset changes, pairing starts again with the new one."""
@@ -203,7 +203,7 @@ class Alignment:
         # An image that cannot be decoded is reported where it is to be fused.
         with suppress(ImageError):
             stamp_s = frame.stamp_ns / NS_PER_S
-            if self._running.add(
+            if self._running.add_image(
                 stream, stamp_s, frame.received_s, lambda: picture(stream, frame)
             ):
                 self._current_synchronizer().reset()

@@ -138,7 +138,7 @@ class RegistrationWatch:
         size = (visible.shape[0], visible.shape[1])
         unregistered = self._registration.unregistered(scaled, size)
         registered = scaled if unregistered is None else unregistered.registered(visible)
-        self._monitor.add(visible, registered)
+        self._monitor.add_pair(visible, registered)
         self._looks += 1
         if self._looks % _LOOKS_PER_STATE == 0:
             self._judge(self._monitor.state(), size[1])

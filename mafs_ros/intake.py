@@ -113,7 +113,7 @@ class Intake:
     def _on_frame(self, stream: str, frame: Frame) -> None:
         """Pair a checked image and hand a pair to the worker."""
         self._take_changes()
-        self._submit(self._alignment.add(stream, frame))
+        self._submit(self._alignment.add_frame(stream, frame))
 
     def _submit(self, jobs: list[Job]) -> None:
         """Count pairs and drops; hand pairs to the worker."""

@@ -30,7 +30,7 @@ class RateWindow:
         self._events: deque[tuple[float, float]] = deque(maxlen=4096)
         self._started: float | None = None
 
-    def add(self, now: float, weight: float = 1.0) -> None:
+    def add_event(self, now: float, weight: float = 1.0) -> None:
         """Note an event at the steady time `now` in s."""
         if self._started is None:
             self._started = now
@@ -72,7 +72,7 @@ class DurationWindow:
     def __init__(self, size: int = 150) -> None:
         self._values: deque[float] = deque(maxlen=size)
 
-    def add(self, value: float) -> None:
+    def add_duration(self, value: float) -> None:
         """Note one duration."""
         self._values.append(value)
 
@@ -210,14 +210,14 @@ class Statistics:
             state = self._streams[stream]
             state.received += 1
             state.last_at = now
-            state.arrivals.add(now)
+            state.arrivals.add_event(now)
             if sequence is None:
                 return
             if state.sequence is not None:
                 missing = sequence - state.sequence - 1
                 if 0 < missing <= _MAX_GAP:
                     state.lost += missing
-                    state.losses.add(now, missing)
+                    state.losses.add_event(now, missing)
             state.sequence = sequence
 
     def accepted(
@@ -244,41 +244,43 @@ class Statistics:
         now = self._now()
         with self._lock:
             self._drops[reason] += count
-            self._recent.setdefault(reason, RateWindow(2 * WINDOW_S)).add(now, count)
+            self._recent.setdefault(reason, RateWindow(2 * WINDOW_S)).add_event(now, count)
 
     def noted(self, event: str) -> None:
         """Note something that happened and dropped nothing, such as a change of resolution."""
         now = self._now()
         with self._lock:
             self._events[event] += 1
-            self._recent_events.setdefault(event, RateWindow(2 * WINDOW_S)).add(now)
+            self._recent_events.setdefault(event, RateWindow(2 * WINDOW_S)).add_event(now)
 
     def paired(self, offset_s: float) -> None:
         """Note a new pair; offset is thermal minus visible stamp."""
         now = self._now()
         with self._lock:
             self._pair_count += 1
-            self._pairs.add(now)
-            self._offsets.add(abs(offset_s))
+            self._pairs.add_event(now)
+            self._offsets.add_duration(abs(offset_s))
 
     def processed(self, inference_ms: float | None, latency_ms: float) -> None:
         """Note a pair that went through; inference is None where nothing was computed."""
         now = self._now()
         with self._lock:
             self._processed_count += 1
-            self._processed.add(now)
+            self._processed.add_event(now)
             self._clock_differs_s = None
             if abs(latency_ms) > MAX_LATENCY_MS:
                 self._clock_differs_s = latency_ms / 1e3
             else:
-                self._latency.add(latency_ms)
+                self._latency.add_duration(latency_ms)
             if inference_ms is not None:
-                self._inference.add(inference_ms)
+                self._inference.add_duration(inference_ms)
 
     def published(self, topic: str, duration_ms: float) -> None:
         """Note how long it took to hand an image to the middleware."""
         with self._lock:
-            self._publishing.setdefault(topic, DurationWindow(_PUBLICATIONS)).add(duration_ms)
+            self._publishing.setdefault(topic, DurationWindow(_PUBLICATIONS)).add_duration(
+                duration_ms
+            )
 
     def last_image(self, stream: str) -> tuple[str, tuple[int, int] | None]:
         """Return encoding and (height, width) of the last usable image, ('', None) before it."""

@@ -23,7 +23,7 @@ def other_stream(stream: str) -> str:
 class Synchronizer(Protocol):
     """What the node needs of a pairing policy, as `NearestPairer` has it; one caller at a time."""
 
-    def add(self, stream: str, stamp_ns: int, payload: Any) -> list[Pair]:
+    def add_frame(self, stream: str, stamp_ns: int, payload: Any) -> list[Pair]:
         """Add a frame of 'visible' or 'thermal'; return the pairs that became certain."""
 
     def settle(self) -> list[Pair]:
@@ -97,7 +97,7 @@ class MessageFilterSynchronizer:
             )
         )
 
-    def add(self, stream: str, stamp_ns: int, payload: Any) -> list[Pair]:
+    def add_frame(self, stream: str, stamp_ns: int, payload: Any) -> list[Pair]:
         """Add a frame; return the pairs that became certain."""
         newest = self._newest.get(stream)
         if newest is not None and stamp_ns < newest - self._jump_back_ns:

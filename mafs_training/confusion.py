@@ -21,7 +21,7 @@ class ConfusionMeter:
         self.num_classes, self.ignore_index = num_classes, ignore_index
         self.matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64)
 
-    def add(self, prediction: Tensor, labels: Tensor) -> None:
+    def add_images(self, prediction: Tensor, labels: Tensor) -> None:
         """Count predictions int64 [B,H,W] against labels [B,H,W]."""
         valid = labels != self.ignore_index
         cells = labels[valid] * self.num_classes + prediction[valid]

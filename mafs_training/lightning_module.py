@@ -222,7 +222,7 @@ class TrainingModule(pl.LightningModule):
         if bool(batch['labelled'].any()):
             logits = self.stage.logits(network, batch)
             if logits is not None:
-                self._meter.add(logits.argmax(1), batch['label'])
+                self._meter.add_images(logits.argmax(1), batch['label'])
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores that are computed over all images."""

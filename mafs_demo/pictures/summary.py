@@ -26,7 +26,7 @@ def expected_pairs(schedule: Schedule, slop_ns: int) -> int:
     pairer = NearestPairer(slop_ns, min_interval_ns=0)
     pairs = 0
     for event in schedule.events:
-        pairs += len(pairer.add(event.stream, event.stamp_ns))
+        pairs += len(pairer.add_frame(event.stream, event.stamp_ns))
     return pairs + len(pairer.flush())
 
 

@@ -138,8 +138,8 @@ def _render_all(path: Path, options: SequenceOptions, count: int, progress: Prog
         with worker_pool(len(tasks)) as pool:
             for block in pool.imap(_render, tasks):
                 for visible, thermal in block:
-                    writer.add('visible', visible)
-                    writer.add('thermal', thermal)
+                    writer.add_image('visible', visible)
+                    writer.add_image('thermal', thermal)
                 done += len(block)
                 progress('rendering', done, count)
         writer.close()
@@ -186,8 +186,8 @@ def images(folder: Path, options: SequenceOptions, work: Path, progress: Progres
                 continue
             used += 1
             for _ in range(hold):
-                writer.add('visible', visible)
-                writer.add('thermal', thermal)
+                writer.add_image('visible', visible)
+                writer.add_image('thermal', thermal)
             progress('reading', done, len(pairs))
         if not used:
             raise ConfigError(f'none of the images in {folder} can be used; {notes[-1]}')
@@ -268,7 +268,7 @@ def _copy_bag(
             problems[str(image.image)] = problems.get(str(image.image), 0) + 1
             continue
         stream = streams[image.topic]
-        writer.add(stream, image.image)
+        writer.add_image(stream, image.image)
         # A driver that does not stamp leaves zero: the time of recording is the best there is.
         stamp_ns = image.stamp_ns or image.receive_ns
         events.append(Event(stream, counts[stream], stamp_ns))

@@ -43,7 +43,7 @@ class FrameWriter:
         self._previous: dict[str, Any] = {}
         self._unchecked = _LOOK_EVERY_BYTES
 
-    def add(self, stream: str, image: NDArray[Any]) -> None:
+    def add_image(self, stream: str, image: NDArray[Any]) -> None:
         """
         Append a frame; the same array object again is stored once.
 

@@ -60,7 +60,7 @@ class MotionTrack:
     def __len__(self) -> int:
         return len(self._samples)
 
-    def add(self, time_s: float, image: UInt8Image) -> None:
+    def add_image(self, time_s: float, image: UInt8Image) -> None:
         """
         Add a frame; one that is not newer than the last is ignored.
 

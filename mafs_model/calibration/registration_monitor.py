@@ -78,9 +78,9 @@ class RegistrationMonitor:
     """
     Keeps the edges of the last pairs and compares them on request.
 
-    For the node: every few seconds call `add` with the visible image and the registered thermal
-    one of a fused pair (about 2 ms), and now and then `state` (about 5 ms). One pair alone tells
-    too little; the scene must have changed between them for each to count.
+    For the node: every few seconds call `add_pair` with the visible image and the registered
+    thermal one of a fused pair (about 2 ms), and now and then `state` (about 5 ms). One pair alone
+    tells too little; the scene must have changed between them for each to count.
 
     Args:
         pairs: how many are kept.
@@ -95,7 +95,7 @@ class RegistrationMonitor:
         """Forget all pairs, as after a change of the registration."""
         self._kept.clear()
 
-    def add(
+    def add_pair(
         self, visible: UInt8Image, thermal: UInt8Image, outside: UInt8Image | None = None
     ) -> None:
         """

@@ -90,7 +90,7 @@ class RunningOffset:
             return f'measured from motion, +-{1e3 * self.interval_s:.0f} ms'
         return f'not measured: {self.doubt}; from the stamps alone it is ambiguous by a period'
 
-    def add(
+    def add_image(
         self, stream: str, stamp_s: float, received_s: float, picture: Callable[[], NDArray[Any]]
     ) -> bool:
         """
@@ -127,7 +127,7 @@ class RunningOffset:
             if self._visible_size is None:
                 return False
             image = on_visible(self._registration, image, self._visible_size)
-        self._tracks[stream].add(stamp_s, image)
+        self._tracks[stream].add_image(stamp_s, image)
         if self._next_look_s is None:
             self._began_s = received_s
             self._next_look_s = received_s + LEARNING_S

@@ -154,7 +154,7 @@ class NearestPairer:
         self._last_pair_ns: int | None = None
         self.statistics = PairingStatistics()
 
-    def add(self, stream: str, stamp_ns: int, payload: Any = None) -> list[Pair]:
+    def add_frame(self, stream: str, stamp_ns: int, payload: Any = None) -> list[Pair]:
         """
         Add a frame.
 

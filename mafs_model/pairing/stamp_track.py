@@ -66,7 +66,7 @@ class IntervalBound:
         self._count = 0
         self._minima: deque[tuple[int, int]] = deque()  # (index, interval), intervals ascending
 
-    def add(self, interval_ns: int) -> None:
+    def add_interval(self, interval_ns: int) -> None:
         """Learn one interval between neighbouring frames of the stream (ns, > 0)."""
         while self._minima and self._minima[-1][1] >= interval_ns:
             self._minima.pop()
@@ -126,7 +126,7 @@ class StampTrack:
         self.waiting += 1
         if self.newest_ns is None or stamp_ns > self.newest_ns:
             if self.newest_ns is not None:
-                self._bound.add(stamp_ns - self.newest_ns)
+                self._bound.add_interval(stamp_ns - self.newest_ns)
             self.newest_ns = stamp_ns
         return entry
 

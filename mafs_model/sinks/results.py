@@ -20,7 +20,7 @@ class ClassShares:
         self._classes = classes
         self._pixels = np.zeros(256, np.int64)
 
-    def add(self, labels: UInt8Image) -> None:
+    def add_labels(self, labels: UInt8Image) -> None:
         """Count the pixels of a label image, uint8 [H,W]."""
         counts = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()
         self._pixels += counts.astype(np.int64)

@@ -48,7 +48,7 @@ def _pairs(
             continue
         stream = kinds[item.topic]
         stamp = item.stamp_ns + (offset_ns if stream == 'thermal' else 0)
-        yield from pairer.add(stream, stamp, item.image)
+        yield from pairer.add_frame(stream, stamp, item.image)
     yield from pairer.flush()
 
 

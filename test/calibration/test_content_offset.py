@@ -32,7 +32,7 @@ def film(moments, seed, invert=False):
 def motion(frames, lag=0.112, cells=(24, 32)):
     track = MotionTrack(lag, cells)
     for moment, image in frames:
-        track.add(moment, image)
+        track.add_image(moment, image)
     return track.samples()
 
 
@@ -115,7 +115,7 @@ def test_old_repeated_and_late_frames_are_ignored():
     track = MotionTrack(0.1)
     image = np.zeros(SIZE, np.uint8)
     for moment in (0.0, 0.1, 0.1, 0.05, 0.2, 5.0):
-        track.add(moment, image)
+        track.add_image(moment, image)
     assert np.all(np.diff(track.samples().times_s) > 0)
     assert len(track) == 2  # nothing is compared over the gap
 
@@ -124,5 +124,5 @@ def test_the_window_bounds_what_is_kept():
     track = MotionTrack(0.1, window_s=2.0)
     image = np.zeros(SIZE, np.uint8)
     for moment in np.arange(0, 10, 0.1):
-        track.add(moment, image)
+        track.add_image(moment, image)
     assert len(track) <= 22

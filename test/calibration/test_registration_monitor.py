@@ -11,7 +11,7 @@ import pytest
 def state_of(pairs, change=lambda image: image, outside=None):
     monitor = RegistrationMonitor()
     for visible, thermal in pairs:
-        monitor.add(visible, np.ascontiguousarray(change(thermal)), outside)
+        monitor.add_pair(visible, np.ascontiguousarray(change(thermal)), outside)
     return monitor.state()
 
 
@@ -87,6 +87,6 @@ def test_what_the_thermal_camera_does_not_see_is_left_out(scenes):
 def test_another_size_starts_anew(scenes):
     monitor = RegistrationMonitor()
     for visible, thermal in scenes:
-        monitor.add(visible, thermal)
-    monitor.add(visible[:200], thermal[:200])
+        monitor.add_pair(visible, thermal)
+    monitor.add_pair(visible[:200], thermal[:200])
     assert monitor.state() is None

@@ -61,7 +61,7 @@ def play(
                 frames.append((step * STEP_S + max(late, 0.0), stream, stamp, step))
     changes = []
     for received, stream, stamp, step in sorted(frames):
-        if running.add(stream, stamp, received, lambda a=(stream, step): picture(*a, still)):
+        if running.add_image(stream, stamp, received, lambda a=(stream, step): picture(*a, still)):
             changes.append(received)
     return changes
 
@@ -134,7 +134,7 @@ def test_nothing_is_decoded_while_it_rests_nor_twice_as_often_as_needed():
     for step in range(0, 90 * 60, 3):
         moment, look = step * STEP_S, step % 900  # pictures repeat, which saves drawing them
         for stream in running_offset.STREAMS:
-            running.add(stream, moment, moment, lambda s=stream, n=look: note(picture(s, n)))
+            running.add_image(stream, moment, moment, lambda s=stream, n=look: note(picture(s, n)))
     assert running.is_known
     assert len(decoded) < 0.62 * 2 * 1800
 
@@ -145,15 +145,17 @@ def test_a_registered_image_is_compared_where_it_lies():
     running = RunningOffset(Registration(half))
     for step in range(0, 90 * 16, 6):
         moment = step * STEP_S
-        running.add('visible', moment, moment, lambda n=step: picture('visible', n))
+        running.add_image('visible', moment, moment, lambda n=step: picture('visible', n))
         left = picture('thermal', step)[:, : SIZE[1] // 2]
         wide = cv2.resize(left, SIZE[::-1], interpolation=cv2.INTER_LINEAR)
-        running.add('thermal', moment + 0.12, moment + 0.12, lambda image=wide: image)
+        running.add_image('thermal', moment + 0.12, moment + 0.12, lambda image=wide: image)
     assert running.offset_s == pytest.approx(-0.12, abs=0.01)
 
 
 def test_one_camera_alone_is_said():
     running = RunningOffset()
     for step in range(0, 90 * 12, 6):
-        running.add('visible', step * STEP_S, step * STEP_S, lambda n=step: picture('visible', n))
+        running.add_image(
+            'visible', step * STEP_S, step * STEP_S, lambda n=step: picture('visible', n)
+        )
     assert 'one of the cameras does not deliver' in running.sentence()

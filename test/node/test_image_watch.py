@@ -112,7 +112,7 @@ def test_it_looks_seldom() -> None:
     now = [0.0]
     watch = RegistrationWatch(Registration(), clock=lambda: now[0])
     looked = []
-    watch._monitor.add = lambda *images: looked.append(now[0])  # type: ignore[method-assign]
+    watch._monitor.add_pair = lambda *images: looked.append(now[0])  # type: ignore[method-assign]
     for index in range(300):
         now[0] = index / 30
         watch.look(*scene(0))

@@ -22,20 +22,20 @@ class FakeClock:
 def test_rate_of_regular_events() -> None:
     window = RateWindow(5.0)
     for i in range(301):
-        window.add(i / 30)
+        window.add_event(i / 30)
     assert window.rate_hz(10.0) == pytest.approx(30.0, rel=0.01)
 
 
 def test_rate_is_right_before_the_window_is_full() -> None:
     window = RateWindow(5.0)
     for i in range(31):
-        window.add(i / 30)
+        window.add_event(i / 30)
     assert window.rate_hz(1.0) == pytest.approx(30.0, rel=0.01)
 
 
 def test_rate_falls_to_zero_in_silence() -> None:
     window = RateWindow(5.0)
-    window.add(0.0)
+    window.add_event(0.0)
     assert window.rate_hz(6.0) == 0.0
     assert window.largest_gap_s(6.0) == 5.0
 
@@ -43,7 +43,7 @@ def test_rate_falls_to_zero_in_silence() -> None:
 def test_largest_gap_counts_up_to_now() -> None:
     window = RateWindow(5.0)
     for t in (0.0, 0.1, 0.5, 0.6):
-        window.add(t)
+        window.add_event(t)
     assert window.largest_gap_s(0.7) == pytest.approx(0.4)
     assert window.largest_gap_s(2.6) == pytest.approx(2.0)
 
@@ -54,7 +54,7 @@ def test_largest_gap_counts_up_to_now() -> None:
 def test_median_and_worst(values: list[float], median: float) -> None:
     window = DurationWindow()
     for value in values:
-        window.add(value)
+        window.add_duration(value)
     assert window.median() == median
     assert window.worst() == max(values)
 

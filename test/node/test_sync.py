@@ -99,7 +99,7 @@ def synchronizer(request: pytest.FixtureRequest) -> sync.Synchronizer:
 def run(synchronizer: sync.Synchronizer, frames: list[tuple[str, int]]) -> list[tuple[int, int]]:
     pairs = []
     for stream, stamp_ns in frames:
-        pairs += synchronizer.add(stream, T0 + stamp_ns, f'{stream}@{stamp_ns}')
+        pairs += synchronizer.add_frame(stream, T0 + stamp_ns, f'{stream}@{stamp_ns}')
     return [(p.visible.stamp_ns - T0, p.thermal.stamp_ns - T0) for p in pairs]
 
 
@@ -118,8 +118,8 @@ def test_two_cameras_pair_frame_by_frame(synchronizer: sync.Synchronizer) -> Non
 
 
 def test_offset_has_the_sign_of_thermal_minus_visible(synchronizer: sync.Synchronizer) -> None:
-    synchronizer.add('thermal', T0 + 4 * MS, 't')
-    pairs = synchronizer.add('visible', T0, 'v') + synchronizer.settle()
+    synchronizer.add_frame('thermal', T0 + 4 * MS, 't')
+    pairs = synchronizer.add_frame('visible', T0, 'v') + synchronizer.settle()
     assert [p.offset_ns for p in pairs] == [4 * MS]
     assert pairs[0].visible.payload == 'v'
     assert pairs[0].thermal.payload == 't'
@@ -134,17 +134,17 @@ def test_pairing_goes_on_after_a_jump_back(synchronizer: sync.Synchronizer) -> N
 
 def test_reset_forgets_waiting_frames(synchronizer: sync.Synchronizer) -> None:
     for i in range(3):
-        synchronizer.add('visible', T0 + i * 33 * MS, None)
+        synchronizer.add_frame('visible', T0 + i * 33 * MS, None)
     assert synchronizer.queued('visible') == 3
     synchronizer.reset()
     assert synchronizer.queued('visible') == 0
     assert synchronizer.dropped() == {'flushed': 3}
-    assert synchronizer.add('thermal', T0, None) == []
+    assert synchronizer.add_frame('thermal', T0, None) == []
 
 
 def test_queue_is_bounded_and_drops_are_counted(synchronizer: sync.Synchronizer) -> None:
     for i in range(100):
-        synchronizer.add('visible', T0 + i * 33 * MS, None)
+        synchronizer.add_frame('visible', T0 + i * 33 * MS, None)
     assert synchronizer.queued('visible') <= 10
     assert sum(synchronizer.dropped().values()) == 100 - synchronizer.queued('visible')
 
@@ -181,8 +181,8 @@ class TestAlignment:
         jobs = []
         for i in range(count):
             stamp = i * 33 * MS
-            jobs += alignment.add('visible', self.frame(stamp))
-            jobs += alignment.add('thermal', self.frame(stamp + latency_ns))
+            jobs += alignment.add_frame('visible', self.frame(stamp))
+            jobs += alignment.add_frame('thermal', self.frame(stamp + latency_ns))
         return jobs
 
     def test_constant_offset_is_added_to_thermal_stamps(self) -> None:
@@ -213,7 +213,7 @@ class TestAlignment:
             stamp = i * 33 * MS
             for stream, late in (('visible', 0), ('thermal', latency_ns)):
                 received = (T0 + stamp + late) / sync.NS_PER_S
-                jobs += alignment.add(stream, Frame(None, T0 + stamp + late, received, i))
+                jobs += alignment.add_frame(stream, Frame(None, T0 + stamp + late, received, i))
         return jobs
 
     @staticmethod
@@ -270,14 +270,14 @@ class TestAlignment:
     def test_other_changes_keep_waiting_frames(self) -> None:
         settings = box({})
         alignment = Alignment(settings)
-        alignment.add('visible', self.frame(0))
+        alignment.add_frame('visible', self.frame(0))
         settings.current = Settings.from_values({'overlay.opacity': 0.1})
-        assert len(alignment.add('thermal', self.frame(0)) + alignment.settle()) == 1
+        assert len(alignment.add_frame('thermal', self.frame(0)) + alignment.settle()) == 1
 
     def test_drops_are_reported_once(self) -> None:
         alignment = Alignment(box({'sync.queue_size': 2}))
         for i in range(20):
-            alignment.add('visible', self.frame(i * 33 * MS))
+            alignment.add_frame('visible', self.frame(i * 33 * MS))
         first = alignment.new_drops()
         assert sum(first.values()) >= 10
         assert alignment.new_drops() == {}
@@ -286,9 +286,9 @@ class TestAlignment:
         settings = box({'sync.slop': 0.03})
         alignment = Alignment(settings)
         for i in range(3):
-            alignment.add('visible', self.frame(i * 33 * MS))
+            alignment.add_frame('visible', self.frame(i * 33 * MS))
         settings.current = Settings.from_values({'sync.slop': 0.02})
-        alignment.add('visible', self.frame(99 * MS))
+        alignment.add_frame('visible', self.frame(99 * MS))
         assert alignment.new_drops() == {'flushed': 3}
         assert alignment.new_drops() == {}
 
@@ -296,7 +296,7 @@ class TestAlignment:
         alignment = Alignment(box({}))
         self.feed(alignment, 10, 0)
         for i in range(3):
-            alignment.add('visible', self.frame(-100 * sync.NS_PER_S + i * 33 * MS))
+            alignment.add_frame('visible', self.frame(-100 * sync.NS_PER_S + i * 33 * MS))
         assert alignment.jumped_back()
         assert not alignment.jumped_back()
 
@@ -319,7 +319,7 @@ class TestOneCameraAlone:
         jobs = []
         for index in range(round((seconds[1] - seconds[0]) / period_s)):
             for stream in streams:
-                jobs += alignment.add(stream, self.frame(seconds[0] + index * period_s))
+                jobs += alignment.add_frame(stream, self.frame(seconds[0] + index * period_s))
         return jobs
 
     @pytest.mark.parametrize('alone', sync.STREAMS)
@@ -362,14 +362,16 @@ class TestOneCameraAlone:
         alignment = Alignment(box({}))
         jobs = []
         for second in range(10):
-            jobs += alignment.add('thermal', self.frame(second))
+            jobs += alignment.add_frame('thermal', self.frame(second))
             jobs += self.play(alignment, (second, second + 1), ('visible',))
         assert all(len(job.frames) == 2 for job in jobs[60:]), 'from the third image on'
 
     def test_pause_of_both_is_no_absence(self) -> None:
         alignment = Alignment(box({}))
         self.play(alignment, (0, 2))
-        jobs = alignment.add('visible', self.frame(60)) + alignment.add('thermal', self.frame(60))
+        jobs = alignment.add_frame('visible', self.frame(60)) + alignment.add_frame(
+            'thermal', self.frame(60)
+        )
         assert all(len(job.frames) == 2 for job in jobs + alignment.settle())
         assert alignment.alone == ''
 

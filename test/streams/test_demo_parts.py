@@ -87,8 +87,8 @@ def test_store_keeps_frames_of_any_size_and_repeats_once(tmp_path):
     writer = FrameWriter(tmp_path / 'store')
     for v, t in zip(visible, thermal, strict=True):
         for _ in range(4):
-            writer.add('visible', v)
-            writer.add('thermal', t)
+            writer.add_image('visible', v)
+            writer.add_image('thermal', t)
     assert not (tmp_path / 'store').exists(), 'incomplete until it is closed'
     writer.close()
     store = FrameStore(tmp_path / 'store')
@@ -103,7 +103,7 @@ def test_store_keeps_frames_of_any_size_and_repeats_once(tmp_path):
 
 def test_interrupted_store_leaves_nothing(tmp_path):
     writer = FrameWriter(tmp_path / 'store')
-    writer.add('visible', np.zeros((4, 4, 3), np.uint8))
+    writer.add_image('visible', np.zeros((4, 4, 3), np.uint8))
     writer.abort()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConfigError, match='holds no prepared frames'):
@@ -116,7 +116,7 @@ def test_full_disk_is_said_before_it_happens(tmp_path, monkeypatch):
     monkeypatch.setattr('shutil.disk_usage', lambda _: SimpleNamespace(free=200_000_000))
     writer = FrameWriter(tmp_path / 'store')
     with pytest.raises(ConfigError, match=r'0\.2 GB of disk space left .* try a shorter'):
-        writer.add('visible', np.zeros((4, 4, 3), np.uint8))
+        writer.add_image('visible', np.zeros((4, 4, 3), np.uint8))
     writer.abort()
 
 
@@ -190,8 +190,8 @@ def test_only_renderings_of_the_demo_are_removed(tmp_path):
     foreign.mkdir()
     (foreign / 'moon.png').write_text('precious')
     writer = FrameWriter(tmp_path / 'night_old')
-    writer.add('visible', np.zeros((4, 4, 3), np.uint8))
-    writer.add('thermal', np.zeros((4, 4), np.uint8))
+    writer.add_image('visible', np.zeros((4, 4, 3), np.uint8))
+    writer.add_image('thermal', np.zeros((4, 4), np.uint8))
     writer.close()
     (tmp_path / 'night_link').symlink_to(foreign)
     sources._remove_old_renderings(tmp_path)
@@ -328,8 +328,8 @@ def make_run(
     writer = FrameWriter(folder / 'store')
     for index in range(count):
         visible, thermal, _, _ = scene(index)
-        writer.add('visible', visible)
-        writer.add('thermal', thermal)
+        writer.add_image('visible', visible)
+        writer.add_image('thermal', thermal)
     writer.close()
     events, sent, index_rows, statuses = [], [], [], []
     with (folder / 'messages.bin').open('wb') as spool:

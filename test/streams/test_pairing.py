@@ -33,7 +33,7 @@ def brute_force(visible: list[int], thermal: list[int], slop: int) -> set[tuple[
 def feed(pairer: NearestPairer, messages: list[tuple[str, int]]) -> list[Pair]:
     pairs = []
     for stream, stamp in messages:
-        pairs += pairer.add(stream, stamp, (stream, stamp))
+        pairs += pairer.add_frame(stream, stamp, (stream, stamp))
     return pairs
 
 
@@ -145,7 +145,7 @@ def test_any_input_is_survived_and_accounted(messages, slop, queue_size, reorder
     pairer = NearestPairer(slop, queue_size, reorder_ns=reorder)
     used = {'visible': 0, 'thermal': 0}
     for stream, stamp in messages:
-        for pair in pairer.add(stream, stamp, (stream, stamp)):
+        for pair in pairer.add_frame(stream, stamp, (stream, stamp)):
             assert abs(pair.offset_ns) <= slop
             used['visible'] += 1
             used['thermal'] += 1
@@ -164,8 +164,8 @@ def test_in_phase_cameras_pair_without_waiting_for_the_next_frame():
         for index in range(40):
             first, second = index * PERIOD, index * PERIOD + 2 * MS
             other = 'thermal' if lead == 'visible' else 'visible'
-            assert pairer.add(lead, first, index) == [] or index < 12
-            pairs = pairer.add(other, second, index)
+            assert pairer.add_frame(lead, first, index) == [] or index < 12
+            pairs = pairer.add_frame(other, second, index)
             delays.append(index - pairs[-1].visible.payload if pairs else 1)
         assert delays[12:] == [0] * 28
         assert pairer.statistics.unproven == 0
@@ -173,16 +173,16 @@ def test_in_phase_cameras_pair_without_waiting_for_the_next_frame():
 
 def test_declared_interval_decides_the_first_pair_at_once():
     pairer = NearestPairer(20 * MS, min_interval_ns=30 * MS)
-    assert pairer.add('thermal', 0) == []
-    assert len(pairer.add('visible', 2 * MS)) == 1
+    assert pairer.add_frame('thermal', 0) == []
+    assert len(pairer.add_frame('visible', 2 * MS)) == 1
 
 
 def test_without_interval_knowledge_the_proof_is_a_later_stamp():
     pairer = NearestPairer(20 * MS, min_interval_ns=0)
-    assert pairer.add('thermal', 0) == []
-    assert pairer.add('visible', 5 * MS) == []
-    assert pairer.add('visible', 30 * MS) == [], 'says nothing about thermal'
-    (pair,) = pairer.add('thermal', 10 * MS + 1)
+    assert pairer.add_frame('thermal', 0) == []
+    assert pairer.add_frame('visible', 5 * MS) == []
+    assert pairer.add_frame('visible', 30 * MS) == [], 'says nothing about thermal'
+    (pair,) = pairer.add_frame('thermal', 10 * MS + 1)
     assert (pair.thermal.stamp_ns, pair.visible.stamp_ns) == (0, 5 * MS)
     assert pairer.statistics.unproven == 0
 
@@ -190,7 +190,7 @@ def test_without_interval_knowledge_the_proof_is_a_later_stamp():
 def test_nearer_partner_that_comes_in_time_wins():
     pairer = NearestPairer(20 * MS, min_interval_ns=0)
     assert feed(pairer, [('thermal', 0), ('visible', 5 * MS)]) == []
-    (pair,) = pairer.add('thermal', 6 * MS) + pairer.add('visible', 40 * MS)
+    (pair,) = pairer.add_frame('thermal', 6 * MS) + pairer.add_frame('visible', 40 * MS)
     assert (pair.thermal.stamp_ns, pair.visible.stamp_ns) == (6 * MS, 5 * MS)
     assert pairer.statistics.dropped['thermal']['not_nearest'] == 1
 
@@ -234,7 +234,7 @@ def test_late_frame_that_would_have_been_nearer_is_counted_not_paired():
         pairer, [('visible', 0), ('thermal', 9 * MS), ('visible', 33 * MS), ('thermal', 40 * MS)]
     )
     assert stamps(pairs) == [(0, 9 * MS)]
-    assert pairer.add('thermal', MS) == []
+    assert pairer.add_frame('thermal', MS) == []
     assert pairer.statistics.dropped['thermal']['late'] == 1
     assert pairer.statistics.late_better == 1
 
@@ -319,7 +319,7 @@ def test_stalled_stream_bounds_the_wait():
     emitted_at = None
     for index in range(1, 10):
         stamp = 15 * MS + index * PERIOD
-        if pairer.add('visible', stamp):
+        if pairer.add_frame('visible', stamp):
             emitted_at = stamp
             break
     assert emitted_at == 15 * MS + 4 * PERIOD, 'the first that is 100 ms further on'
@@ -340,7 +340,7 @@ def test_settle_emits_when_both_streams_are_silent_and_keeps_the_rest():
     pairer = NearestPairer(20 * MS, min_interval_ns=0)
     assert feed(pairer, [('thermal', 0), ('visible', 15 * MS), ('visible', 48 * MS)]) == []
     assert stamps(pairer.settle()) == [(15 * MS, 0)]
-    assert stamps(pairer.add('thermal', 49 * MS)) == [(48 * MS, 49 * MS)] or pairer.flush()
+    assert stamps(pairer.add_frame('thermal', 49 * MS)) == [(48 * MS, 49 * MS)] or pairer.flush()
 
 
 def test_latency_skew_is_covered_by_the_queue():
@@ -379,12 +379,12 @@ def test_comparisons_per_message_grow_with_the_logarithm(queue_size):
     """A one-sided flood fills queue and history; the cost per message stays logarithmic."""
     pairer = NearestPairer(20 * MS, queue_size)
     for index in range(9 * queue_size):
-        pairer.add('visible', CountedStamp(index * PERIOD))
+        pairer.add_frame('visible', CountedStamp(index * PERIOD))
     CountedStamp.comparisons = 0
     count = 200
     for index in range(count):
         stamp = (9 * queue_size + index) * PERIOD
-        pairer.add('visible', CountedStamp(stamp))
+        pairer.add_frame('visible', CountedStamp(stamp))
     assert CountedStamp.comparisons / count <= 8 * (4 * queue_size + 16).bit_length()
 
 
@@ -403,4 +403,4 @@ def test_bad_arguments_are_named(arguments, text):
 
 def test_unknown_stream_is_named():
     with pytest.raises(ValueError, match="stream is 'ir', expected 'visible' or 'thermal'"):
-        NearestPairer(1).add('ir', 0)
+        NearestPairer(1).add_frame('ir', 0)

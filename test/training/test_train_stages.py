@@ -158,7 +158,7 @@ def test_overfits_four_pairs(tiny_architecture, batch):
     with torch.no_grad():
         loss = stage.validate(network, batch, 0)['fusion']
         meter = ConfusionMeter(4)
-        meter.add(stage.logits(network, batch).argmax(1), batch['label'])
+        meter.add_images(stage.logits(network, batch).argmax(1), batch['label'])
     floor = attainable_loss(fusion_sources(batch), config.fusion)
     assert loss - floor < 0.2 * (first - floor)
     assert meter.mean_iou() > 0.9
@@ -203,7 +203,7 @@ class TestParts:
         rng = np.random.default_rng(0)
         truth, guess = rng.integers(0, 4, (2, 2, 9, 9))
         meter = ConfusionMeter(5)
-        meter.add(torch.from_numpy(guess), torch.from_numpy(truth))
+        meter.add_images(torch.from_numpy(guess), torch.from_numpy(truth))
         expected = metrics.jaccard_score(truth.ravel(), guess.ravel(), average=None)
         np.testing.assert_allclose(meter.iou()[:4].numpy(), expected)
         assert torch.isnan(meter.iou()[4])

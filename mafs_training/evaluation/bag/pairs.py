@@ -128,7 +128,7 @@ class BagPairing:
             if self._settings.time_offset_ns is None:
                 yield from self._note(stream, stamp_ns, image)
             shifted = stamp_ns + (self.time_offset_ns if stream == 'thermal' else 0)
-            yield from self._ready(self._pairer.add(stream, shifted, image))
+            yield from self._ready(self._pairer.add_frame(stream, shifted, image))
         yield from self._ready(self._pairer.flush())
 
     def _note(self, stream: str, stamp_ns: int, image: BagImage) -> Iterator[BagPair]:
@@ -137,7 +137,7 @@ class BagPairing:
         assert not isinstance(picture, ImageError)
         with suppress(ImageError):
             times_s = stamp_ns / NS_PER_S, image.receive_ns / NS_PER_S
-            if self._running.add(stream, *times_s, lambda: picture):
+            if self._running.add_image(stream, *times_s, lambda: picture):
                 yield from self._ready(self._pairer.flush())
                 self._pairer.reset()
 
