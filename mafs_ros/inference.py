@@ -187,10 +187,17 @@ class Inference:
         return self.predictor.notices
 
     def warm_up(self) -> None:
-        """Run on blank images, each alone as well where that may be asked for."""
+        """
+        Run on blank images, each alone as well where that may be asked for.
+
+        They have the sizes of the calibration, where there is one: it refuses others.
+        """
         settings = self._settings.current
-        size = settings.output_size or _WARM_UP_SIZE
-        self.predictor.warm_up(size, size, alone=settings.on_missing == 'single')
+        default = settings.output_size or _WARM_UP_SIZE
+        known = self.registration, self.calibration
+        thermal = next((k.thermal_size for k in known if k and k.thermal_size), default)
+        visible = next((k.visible_size for k in known if k and k.visible_size), default)
+        self.predictor.warm_up(visible, thermal, alone=settings.on_missing == 'single')
 
     def request_reset(self) -> None:
         """Forget the past (scaling limits) before the next pair, as after a jump in time."""

@@ -11,6 +11,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('mafs_ros.msg')
 
+from mafs_model.calibration.calibration import Calibration
+from mafs_model.calibration.cameras import Camera, Extrinsics
 from mafs_model.images.cameras import camera_names
 from mafs_ros.inference import create_camera, Inference
 from mafs_ros.parameters import Settings, SettingsBox
@@ -81,3 +83,32 @@ def test_telemetry_does_not_reach_the_network() -> None:
     telemetry = np.full((2, 160), 65_535, np.uint16)
     assert np.array_equal(inference.decode_thermal(np.vstack([picture, telemetry])), picture)
     inference.close()
+
+
+@pytest.mark.parametrize('lenses', [False, True])
+def test_a_calibration_of_other_proportions_than_usual_warms_up(
+    tmp_path: Any, lenses: bool
+) -> None:
+    path = tmp_path / 'rig.yaml'
+    matrix = np.array([[500.0, 0.0, 320.0], [0.0, 500.0, 256.0], [0.0, 0.0, 1.0]])
+    parts = {
+        'thermal': Camera((512, 640), matrix, np.zeros(5)),
+        'visible': Camera((720, 1280), 2 * matrix * [[1], [1], [0.5]], np.zeros(5)),
+        'extrinsics': Extrinsics(np.eye(3), np.array([0.05, 0.0, 0.0])),
+    }
+    Calibration(
+        (512, 640), (720, 1280), homography=np.diag([2.0, 2.0, 1.0]), **(parts if lenses else {})
+    ).save(path)
+    inference = Inference(SettingsBox(settings(calibration_file=str(path))))
+    inference.warm_up()
+
+
+def test_a_homography_file_of_other_proportions_warms_up(tmp_path: Any) -> None:
+    path = tmp_path / 'homography.yaml'
+    path.write_text(
+        'homography: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]\nthermal_size: [512, 640]\n'
+        'visible_size: [720, 1280]\n',
+        encoding='utf-8',
+    )
+    inference = Inference(SettingsBox(settings(thermal__homography_file=str(path))))
+    inference.warm_up()
