@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import cv2
 from mafs_model.checkpoint import load_checkpoint
 from mafs_model.classes import ClassTable
@@ -80,6 +82,25 @@ def test_painting_is_that_of_opencv(opacity, least):
     painted = painter(*(on_device(image) for image in (fused, labels, confidence)))[0]
     expected = paint(fused, labels, table, style, confidence)
     assert difference(painted, expected.astype(int)) <= 1
+
+
+@pytest.mark.parametrize(
+    'name', [item.name for item in fields(OverlayStyle) if item.type == 'float']
+)
+def test_every_number_of_a_style_counts_on_both_ways(name):
+    """A number that only one of both painters knows would be silent on the other one."""
+    table, fused = ClassTable.load('mfnet'), image((40, 50, 3))
+    labels = np.random.default_rng(1).integers(0, 12, (40, 50), dtype=np.uint8)
+    confidence = np.random.default_rng(2).integers(0, 256, (40, 50), dtype=np.uint8)
+    plain = paint(fused, labels, table, OverlayStyle(), confidence)
+    painter = Painter(table, 'cpu')
+    for value in (0.2, 0.8):
+        style = OverlayStyle(**{name: value})
+        expected = paint(fused, labels, table, style, confidence)
+        assert not np.array_equal(expected, plain), f'paint ignores {name}'
+        painter.set_style(style)
+        painted = painter(*(on_device(image) for image in (fused, labels, confidence)))[0]
+        assert difference(painted, expected.astype(int)) <= 1, f'Painter ignores {name}'
 
 
 def test_repeating_and_padding():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, FrozenInstanceError
 import math
 from pathlib import Path
+import re
 
 from mafs_model.errors import ConfigError
 from mafs_ros.parameter_docs import markdown_table, yaml_file
@@ -163,3 +164,22 @@ def test_shipped_parameter_file_holds_every_default() -> None:
 def test_documented_table_is_made_from_the_table() -> None:
     text = (ROOT / 'docs/node.md').read_text(encoding='utf-8')
     assert markdown_table() in text, 'run python -m mafs_ros.parameter_docs --write'
+
+
+def test_every_setting_is_read_by_some_module() -> None:
+    """A parameter that is checked, documented and then ignored would be silent."""
+    sources = [
+        path.read_text('utf-8')
+        for path in (ROOT / 'mafs_ros').glob('*.py')
+        if path.name != 'parameters.py'
+    ]
+    # Read by name, as an attribute or as a parameter; some by the stream: f'{side}_stamp_source'.
+    words = {word for source in sources for word in re.findall(r"\.(\w+)|'(\w+)'", source)}
+    named = {word for pair in words for word in pair if word}
+    endings = {ending for source in sources for ending in re.findall(r"\}(_\w+)'", source)}
+    ignored = [
+        item.name
+        for item in fields(Settings)
+        if item.name not in named and not item.name.endswith(tuple(endings))
+    ]
+    assert not ignored, f'no module of mafs_ros reads the setting {ignored}'

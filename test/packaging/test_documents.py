@@ -12,6 +12,10 @@ from mafs_model.command_line import parse
 import pytest
 import yaml
 
+PACKAGES = (
+    'mafs_ros', 'mafs_model', 'mafs_training', 'mafs_calibration', 'mafs_demo', 'mafs_synthetic',
+)  # fmt: skip
+
 
 def code_blocks(text: str, language: str) -> list[str]:
     return re.findall(rf'^```{language}\n(.*?)^```', text, re.DOTALL | re.MULTILINE)
@@ -110,3 +114,34 @@ def test_versions_of_the_site_are_exact(root):
     lines = (root / 'docs/requirements.txt').read_text('utf-8').splitlines()
     for line in lines:
         assert line.startswith('#') or re.fullmatch(r'[\w-]+(\[\w+\])?==[\d.]+', line), line
+
+
+def wanted_changes(root) -> dict[str, str]:
+    """Return the rows of "I want to change ... -> open ...", without their headings."""
+    text = (root / 'docs' / 'architecture.md').read_text('utf-8')
+    section = text.partition('## I want to change')[2].partition('\n## ')[0]
+    rows = re.findall(r'^\| (.+?) \| (.+) \|$', section, re.MULTILINE)
+    return {what: where for what, where in rows if what != 'I want to change'}
+
+
+def test_what_to_open_is_there(root):
+    rows = wanted_changes(root)
+    assert len(rows) > 70
+    for what, where in rows.items():
+        named = re.findall(r'`((?:mafs_\w+|msg)/[\w./]*)`', where)
+        assert named, f'{what}: names no file'
+        missing = [path for path in named if not (root / path).exists()]
+        assert not missing, f'docs/architecture.md, {what}: {missing[0]} is not there'
+        for symbol in re.findall(r'(?:in|field in|row in) `([A-Z]\w+)`', where):
+            sources = [(root / path).read_text('utf-8') for path in named if path.endswith('.py')]
+            assert any(symbol in source for source in sources), f'{what}: {symbol} is gone'
+
+
+def test_every_room_is_named_in_what_to_open(root):
+    text = ' '.join(wanted_changes(root).values())
+    rooms = {p.parent.relative_to(root) for name in PACKAGES for p in (root / name).rglob('*.py')}
+    # One folder a command of `mafs-eval`, all alike: one stands for them.
+    alike = root / 'mafs_training' / 'evaluation'
+    rooms -= {p.parent.relative_to(root) for p in alike.glob('*/arguments.py')}
+    unnamed = [str(room) for room in sorted(rooms) if f'`{room}/' not in text]
+    assert not unnamed, f'docs/architecture.md names no file of {unnamed[0]}/'
