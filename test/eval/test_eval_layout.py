@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 import subprocess
 import sys
 
 from mafs_training import evaluation
 from mafs_training.evaluation.arguments import build_parser, COMMANDS
-from mafs_training.metrics import docs
+from mafs_training.metrics import detail, docs, fusion, intensity
 from mafs_training.metrics.fusion import TABLE
 import pytest
 
@@ -49,6 +50,21 @@ def test_names_of_metrics_are_unique_and_every_row_is_full():
         for text in (metric.meaning, metric.formula, metric.conventions, metric.source):
             assert text.strip(), metric.name
             assert '|' not in text, metric.name
+
+
+@pytest.mark.parametrize('module', [detail, intensity])
+def test_every_measure_has_a_row(module):
+    table = inspect.getsource(fusion)
+    measures = [
+        name
+        for name, function in vars(module).items()
+        if inspect.isfunction(function)
+        and function.__module__ == module.__name__
+        and 'fused' in inspect.signature(function).parameters
+    ]
+    assert measures
+    for name in measures:
+        assert f'{name}(' in table, f'{module.__name__}.{name} has no row in TABLE'
 
 
 def test_the_documents_have_the_table_of_metrics():
