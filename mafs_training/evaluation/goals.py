@@ -10,6 +10,7 @@ from typing import Any
 
 from mafs_model.errors import ConfigError
 from mafs_model.yaml_files import read_yaml
+from mafs_training.evaluation.results import is_number
 from mafs_training.evaluation.tables import number, text_table
 from mafs_training.metrics.fusion import LOWER_IS_BETTER, METRICS
 
@@ -58,7 +59,7 @@ def read_goals(path: Path) -> Goals:
     if strange:
         raise ConfigError(f'{where}: rivals {strange!r}, expected a list of {", ".join(METRICS)}')
     within = data.get('within', 0.0)
-    if not (_is_number(within) and 0 <= within <= 1):
+    if not (is_number(within) and 0 <= within <= 1):
         raise ConfigError(f'{where}: within {within!r}, expected a share from 0 to 1')
     limits = {key: _limits(data.get(key, {}), f'{where}: {key}') for key in _KEYS[2:]}
     return Goals(tuple(rivals), float(within), **limits)
@@ -69,15 +70,11 @@ def _limits(data: Any, where: str) -> dict[str, float]:
     if not isinstance(data, Mapping):
         raise ConfigError(f'{where} is {data!r}, expected scores with a number each')
     for key, value in data.items():
-        if not isinstance(key, str) or not _is_number(value):
+        if not isinstance(key, str) or not is_number(value):
             raise ConfigError(
                 f'{where}: {key!r}: {value!r}, expected a score such as {_EXAMPLE} and a number'
             )
     return {key: float(value) for key, value in data.items()}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def judge(goals: Goals, document: Mapping[str, Any], method: str) -> list[dict[str, Any]]:

@@ -143,3 +143,8 @@ def read_json(path: Path, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
             f'{path}: kind is {document.get("kind")!r}, expected one of {", ".join(kinds)}'
         )
     return document
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value out of a file is a finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import ConfigError, DatasetError
 from mafs_training.evaluation.fusion.baselines import BASELINES
-from mafs_training.evaluation.results import SCHEMA
+from mafs_training.evaluation.results import is_number, SCHEMA
 
 _MAX_BYTES = 64 << 20
 
@@ -50,7 +49,7 @@ def read_references(
         row = {
             metric: float(value)
             for metric, value in table.items()
-            if metric in metrics and _is_number(value)
+            if metric in metrics and is_number(value)
         }
         if row:
             rows[f'{name} (ref)'] = row
@@ -96,7 +95,3 @@ def _of_split(
             f'{", ".join(splits)}, got {split!r}'
         )
     return dict(table[split])
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
