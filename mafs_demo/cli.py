@@ -142,6 +142,13 @@ def build_parser() -> argparse.ArgumentParser:
     source.add_argument(
         '--seed', type=int, default=0, help='of scene, jitter and drops (default 0)'
     )
+    source.add_argument(
+        '--rig',
+        choices=('registered', 'crooked'),
+        default='registered',
+        help='crooked: the rendered thermal camera is unregistered, late, of 9 Hz, with rows of '
+        'telemetry; it is calibrated from a bag of its own first (default registered)',
+    )
     node = parser.add_argument_group('node')
     node.add_argument(
         '--weights',
@@ -182,9 +189,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _wanted(options: argparse.Namespace) -> SequenceOptions:
+    return SequenceOptions(options.duration, options.rate, options.size, options.seed)
+
+
 def prepare(options: argparse.Namespace, work: Path, bars: Bars) -> Sequence:
     """Return the sequence the user asked for; rendered frames are kept for the next run."""
-    wanted = SequenceOptions(options.duration, options.rate, options.size, options.seed)
+    wanted = _wanted(options)
+    if options.rig == 'crooked' and (options.images or options.bag):
+        raise ConfigError(
+            '--rig crooked is simulated from the rendered drive, without --images, --bag'
+        )
     if options.images is not None:
         return sources.images(options.images, wanted, work, bars)
     if options.bag is not None:
@@ -205,15 +220,29 @@ def play(
     for note in sequence.notes[:_SHOWN_NOTES]:
         bars.close()
         print(f'note: {note}')
-    node = NodeOptions(
-        options.weights,
-        options.device,
-        {'sync.slop': f'{options.slop:.6f}', **dict(options.param)},
-    )
+    parameters = {'sync.slop': f'{options.slop:.6f}', **dict(options.param)}
+    rig = None
+    if options.rig == 'crooked':
+        from mafs_demo.rig.run import RigRun
+
+        rig = RigRun.prepare(sequence, _wanted(options), space.work, bars)
+        bars.close()
+        sequence = rig.sequence
+        parameters['calibration_file'] = str(rig.file)
+    node = NodeOptions(options.weights, options.device, parameters)
     recording = Session(sequence, node, space, bars).run()
     if not recording.statuses:
         raise MafsError(f'the node fused no pair; its log is {space.logs / "fusion_node.log"}')
-    summary = summarize(recording, sequence.schedule, round(options.slop * 1e9), sequence.name)
+    schedule = sequence.schedule if rig is None else rig.true_schedule
+    summary = summarize(recording, schedule, round(options.slop * 1e9), sequence.name)
+    if rig is not None:
+        from mafs_model.predictor import Predictor
+
+        predictor = Predictor.create(options.weights, device=options.device)
+        try:
+            summary['rig'] = rig.compare(recording, _wanted(options), predictor, bars)
+        finally:
+            predictor.close()
     job = ReportJob(space.work, recording, sequence.store, recording.classes, summary, options.raw)
     write_report(job, not options.no_movie and movie.is_available(), bars)
     return summary

@@ -8,7 +8,8 @@ import shutil
 from mafs_demo.mark import is_ours, set_mark
 from mafs_model.errors import ConfigError
 
-_FILES = ('summary.json', 'contact_sheet.png', 'demo.mp4')
+_RIG_FILES = ('calibration.yaml', 'calibration_scene.png')
+_FILES = ('summary.json', 'contact_sheet.png', 'demo.mp4', *_RIG_FILES)
 _BAG = 'bag'
 
 

@@ -146,5 +146,23 @@ def table(summary: dict[str, Any]) -> str:
             else 'none: classical fusion, label images are empty'
         ),
     }
+    if 'rig' in summary:
+        rows |= _rig_rows(summary['rig'])
     width = max(len(name) for name in rows)
     return '\n'.join(f'  {name:<{width}}  {value}' for name, value in rows.items())
+
+
+def _rig_rows(rig: dict[str, Any]) -> dict[str, str]:
+    """Return what is said about a crooked rig."""
+    rows = {
+        'calibration': f'{rig["registration_error_px"]:.1f} px and {rig["time_error_ms"]:+.1f} ms '
+        f'off, of a camera that is {rig["latency_ms"]:.0f} ms late'
+    }
+    for name, measure in (('person IoU', 'person_iou'), ('Qabf', 'qabf')):
+        found = rig[measure]
+        if found['share'] is not None:
+            rows[name] = (
+                f'{found["crooked"]:.3f}, {100 * found["share"]:.1f} % of the registered original '
+                f'({found["registered"]:.3f}; bar {100 * rig["bar"]:.0f} %, {rig["pairs"]} pairs)'
+            )
+    return rows

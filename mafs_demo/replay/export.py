@@ -24,7 +24,7 @@ from mafs_model.images.encodings import ImageBuffer, view
 import numpy as np
 from numpy.typing import NDArray
 
-_JPEG_QUALITY = 92
+JPEG_QUALITY = 92
 _OWN_TYPES = ('SemanticClass', 'SemanticClasses', 'FusionStatus')
 # These hold values, not shades: a lossy codec would invent classes.
 _EXACT = (IMAGE_TOPICS['labels'], IMAGE_TOPICS['confidence'])
@@ -48,7 +48,7 @@ def compress(image: NDArray[Any], encoding: str, exact: bool) -> tuple[str, NDAr
     if exact or image.dtype != np.uint8:
         _, stream = cv2.imencode('.png', image, (cv2.IMWRITE_PNG_COMPRESSION, 1))
         return f'{encoding}; png compressed ', stream
-    _, stream = cv2.imencode('.jpg', image, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
+    _, stream = cv2.imencode('.jpg', image, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
     target = 'bgr8' if image.ndim == 3 else 'mono8'
     return f'{encoding}; jpeg compressed {target}', stream
 

@@ -97,6 +97,10 @@ class Playback:
         """Return the number of complete pairs."""
         return len(self._statuses)
 
+    def visible_index(self, number: int) -> int:
+        """Return which frame of the visible stream a pair has."""
+        return self._numbers['visible', self._statuses[number]['visible_ns']]
+
     def pair(self, number: int) -> FusedPair:
         """Return a pair by its number in the order of processing."""
         status = self._statuses[number]

@@ -91,6 +91,14 @@ def _scene(seed: int, size: tuple[int, int]) -> Any:
     return NightDrive(SceneConfig(width=width, height=height, seed=seed))
 
 
+def render_labels(options: SequenceOptions, index: int) -> NDArray[np.uint8]:
+    """Return the true MFNet labels of a rendered frame, uint8 [H,W]."""
+    labels: NDArray[np.uint8] = (
+        _scene(options.seed, options.size).frame(index / options.rate_hz).labels
+    )
+    return labels
+
+
 def _renderer_version() -> str:
     """Return a digest of the renderer's sources: a changed renderer must not use old frames."""
     import mafs_synthetic

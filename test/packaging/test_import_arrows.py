@@ -11,7 +11,13 @@ ALLOWED = {
     'mafs_ros': {'mafs_model'},
     'mafs_model': set(),
     'mafs_training': {'mafs_model', 'mafs_synthetic', 'mafs_demo.replay.bag_run'},
-    'mafs_demo': {'mafs_ros', 'mafs_model', 'mafs_synthetic'},
+    'mafs_demo': {
+        'mafs_ros',
+        'mafs_model',
+        'mafs_synthetic',
+        'mafs_calibration',
+        'mafs_training.metrics.qabf',
+    },
     'mafs_synthetic': {'mafs_model.errors', 'mafs_model.version'},
     'mafs_calibration': {'mafs_model'},
 }
