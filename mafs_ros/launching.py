@@ -237,6 +237,27 @@ def plan_replay(
     )
 
 
+def demo_bag(folders: Iterable[str | Path]) -> Path:
+    """
+    Return the bag that `make demo` has made.
+
+    Args:
+        folders: where it may have been called; empty names are passed over.
+
+    Raises:
+        BagError: it is in none of them.
+
+    """
+    places = [Path(folder, 'out', 'demo', 'bag') for folder in folders if str(folder)]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise BagError(
+        f"bag: none at {' or '.join(map(str, places))}: run 'make demo' in the folder of "
+        'mafs_ros, or name one with bag:='
+    )
+
+
 def _stored(bag: BagSummary, topic: str) -> str | None:
     """Return the topic of a bag that holds the images of a name, raw before compressed."""
     if not topic:

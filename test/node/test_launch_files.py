@@ -166,6 +166,11 @@ def started(name: str, argv: tuple[str, ...] = (), **values: str) -> list[Double
     return result
 
 
+def load_description(name: str) -> Any:
+    """Return what a launch file describes."""
+    return load(ROOT / 'launch' / name).generate_launch_description()
+
+
 def found(actions: list[Double], kind: str) -> list[Double]:
     return [double for action in actions for double in action.find(kind)]
 
@@ -174,7 +179,7 @@ def found(actions: list[Double], kind: str) -> list[Double]:
 def test_every_argument_is_declared_and_described(doubles: set[str], path: Path) -> None:
     description = load(path).generate_launch_description()
     assert all(d.options['description'] for d in description.find('DeclareLaunchArgument'))
-    assert len(declared(description)) >= 10
+    assert len(declared(description)) >= 7
 
 
 def test_node_starts_itself_once(doubles: set[str]) -> None:
@@ -342,6 +347,47 @@ def test_rviz_where_it_is_installed(doubles: set[str], bag: Path, tmp_path: Path
     ]
 
 
+def test_demo_is_the_replay_of_its_bag(
+    doubles: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('MAFS_ENV', str(tmp_path / 'clone'))
+    with pytest.raises(MafsError, match="run 'make demo'") as caught:
+        started('demo.launch.py')
+    assert '\n' not in str(caught.value)
+    bag = tmp_path / 'clone/out/demo/bag'
+    bag.mkdir(parents=True)
+    (include,) = started('demo.launch.py', rate='2.0')
+    assert ['launch', 'replay.launch.py'] in [
+        d.arguments[0][1:] for d in include.find('PathJoinSubstitution')
+    ]
+    handed_over = dict(include.options['launch_arguments'])
+    assert handed_over['bag'] == str(bag)
+    assert (handed_over['rate'], handed_over['loop'], handed_over['rviz']) == (
+        '2.0', 'true', 'auto',
+    )  # fmt: skip
+    assert set(handed_over) <= set(declared(load_description('replay.launch.py')))
+    (include,) = started('demo.launch.py', bag='/other')
+    assert dict(include.options['launch_arguments'])['bag'] == '/other'
+
+
+def test_example_with_drivers_names_their_topics(doubles: set[str]) -> None:
+    (include,) = started('realsense_flir.launch.py')
+    handed_over = dict(include.options['launch_arguments'])
+    assert handed_over['rgb_topic'] == '/camera/camera/color/image_raw'
+    assert handed_over['rgb_info_topic'] == '/camera/camera/color/camera_info'
+    assert handed_over['thermal_topic'] == '/flir_camera/image_raw'
+    assert set(handed_over) <= set(declared(load_description('fusion.launch.py')))
+    (node,) = started('fusion.launch.py', **handed_over)
+    assert ('thermal/image_raw', '/flir_camera/image_raw') in node.options['remappings']
+
+
+@pytest.mark.parametrize('name', ['demo.launch.py', 'realsense_flir.launch.py'])
+def test_mistyped_argument_of_an_example_is_refused(doubles: set[str], name: str) -> None:
+    with pytest.raises(MafsError, match="argument 'rvis' is unknown"):
+        started(name, argv=(name, 'rvis:=true'))
+
+
 def test_launch_files_restate_no_default_of_the_node() -> None:
     names = {row.name for row in TABLE} - {'autostart'}
     for path in LAUNCH:
@@ -359,7 +405,7 @@ def test_real_launch_accepts_the_file(path: Path) -> None:
     source = PythonLaunchDescriptionSource(str(path))
     description = source.get_launch_description(LaunchContext())
     names = {argument.name for argument in description.get_launch_arguments()}
-    assert {'rgb_topic', 'thermal_topic', 'params_file'} <= names
+    assert {'namespace', 'params_file', 'log_level'} <= names
 
 
 @pytest.mark.launch
