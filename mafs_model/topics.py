@@ -29,6 +29,7 @@ DIAGNOSTICS_TOPIC = '/diagnostics'
 
 SNAPSHOT_SERVICE = '~/snapshot'
 RECORD_SERVICE = '~/record'
+SET_WEIGHTS_SERVICE = '~/set_weights'
 
 
 def absolute(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import threading
 from typing import Any, cast
 
 from mafs_model.calibration.calibration import Calibration
@@ -117,7 +119,7 @@ class Inference:
     A predictor whose settings may change between two pairs.
 
     Threads: `predict` is called by the worker thread only; `request_reset` is called by the
-    executor and only leaves a note.
+    executor and only leaves a note; `load` and `replace` may be called by any thread.
 
     Args:
         settings: what is in force.
@@ -139,13 +141,15 @@ class Inference:
         self.camera = camera = create_camera(settings.current)
         self.decode_thermal = ThermalDecoder(camera)
         self._of_camera: dict[str, Any] = {'camera_unit': camera.unit, 'polarity': camera.polarity}
-        self.predictor = self._create_predictor()
+        self._scaler_options = scaler_options(settings.current)
+        self._exchange = threading.Lock()  # while another predictor takes the place of this one
+        self._closed = False
+        self.predictor = self._create_predictor(settings.current.weights)
 
-    def _create_predictor(self) -> Predictor:
+    def _create_predictor(self, weights: str) -> Predictor:
         settings = self._settings.current
-        self._scaler_options = scaler_options(settings)
         return Predictor.create(
-            settings.weights,
+            weights,
             device=settings.device,
             backend=cast(Backend, settings.backend),
             precision=cast(Precision, settings.precision),
@@ -175,9 +179,50 @@ class Inference:
             MafsError: it cannot be loaded.
 
         """
-        self.predictor.close()
-        self.predictor = self._create_predictor()
+        with self._exchange:
+            self.predictor.close()
+            self._scaler_options = scaler_options(self._settings.current)
+            self.predictor = self._create_predictor(self._settings.current.weights)
         self.warm_up()
+
+    def load(self, weights: str) -> Predictor:
+        """
+        Return a predictor with other weights, ready for the first pair; nothing else changes.
+
+        Args:
+            weights: as the parameter of this name.
+
+        Raises:
+            MafsError: they cannot be used with the other settings.
+
+        """
+        predictor = self._create_predictor(weights)
+        try:
+            self._warm_up(predictor)
+        except BaseException:
+            predictor.close()
+            raise
+        return predictor
+
+    def replace(self, predictor: Predictor, announce: Callable[[], None]) -> None:
+        """
+        Use another predictor from now on, with the scaling of thermal images as it is.
+
+        Args:
+            predictor: from `load`; no pair may be in work.
+            announce: called once it is in use, before anything is computed with it.
+
+        Raises:
+            ConfigError: this inference has been closed.
+
+        """
+        with self._exchange:
+            if self._closed:
+                raise ConfigError('the node has been cleaned up meanwhile')
+            predictor.thermal_scaler = self.predictor.thermal_scaler
+            former, self.predictor = self.predictor, predictor
+            announce()
+        former.close()
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -187,17 +232,17 @@ class Inference:
         return self.predictor.notices
 
     def warm_up(self) -> None:
-        """
-        Run on blank images, each alone as well where that may be asked for.
+        """Run on blank images, each alone as well where that may be asked for."""
+        self._warm_up(self.predictor)
 
-        They have the sizes of the calibration, where there is one: it refuses others.
-        """
+    def _warm_up(self, predictor: Predictor) -> None:
+        """Warm up with images of the sizes of the calibration, if any: it refuses others."""
         settings = self._settings.current
         default = settings.output_size or _WARM_UP_SIZE
         known = self.registration, self.calibration
         thermal = next((k.thermal_size for k in known if k and k.thermal_size), default)
         visible = next((k.visible_size for k in known if k and k.visible_size), default)
-        self.predictor.warm_up(visible, thermal, alone=settings.on_missing == 'single')
+        predictor.warm_up(visible, thermal, alone=settings.on_missing == 'single')
 
     def request_reset(self) -> None:
         """Forget the past (scaling limits) before the next pair, as after a jump in time."""
@@ -205,7 +250,9 @@ class Inference:
 
     def close(self) -> None:
         """Free the network."""
-        self.predictor.close()
+        with self._exchange:
+            self._closed = True
+            self.predictor.close()
 
     def predict(
         self, visible: UInt8Image | None, thermal: ThermalImage | None, outputs: Outputs

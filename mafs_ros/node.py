@@ -6,7 +6,7 @@ from collections.abc import Callable
 import traceback
 
 import cv2
-from mafs_model.errors import MafsError
+from mafs_model.errors import ConfigError, MafsError
 from mafs_model.topics import DIAGNOSTICS_TOPIC, NODE_NAME
 from mafs_ros import diagnostics, qos, ros_logging
 from mafs_ros.bond import Bond
@@ -60,7 +60,7 @@ class FusionNode(LifecycleNode):
         # Between activate and deactivate:
         self._intake: Intake | None = None
         self._bond = Bond(self)
-        self._answers = Services(self, self._handler, self._describe)
+        self._answers = Services(self, self._handler, self._describe, self._exchange_weights)
         self._state_label = 'unconfigured'
         self.stop_timeout_s = STOP_TIMEOUT_S
         self._last_error = ''
@@ -199,12 +199,12 @@ class FusionNode(LifecycleNode):
     def _cleanup(self) -> None:
         self._handler.locked = False
         self._answers.stop(self.stop_timeout_s)
+        if self._inference is not None:  # first: weights that are still loaded find it closed
+            self._inference.close()
+            self._inference = None
         if self._outputs is not None:
             self._outputs.destroy()
             self._outputs = None
-        if self._inference is not None:
-            self._inference.close()
-            self._inference = None
         self._processor = None
         if self._log_handler is not None:
             ros_logging.detach(self._log_handler)
@@ -315,6 +315,33 @@ class FusionNode(LifecycleNode):
         name = self.get_fully_qualified_name()
         message = diagnostics.message(name, now.to_msg(), snapshot, level, sentence, self._setup())
         return message, level, sentence
+
+    def _exchange_weights(self, weights: str) -> str:
+        """
+        Load weights beside those in use and change over between two pairs; return what is in use.
+
+        Called in a thread of its own.
+
+        Raises:
+            MafsError: they cannot be used; nothing has changed.
+
+        """
+        inference, processor, outputs = self._inference, self._processor, self._outputs
+        if inference is None or processor is None or outputs is None:
+            raise ConfigError('the node is not configured: set the parameter weights')
+        predictor = inference.load(weights)
+
+        def announce() -> None:
+            if self._intake is not None:  # else activate does it
+                outputs.publish_classes(predictor.classes, self.get_clock().now().to_msg())
+
+        try:
+            with processor.between_pairs:
+                inference.replace(predictor, announce)
+        except BaseException:
+            predictor.close()
+            raise
+        return predictor.weights_id
 
     def _describe(self) -> dict[str, object]:
         """Return what diagnostics say, for files."""

@@ -44,6 +44,7 @@ class ParameterHandler:
         self._node = node
         self._changed = False
         self.locked = False
+        self._exempt = ''
         self.settings = SettingsBox(Settings.from_values({}))
         for row in TABLE:
             default = list(row.default) if isinstance(row.default, tuple) else row.default
@@ -69,6 +70,15 @@ class ParameterHandler:
         """Put in force what was set since the last call; cheap where nothing was."""
         if self._changed:
             self.load()
+
+    def follow(self, name: str, value: Any) -> None:
+        """Set a parameter that cannot be changed now to what has been put in force already."""
+        self._exempt = name
+        try:
+            self._node.set_parameters([rclpy.parameter.Parameter(name, value=value)])
+        finally:
+            self._exempt = ''
+        self.load()
 
     @property
     def overrides(self) -> dict[str, Any]:
@@ -120,7 +130,7 @@ class ParameterHandler:
 
     def _check_unlocked(self, row: Parameter, value: Any) -> None:
         """Raise ConfigError where a value cannot change now."""
-        if not self.locked or row.dynamic:
+        if not self.locked or row.dynamic or row.name == self._exempt:
             return
         if row.validate(value) != row.validate(self._node.get_parameter(row.name).value):
             raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import threading
 import time
 import traceback
 
@@ -33,8 +34,8 @@ class PairProcessor:
     Processes pairs in a thread of its own, the newest first.
 
     Threads: pairs are processed in the worker thread, between `start` and `stop`. Everything
-    public is called by the executor; `fault`, `device_failed` and `mode` are written by the
-    worker.
+    public is called by the executor; whoever holds `between_pairs` may change what computes;
+    `fault`, `device_failed` and `mode` are written by the worker.
 
     Args:
         inference: what computes.
@@ -61,6 +62,7 @@ class PairProcessor:
         self._now_ns = now_ns
         self._camera_info: CameraInfo | None = None
         self._worker: Worker[Job] | None = None
+        self.between_pairs = threading.Lock()  # free while no pair is in work
         self._frozen = FrozenCamera()
         self.watch = RegistrationWatch(inference.registration)
         self._frame_id = ''  # of the reference camera, once it was seen
@@ -73,7 +75,7 @@ class PairProcessor:
         self.fault, self.device_failed, self.mode = '', False, ''
         self.watch = RegistrationWatch(self._inference.registration)
         self.request_reset()
-        self._worker = Worker(self._process, self._on_overtaken, self._on_error)
+        self._worker = Worker(self._work, self._on_overtaken, self._on_error)
         self._worker.start()
 
     def stop(self, timeout_s: float) -> bool:
@@ -98,6 +100,11 @@ class PairProcessor:
     def set_camera_info(self, info: CameraInfo) -> None:
         """Keep the newest calibration of the visible camera."""
         self._camera_info = info
+
+    def _work(self, job: Job) -> None:
+        """Process one pair, while what computes it stays what it is."""
+        with self.between_pairs:
+            self._process(job)
 
     def _process(self, job: Job) -> None:
         """

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import ConfigError, MafsError
-from mafs_model.topics import RECORD_SERVICE, SNAPSHOT_SERVICE
+from mafs_model.topics import RECORD_SERVICE, SET_WEIGHTS_SERVICE, SNAPSHOT_SERVICE
 from mafs_ros.background import in_background
 from mafs_ros.parameter_handler import ParameterHandler
+from mafs_ros.parameters import BY_NAME
 from mafs_ros.record import Recording
 from mafs_ros.snapshot import Collector, software, write_snapshot
+from mafs_ros.srv import SetWeights
 from mafs_ros.tap import Tap
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from std_srvs.srv import SetBool, Trigger
+
+_MAX_PATH = 4096  # of Linux
 
 
 class Services:
@@ -31,6 +35,8 @@ class Services:
         node: the node.
         parameters: its parameters.
         describe: returns what diagnostics say.
+        exchange: loads weights, puts them in use and returns their identification; called in a
+            thread.
 
     """
 
@@ -39,14 +45,17 @@ class Services:
         node: LifecycleNode,
         parameters: ParameterHandler,
         describe: Callable[[], dict[str, object]],
+        exchange: Callable[[str], str],
     ) -> None:
         self._node = node
         self._parameters = parameters
         self._describe = describe
+        self._exchange = exchange
         self._recording: Recording | None = None
         self._tap: Tap | None = None  # of the recording
         self._create(Trigger, SNAPSHOT_SERVICE, self._snapshot)
         self._create(SetBool, RECORD_SERVICE, self._record)
+        self._create(SetWeights, SET_WEIGHTS_SERVICE, self._set_weights)
 
     def _create(self, kind: Any, name: str, answer: Callable[[Any, Any], Awaitable[str]]) -> None:
         """Create a service whose response has `success` and `message`."""
@@ -89,6 +98,23 @@ class Services:
 
         await in_background(self._node, write, 'snapshot')
         return f'{folder}: {len(taken)} messages'
+
+    async def _set_weights(self, request: SetWeights.Request, response: Any) -> str:
+        """Use other weights from the next pair on; return what is in use."""
+        weights = request.weights
+        if not weights.strip() or len(weights) > _MAX_PATH or '\0' in weights:
+            raise ConfigError(
+                f'weights: got {weights[:40]!r}, expected {BY_NAME["weights"].expected}'
+            )
+
+        def exchange() -> str:
+            return self._exchange(weights)
+
+        response.weights_id = await in_background(self._node, exchange, 'weights_loader')
+        # After a restart of the network, and for whoever asks, they are the ones in use.
+        if self._parameters.locked:
+            self._parameters.follow('weights', weights)
+        return f'weights {response.weights_id} in use'
 
     async def _record(self, request: SetBool.Request, response: Any) -> str:
         """Start or stop a bag of inputs and outputs; return its name and what is in it."""

@@ -295,7 +295,7 @@ find_ros
 check_machine
 
 version=$("$PYTHON" -c 'import sys; print(sys.version)')
-modules=$({ find mafs_* launch config msg scripts -type f -not -name '*.pyc' 2>/dev/null || true; } | sort)
+modules=$({ find mafs_* launch config msg srv scripts -type f -not -name '*.pyc' 2>/dev/null || true; } | sort)
 
 venv_hash=$(fingerprint "$ROOT" "$PYTHON" "$version" "$MODE" "${ROS_DISTRO:-}")
 [[ -x $VENV/bin/python ]] || rm -rf "$STAMPS"
@@ -319,6 +319,6 @@ for name in "${stages[@]}"; do
 done
 stage project "$(fingerprint "$venv_hash" mafs_* setup.py setup.cfg requirements/*.txt mafs_model/version.py)" \
     install_project 'Project (editable)'
-stage colcon_build "$(fingerprint "$venv_hash" "$modules" CMakeLists.txt package.xml msg/*.msg)" \
+stage colcon_build "$(fingerprint "$venv_hash" "$modules" CMakeLists.txt package.xml msg/*.msg srv/*.srv)" \
     build_package 'ROS package'
 say "ready ($((SECONDS - STARTED)) s); in a shell: . scripts/env.sh"

@@ -181,17 +181,19 @@ def test_extras_of_pip_are_the_files_of_requirements(root, required, monkeypatch
 
 
 def test_all_messages_are_generated(root):
-    listed = set(re.findall(r'"(msg/\w+\.msg)"', (root / 'CMakeLists.txt').read_text('utf-8')))
-    assert listed == {f'msg/{path.name}' for path in (root / 'msg').glob('*.msg')}
-    assert listed
+    text = (root / 'CMakeLists.txt').read_text('utf-8')
+    for kind in ('msg', 'srv'):
+        listed = set(re.findall(rf'"({kind}/\w+\.{kind})"', text))
+        assert listed == {f'{kind}/{path.name}' for path in (root / kind).glob(f'*.{kind}')}
+        assert listed
 
 
 def test_every_message_field_is_explained(root):
-    for path in sorted((root / 'msg').glob('*.msg')):
+    for path in sorted([*(root / 'msg').glob('*.msg'), *(root / 'srv').glob('*.srv')]):
         lines = path.read_text(encoding='utf-8').splitlines()
         assert lines[0].startswith('# '), f'{path.name} begins without a sentence'
         for number, line in enumerate(lines, 1):
-            if line and not line.startswith((' ', '#')):
+            if line and not line.startswith((' ', '#', '---')):
                 assert '#' in line, f'{path.name}:{number}: no meaning and unit beside {line!r}'
 
 
