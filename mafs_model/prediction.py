@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from mafs_model.detections import Detection
 from mafs_model.images.overlay import OverlayStyle
 from mafs_model.types import Mode, UInt8Image
 
@@ -18,6 +19,7 @@ class Outputs:
         labels: the label image (class ids).
         confidence: the largest class probability per pixel.
         overlay: how the fused image is painted with the classes; None: not wanted.
+        detections: the objects of a label image; smallest area in px, None: not wanted.
 
     """
 
@@ -25,18 +27,23 @@ class Outputs:
     labels: bool = True
     confidence: bool = True
     overlay: OverlayStyle | None = None
+    detections: int | None = None
 
     @property
     def any(self) -> bool:
         """Return whether anything is wanted at all."""
-        return self.fused or self.labels or self.confidence or self.overlay is not None
+        images = self.fused or self.labels or self.confidence
+        return images or self.overlay is not None or self.detections is not None
 
     def with_sources(self) -> Outputs:
-        """Return these and everything that the overlay is painted from."""
-        if self.overlay is None:
-            return self
-        by_confidence = self.overlay.min_confidence > 0.0
-        return replace(self, fused=True, labels=True, confidence=self.confidence or by_confidence)
+        """Return these and everything that overlay and detections are made from."""
+        needed = self
+        if self.overlay is not None:
+            by_confidence = self.confidence or self.overlay.min_confidence > 0.0
+            needed = replace(needed, fused=True, labels=True, confidence=by_confidence)
+        if self.detections is not None:
+            needed = replace(needed, labels=True, confidence=True)
+        return needed
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ class Prediction:
         labels: uint8 [H,W] class ids, or None if not wanted.
         confidence: uint8 [H,W], 255 = probability 1, or None if not wanted.
         overlay: uint8 [H,W,3] RGB, or None if not wanted.
+        detections: the objects, or None if not wanted.
         mode: which images were used, ``'classical'`` if no network was; the predictor says it.
         timings_ms: wall time of the stages ``preprocess``, ``inference``, ``postprocess``, said by
             the predictor.
@@ -62,6 +70,7 @@ class Prediction:
     labels: UInt8Image | None = None
     confidence: UInt8Image | None = None
     overlay: UInt8Image | None = None
+    detections: tuple[Detection, ...] | None = None
     mode: Mode = 'idle'
     timings_ms: dict[str, float] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
@@ -74,4 +83,5 @@ class Prediction:
             labels=self.labels if outputs.labels else None,
             confidence=self.confidence if outputs.confidence else None,
             overlay=self.overlay if outputs.overlay is not None else None,
+            detections=self.detections if outputs.detections is not None else None,
         )

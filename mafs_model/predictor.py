@@ -6,7 +6,7 @@ Node, command line and evaluation all call :meth:`Predictor.predict`, so they ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 import logging
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, overload
 import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.defaults import MAX_INFERENCE_PIXELS
+from mafs_model.detections import find_detections, OBJECT_NAMES, Tracker
 from mafs_model.errors import ConfigError, ImageError
 from mafs_model.images.dead import why_dead, why_visible_dead
 from mafs_model.images.enlargement import enlarge
@@ -31,8 +32,10 @@ from mafs_model.images.preprocessing import (
 from mafs_model.images.registration import Registration, Unregistered
 from mafs_model.images.thermal import ThermalScaler
 from mafs_model.images.thermal_decoder import ThermalDecoder
+from mafs_model.images.visualization import CLEAR_NAMES
 from mafs_model.inputs import as_thermal, as_visible
 from mafs_model.prediction import Outputs, Prediction
+from mafs_model.regrouping import all_apart, Regrouping
 from mafs_model.result import Result
 from mafs_model.runtime import create_engine, Engine
 from mafs_model.runtime.classical import CLASSICAL_NOTICE
@@ -57,7 +60,8 @@ class Predictor:
     Prepares images, runs an engine and brings its results to the output size.
 
     Not thread-safe: one thread at a time may call it. The only state that influences results is
-    the thermal scaler's range and the last visible size; :meth:`reset` clears both.
+    the thermal scaler's range, the last visible size and the objects that are followed;
+    :meth:`reset` clears all of it.
 
     Args:
         engine: what computes.
@@ -99,7 +103,9 @@ class Predictor:
         self._max_pixels = None if engine.is_classical else max_pixels
         self._decode_thermal = thermal_decoder
         self._visible_size: Size | None = None
+        self._regrouping: Regrouping | None = None
         self._annotate = Annotator(engine.classes)
+        self._track = Tracker()
 
     @classmethod
     def create(  # noqa: PLR0913 - one keyword per choice
@@ -174,7 +180,39 @@ class Predictor:
     @property
     def classes(self) -> ClassTable:
         """Return the class table of the labels."""
-        return self.engine.classes
+        return self.engine.classes if self._regrouping is None else self._regrouping.table
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Return the ids of the classes that are objects (persons, vehicles) or groups of them."""
+        grouping = self._regrouping or all_apart(self.engine.classes)
+        return tuple(
+            class_id
+            for class_id, members in enumerate(grouping.members)
+            if grouping.table.names[class_id] not in CLEAR_NAMES
+            and any(member in OBJECT_NAMES for member in members)
+        )
+
+    def regroup(
+        self, *, keep: Collection[str] = (), merge: Mapping[str, Collection[str]] | None = None
+    ) -> None:
+        """
+        Make other classes of those of the network, for everything that is computed from now on.
+
+        The confidence stays that of the class that the network has seen.
+
+        Args:
+            keep: names of the classes to keep, groups included; empty: all.
+            merge: name of a new class -> names of the classes that it stands for.
+
+        Raises:
+            ConfigError: a name is unknown, used twice or taken.
+
+        """
+        regrouping = all_apart(self.engine.classes).merged(merge or {}).kept(keep)
+        self._regrouping = regrouping if keep or merge else None
+        self._annotate = Annotator(self.classes)
+        self._track = Tracker()
 
     @property
     def weights_id(self) -> str:
@@ -244,8 +282,8 @@ class Predictor:
         if scaled is not None and unregistered is None:
             full_thermal = self._register(scaled, full_visible, size)
         needed = outputs.with_sources()
-        if work_size != size:
-            # An overlay is painted at the output size, which the engine does not see.
+        if work_size != size or self._regrouping is not None:
+            # An engine sees neither the output size nor other classes than its own.
             needed = replace(needed, overlay=None)
         small_visible = None if full_visible is None else resize(full_visible, work_size)
         small_thermal = None if full_thermal is None else resize(full_thermal, work_size)
@@ -258,8 +296,12 @@ class Predictor:
         inferred = time.perf_counter()
         if work_size != size:
             result = enlarge(result, full_visible, full_thermal, work_size, size)
+        if self._regrouping is not None and result.labels is not None:
+            result = replace(result, labels=self._regrouping(result.labels))
         if outputs.overlay is not None:
             result = self._paint(result, outputs.overlay)
+        if outputs.detections is not None:
+            result = self._detect(result, thermal, size, outputs.detections)
         done = time.perf_counter()
         timings_ms = {
             'preprocess': 1e3 * (prepared - start),
@@ -408,6 +450,7 @@ class Predictor:
         """Forget everything learnt from earlier images (after a time jump or a new source)."""
         self.thermal_scaler.reset()
         self._visible_size = None
+        self._track = Tracker()
 
     def close(self) -> None:
         """Free the engine; may be repeated."""
@@ -432,6 +475,29 @@ class Predictor:
             painted = paint(result.fused, result.labels, self.classes, style, result.confidence)
         self._annotate(painted, style, CLASSICAL_NOTICE if self.is_classical else '')
         return replace(result, overlay=painted)
+
+    def _detect(
+        self, result: Prediction, thermal: ThermalImage | None, size: Size, min_area: int
+    ) -> Prediction:
+        """Return results with the objects, followed from the last pair."""
+        assert result.labels is not None
+        assert result.confidence is not None
+        counts = outside = None
+        unit = self.thermal_scaler.image_unit
+        if thermal is not None and thermal.dtype != np.uint8 and unit is not None:
+            counts = self.registration.warp(thermal, size, self._visible_size)
+            outside = self.registration.coverage(_size_of(thermal), size, self._visible_size)
+        found = find_detections(
+            result.labels,
+            self.classes.names,
+            self.object_ids,
+            result.confidence,
+            counts=counts,
+            unit=unit,
+            outside=outside,
+            min_area=min_area,
+        )
+        return replace(result, detections=self._track(found))
 
     def _choose_size(self, thermal: ThermalImage | None) -> Size:
         """Return (height, width) of the results."""

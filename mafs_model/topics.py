@@ -21,6 +21,8 @@ IMAGE_TOPICS = {
 COMPRESSED_TOPICS = {
     name: f'{IMAGE_TOPICS[name]}/compressed' for name in ('fused', 'labels', 'overlay')
 }
+OBJECTS_TOPIC = '~/semantic/objects'
+DETECTIONS_TOPIC = '~/detections'
 CAMERA_INFO_TOPIC = '~/fused/camera_info'
 STATUS_TOPIC = '~/status'
 CLASSES_TOPIC = '~/semantic/classes'

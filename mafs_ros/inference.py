@@ -148,7 +148,7 @@ class Inference:
 
     def _create_predictor(self, weights: str) -> Predictor:
         settings = self._settings.current
-        return Predictor.create(
+        predictor = Predictor.create(
             weights,
             device=settings.device,
             backend=cast(Backend, settings.backend),
@@ -158,9 +158,15 @@ class Inference:
             registration=self.registration,
             thermal_scaler=self._create_scaler(),
             max_pixels=settings.inference_max_pixels or None,
-            classes=settings.classes or None,
+            classes=settings.classes_table or None,
             threads=settings.threads or None,
         )
+        try:
+            predictor.regroup(keep=settings.classes_keep, merge=dict(settings.classes_merge))
+        except ConfigError as error:
+            predictor.close()
+            raise ConfigError(f'classes.{error}') from None
+        return predictor
 
     def _create_scaler(self) -> ThermalScaler:
         return ThermalScaler(**self._scaler_options, **self._of_camera)

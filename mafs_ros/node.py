@@ -14,6 +14,7 @@ from mafs_ros.health import assess, Context, Level
 from mafs_ros.inference import Inference
 from mafs_ros.intake import Intake
 from mafs_ros.parameter_handler import describe, ParameterHandler
+from mafs_ros.parameters import RENAMED
 from mafs_ros.processor import PairProcessor
 from mafs_ros.publishers import OutputPublishers, overridable_publishers
 from mafs_ros.reporting import Reporter
@@ -81,9 +82,9 @@ class FusionNode(LifecycleNode):
         if self.get_parameter('autostart').value is True:
             self._autostart_timer = self.create_timer(0.0, self._autostart, clock=self._steady)
         for unknown in self._handler.unknown_names():
-            self.get_logger().warning(
-                f"parameter '{unknown}' is unknown and ignored: is it misspelt?"
-            )
+            known = RENAMED.get(unknown)
+            advice = f"it is called '{known}' now" if known else 'is it misspelt?'
+            self.get_logger().warning(f"parameter '{unknown}' is unknown and ignored: {advice}")
 
     # -- lifecycle: each step undoes exactly one other ------------------------------------------
 

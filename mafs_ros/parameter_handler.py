@@ -145,6 +145,7 @@ _TYPES = {
     'double': rclpy.parameter.Parameter.Type.DOUBLE,
     'string': rclpy.parameter.Parameter.Type.STRING,
     'double_array': rclpy.parameter.Parameter.Type.DOUBLE_ARRAY,
+    'string_array': rclpy.parameter.Parameter.Type.STRING_ARRAY,
 }
 
 
@@ -195,8 +196,8 @@ def _normalised(given: rclpy.parameter.Parameter) -> rclpy.parameter.Parameter:
     types = rclpy.parameter.Parameter.Type
     if row is None:
         return given
-    if row.kind == 'double_array' and (given.type_ == types.NOT_SET or not len(given.value)):
-        return rclpy.parameter.Parameter(given.name, types.DOUBLE_ARRAY, [])
+    if row.kind.endswith('_array') and (given.type_ == types.NOT_SET or _is_empty(given.value)):
+        return rclpy.parameter.Parameter(given.name, _TYPES[row.kind], [])
     if row.kind in ('double', 'double_or_auto') and given.type_ == types.INTEGER:
         return rclpy.parameter.Parameter(given.name, types.DOUBLE, float(given.value))
     if row.kind == 'double_array' and given.type_ == types.INTEGER_ARRAY:
@@ -204,6 +205,11 @@ def _normalised(given: rclpy.parameter.Parameter) -> rclpy.parameter.Parameter:
             given.name, types.DOUBLE_ARRAY, [*map(float, given.value)]
         )
     return given
+
+
+def _is_empty(value: Any) -> bool:
+    """Return whether a value is a list without entries, whatever they would be."""
+    return hasattr(value, '__len__') and not isinstance(value, str) and not len(value)
 
 
 def _descriptor(row: Parameter) -> ParameterDescriptor:

@@ -8,9 +8,10 @@ import math
 import re
 from typing import Any, Literal
 
+from mafs_model.classes import MAX_CLASSES
 from mafs_model.errors import ConfigError
 
-Kind = Literal['bool', 'int', 'double', 'string', 'double_array', 'double_or_auto']
+Kind = Literal['bool', 'int', 'double', 'string', 'double_array', 'string_array', 'double_or_auto']
 Size = tuple[int, int]
 
 AUTO = 'auto'
@@ -116,6 +117,8 @@ class Parameter:
             return value
         if self.kind == 'double_array' and _is_number_list(value):
             return tuple(float(number) for number in value)
+        if self.kind == 'string_array' and _is_text_list(value):
+            return tuple(value)
         raise Expectation(self._expectation())
 
     def _check_limits(self, value: Any) -> None:
@@ -136,6 +139,7 @@ _KIND_WORDS = {
     'double': 'a number',
     'string': 'a text',
     'double_array': 'a list of numbers',
+    'string_array': 'a list of texts',
     'double_or_auto': 'a number',
 }
 
@@ -145,6 +149,15 @@ def _is_number_list(value: Any) -> bool:
     if isinstance(value, (str, bytes)) or not hasattr(value, '__iter__'):
         return False
     return all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value)
+
+
+def _is_text_list(value: Any) -> bool:
+    """Return whether value is a list of texts (an empty one counts), no longer than any table."""
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) <= MAX_CLASSES
+        and all(isinstance(text, str) for text in value)
+    )
 
 
 def _shorten(value: Any, limit: int = 80) -> str:
@@ -209,3 +222,21 @@ def parse_homography(values: tuple[float, ...]) -> tuple[float, ...] | None:
     if scale == 0 or abs(determinant) < 1e-12 * scale**3:
         raise Expectation(expectation)
     return values
+
+
+def parse_groups(texts: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """
+    Return (name, members) of texts such as 'vehicles=car+truck'.
+
+    Raises:
+        Expectation: not of that form, or a group twice.
+
+    """
+    groups: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, _, rest = (part.strip() for part in text.partition('='))
+        members = tuple(member.strip() for member in rest.split('+'))
+        if not name or not all(members) or name in groups:
+            raise Expectation("groups such as 'vehicles=car+truck', each name once")
+        groups[name] = members
+    return tuple(groups.items())

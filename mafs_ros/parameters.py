@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from mafs_model.defaults import MAX_INFERENCE_PIXELS, OPACITY, QUEUE_SIZE, SLOP_S
+from mafs_model.detections import MIN_AREA_PX
 from mafs_model.errors import ConfigError
 from mafs_model.images.cameras import (
     BYTE_ORDERS,
@@ -31,12 +32,13 @@ from mafs_ros.parameter_types import (
     AUTO,
     Parameter,
     parse_device,
+    parse_groups,
     parse_homography,
     parse_size,
     Size,
 )
 
-__all__ = ['AUTO', 'BY_NAME', 'Parameter', 'Settings', 'SettingsBox', 'TABLE']
+__all__ = ['AUTO', 'BY_NAME', 'RENAMED', 'Parameter', 'Settings', 'SettingsBox', 'TABLE']
 
 _SIZE = '`WIDTHxHEIGHT` such as `640x480`, or empty'
 
@@ -56,11 +58,27 @@ TABLE: tuple[Parameter, ...] = (
         expected='path of a safetensors file, `default`, or `classical`',
     ),
     Parameter(
-        'classes',
+        'classes.table',
         'string',
         '',
         'Names and colours of the classes; empty: as stored in the weights.',
         expected='`mfnet`, `msrs`, `fmb`, `pst900`, path of a YAML file, or empty',
+    ),
+    Parameter(
+        'classes.keep',
+        'string_array',
+        (),
+        'Classes, or groups of `classes.merge`, that are labelled; the rest becomes unlabelled. '
+        'Empty: all.',
+        expected='names of classes',
+    ),
+    Parameter(
+        'classes.merge',
+        'string_array',
+        (),
+        'Classes that become one, under a new name.',
+        parse=parse_groups,
+        expected='groups such as `vehicles=car+truck`',
     ),
     Parameter(
         'device',
@@ -450,6 +468,16 @@ TABLE: tuple[Parameter, ...] = (
         expected='path of a folder, or empty',
     ),
     Parameter(
+        'detections.min_area',
+        'int',
+        MIN_AREA_PX,
+        'Smaller regions of labels are no objects.',
+        unit='px',
+        minimum=1,
+        maximum=MAX_PIXELS,
+        dynamic=True,
+    ),
+    Parameter(
         'diagnostics.stale_after',
         'double',
         3.0,
@@ -471,6 +499,9 @@ TABLE: tuple[Parameter, ...] = (
     ),
 )
 
+# Names of earlier releases and what they are called now.
+RENAMED = {'classes': 'classes.table'}
+
 BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
 
 
@@ -480,7 +511,9 @@ class Settings:
 
     autostart: bool
     weights: str
-    classes: str
+    classes_table: str
+    classes_keep: tuple[str, ...]
+    classes_merge: tuple[tuple[str, tuple[str, ...]], ...]
     device: str
     backend: str
     precision: str
@@ -528,6 +561,7 @@ class Settings:
     overlay_legend: bool
     overlay_min_confidence: float
     record_folder: str
+    detections_min_area: int
     diagnostics_stale_after: float
     diagnostics_min_pair_rate: float
 

@@ -133,6 +133,8 @@ class PairProcessor:
         computed = time.monotonic()
         header = self._header(job, 'visible' if settings.reference == 'rgb' else 'thermal')
         self._outputs.publish_images(results, header)
+        if results.detections is not None:
+            self._outputs.publish_detections(results.detections, header)
         self._publish_camera_info(settings.output_size or size, header)
         published = time.monotonic()
         self.fault = ''

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import importlib
 import time
 from typing import Any
 
 from builtin_interfaces.msg import Time
 from mafs_model.classes import ClassTable
+from mafs_model.detections import Detection
 from mafs_model.images.overlay import OverlayStyle
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.topics import (
     CAMERA_INFO_TOPIC,
     CLASSES_TOPIC,
     COMPRESSED_TOPICS,
+    DETECTIONS_TOPIC,
     IMAGE_TOPICS,
     LABEL_INFO_TOPIC,
+    OBJECTS_TOPIC,
     STATUS_TOPIC,
 )
 from mafs_ros import qos
 from mafs_ros.alignment import Job
 from mafs_ros.compressed_outputs import CompressedOutputs
 from mafs_ros.conversions import OutgoingImage, scale_camera_info
+from mafs_ros.detection_outputs import DetectionOutputs
 from mafs_ros.msg import FusionStatus, SemanticClass, SemanticClasses
 from mafs_ros.parameters import SettingsBox
 from mafs_ros.reporting import Reporter
@@ -54,6 +59,8 @@ def overridable_publishers(node: LifecycleNode) -> list[str]:
     names = (
         *IMAGE_TOPICS.values(),
         *COMPRESSED_TOPICS.values(),
+        OBJECTS_TOPIC,
+        DETECTIONS_TOPIC,
         CAMERA_INFO_TOPIC,
         STATUS_TOPIC,
     )
@@ -79,14 +86,17 @@ class OutputPublishers:
         self._statistics = reporter.statistics
         self._publishers: dict[str, Any] = {}
         self._messages = {name: OutgoingImage() for name in IMAGE_TOPICS}
+        self._vision_msgs = load_vision_msgs()
+        self._settings = settings
         self._compressed = CompressedOutputs(node, settings, reporter)
+        self._detections: DetectionOutputs | None = None
         try:
+            self._detections = DetectionOutputs(node, self._vision_msgs)
             for name, topic in IMAGE_TOPICS.items():
                 self._create(name, Image, topic, qos.image_output())
             self._create('camera_info', CameraInfo, CAMERA_INFO_TOPIC, qos.image_output())
             self._create('status', FusionStatus, STATUS_TOPIC, qos.status_output())
             self._create('classes', SemanticClasses, CLASSES_TOPIC, qos.latched(), fixed=True)
-            self._vision_msgs = load_vision_msgs()
             if self._vision_msgs is not None:
                 self._create(
                     'label_info',
@@ -114,6 +124,8 @@ class OutputPublishers:
     def destroy(self) -> None:
         """Remove all publishers."""
         self._compressed.destroy()
+        if self._detections is not None:
+            self._detections.destroy()
         while self._publishers:
             _, publisher = self._publishers.popitem()
             self._node.destroy_lifecycle_publisher(publisher)
@@ -134,12 +146,16 @@ class OutputPublishers:
         return self._compressed.stop(timeout_s)
 
     def wanted(self, style: OverlayStyle) -> Outputs:
-        """Return which images somebody listens to; an overlay is to look as the style says."""
+        """Return what somebody listens to; an overlay is to look as the style says."""
+        assert self._detections is not None
         return Outputs(
             fused=self._is_wanted('fused'),
             labels=self._is_wanted('labels'),
             confidence=self._is_wanted('confidence'),
             overlay=style if self._is_wanted('overlay') else None,
+            detections=self._settings.current.detections_min_area
+            if self._detections.has_reader()
+            else None,
         )
 
     def publish_images(self, results: Prediction, header: Header) -> None:
@@ -154,6 +170,11 @@ class OutputPublishers:
                 self._statistics.published(
                     IMAGE_TOPICS[name], 1e3 * (time.perf_counter() - started)
                 )
+
+    def publish_detections(self, detections: Sequence[Detection], header: Header) -> None:
+        """Publish the objects of a pair to whoever listens."""
+        assert self._detections is not None
+        self._detections.publish(detections, header)
 
     def publish_camera_info(self, info: CameraInfo, size: tuple[int, int], header: Header) -> None:
         """

@@ -20,10 +20,12 @@ pytest.importorskip('mafs_ros.msg')
 
 from mafs_model.checkpoint import build_metadata, save_checkpoint
 from mafs_model.classes import ClassTable
+from mafs_model.images.thermal import ThermalScaler
 from mafs_model.network.config import create_config
 from mafs_model.network.mafs import MAFS
 from mafs_model.predictor import Predictor
-from mafs_ros.msg import FusionStatus
+from mafs_ros.msg import FusionStatus, SemanticClasses
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 import torch
 
 pytestmark = pytest.mark.ros
@@ -71,8 +73,6 @@ def array_of(message: Any) -> np.ndarray:
 def test_published_is_exactly_what_the_predictor_computes(
     rig: Any, weights: Path, samples: Any
 ) -> None:
-    from mafs_model.images.thermal import ThermalScaler
-
     stamp = rig.good_pair().header.stamp
     with Predictor.create(
         weights,
@@ -121,3 +121,55 @@ def test_overlay_shows_the_colours_of_the_labels(rig: Any) -> None:
 
     rig.wait(fully_covered, 'overlay in plain class colours')
     assert rig.set_parameter('overlay.opacity', 0.5).successful
+
+
+def test_kept_and_merged_classes_are_the_same_in_every_output(
+    rig: Any, make_rig: Callable[..., Any], weights: Path, samples: Any
+) -> None:
+    rig.close()  # two nodes of one name would hear the same images
+    rig = make_rig(
+        weights=str(weights),
+        device='cpu',
+        backend='torch',
+        threads=1,
+        thermal__scaling='minmax',
+        thermal__smoothing=0.0,
+        overlay__opacity=1.0,
+        classes__merge=['movers=car+bike+bump'],
+        classes__keep=['movers', 'curve'],
+    )
+    rig.listen_to_images(*IMAGES)
+    latched = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+    rig.listen('/mafs_fusion/semantic/classes', SemanticClasses, latched)
+    rig.start()
+    stamp = rig.good_pair().header.stamp
+    labels, overlay, fused = (
+        array_of(rig.wait(lambda name=name: rig.at(f'/mafs_fusion/{name}', stamp), name))
+        for name in ('semantic/labels', 'semantic/overlay', 'fused/image')
+    )
+    with Predictor.create(
+        weights,
+        device='cpu',
+        backend='torch',
+        threads=1,
+        thermal_scaler=ThermalScaler('minmax', smoothing=0.0),
+    ) as predictor:
+        own = predictor.predict(np.ascontiguousarray(samples[0][..., ::-1]), samples[1]).labels
+    expected = np.zeros_like(own)
+    expected[np.isin(own, (1, 3, 8))] = 1
+    expected[own == 4] = 2
+    assert (expected > 0).any()
+    np.testing.assert_array_equal(labels, expected)
+    message = rig.wait(lambda: rig.last('/mafs_fusion/semantic/classes'), 'classes')
+    assert [(c.id, c.name) for c in message.classes] == [
+        (0, 'unlabelled'), (1, 'movers'), (2, 'curve'),
+    ]  # fmt: skip
+    colors = np.array(
+        [[round(255 * v) for v in (c.color.r, c.color.g, c.color.b)] for c in message.classes],
+        np.uint8,
+    )
+    assert colors.tolist() == [[0, 0, 0], [64, 0, 128], [0, 0, 192]]
+    shown = expected > 0
+    np.testing.assert_array_equal(overlay[shown], colors[expected[shown]])
+    np.testing.assert_array_equal(overlay[~shown], fused[~shown])
+    rig.close()

@@ -86,7 +86,7 @@ def test_description_has_type_and_range(make_node: MakeNode, row: Any) -> None:
     kinds = Parameter.Type
     expected = {
         'bool': kinds.BOOL, 'int': kinds.INTEGER, 'double': kinds.DOUBLE, 'string': kinds.STRING,
-        'double_array': kinds.DOUBLE_ARRAY,
+        'double_array': kinds.DOUBLE_ARRAY, 'string_array': kinds.STRING_ARRAY,
     }  # fmt: skip
     if row.kind in expected:
         assert shown.type == expected[row.kind].value
@@ -108,13 +108,18 @@ def test_whole_numbers_become_doubles(make_node: MakeNode) -> None:
         assert node.get_parameter('sync.slop').type_ == Parameter.Type.DOUBLE
 
 
-def test_empty_list_of_a_file_is_no_homography(make_node: MakeNode, tmp_path: Path) -> None:
+def test_empty_lists_of_a_file_are_taken(make_node: MakeNode, tmp_path: Path) -> None:
     # What `ros2 param dump` writes of the defaults: the parser of ROS makes 'not set' of [].
-    content = {'mafs_fusion': {'ros__parameters': {'thermal': {'homography': []}}}}
+    parameters = {'thermal': {'homography': []}, 'classes': {'keep': [], 'merge': ['a=car+bike']}}
+    content = {'mafs_fusion': {'ros__parameters': parameters}}
     dump = tmp_path / 'dump.yaml'
     dump.write_text(yaml.safe_dump(content), encoding='utf-8')
     node = make_node(arguments=['--ros-args', '--params-file', str(dump)])
-    assert handler_of(node).load().thermal_homography is None
+    settings = handler_of(node).load()
+    assert settings.thermal_homography is None
+    assert settings.classes_keep == ()
+    assert settings.classes_merge == (('a', ('car', 'bike')),)
+    assert node.get_parameter('classes.keep').type_ == Parameter.Type.STRING_ARRAY
     assert node.get_parameter('thermal.homography').type_ == Parameter.Type.DOUBLE_ARRAY
 
 
@@ -124,6 +129,14 @@ def test_wrong_type_from_a_file_does_not_end_the_node(make_node: MakeNode) -> No
         handler_of(node).load()
     assert set_one(node, 'sync.slop', 0.05).successful
     assert handler_of(node).load().sync_slop == 0.05
+
+
+def test_a_name_of_an_earlier_release_is_told_its_new_one(
+    make_node: MakeNode, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_node(classes='mfnet')
+    log = capfd.readouterr().err
+    assert "parameter 'classes' is unknown and ignored: it is called 'classes.table' now" in log
 
 
 def test_misspelt_name_is_reported(make_node: MakeNode, capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import re
 
 from mafs_model.errors import ConfigError
 from mafs_ros.parameter_docs import markdown_table, yaml_file
-from mafs_ros.parameters import BY_NAME, check_fields, Parameter, Settings, TABLE
+from mafs_ros.parameters import BY_NAME, check_fields, Parameter, RENAMED, Settings, TABLE
 import pytest
 import yaml
 
@@ -54,6 +54,12 @@ REFUSED = [
     ('sync.slop', math.inf, 'a number 0.0001 to 10 s'),
     ('sync.slop', None, 'a number 0.0001 to 10 s'),
     ('sync.queue_size', 1, 'a whole number 2 to 1000'),
+    ('classes.keep', 'person', 'names of classes'),
+    ('classes.keep', ['person', 3], 'names of classes'),
+    ('classes.merge', ['car+truck'], "groups such as 'vehicles=car+truck'"),
+    ('classes.merge', ['vehicles=car+'], "groups such as 'vehicles=car+truck'"),
+    ('classes.merge', ['=car'], "groups such as 'vehicles=car+truck'"),
+    ('classes.merge', ['a=car', 'a=bus'], 'each name once'),
     ('rate.limit', -1.0, 'a number 0 to 1000 Hz'),
     ('rate.limit', math.inf, 'a number 0 to 1000 Hz'),
     ('stamps.max_ahead', -1.0, 'a number 0 to'),
@@ -86,6 +92,9 @@ def test_refused_value_is_named_with_expectation(name: str, value: object, expec
         ('thermal.homography', [2, 0, 5, 0, 2, 7, 0, 0, 1], (2.0, 0, 5, 0, 2, 7, 0, 0, 1)),
         ('device', 'cuda:3', 'cuda:3'),
         ('threads', 256, 256),
+        ('classes.keep', [], ()),
+        ('classes.keep', ['person', 'car'], ('person', 'car')),
+        ('classes.merge', [' vehicles = car + truck'], (('vehicles', ('car', 'truck')),)),
     ],
 )
 def test_accepted_value_is_parsed(name: str, value: object, parsed: object) -> None:
@@ -100,6 +109,14 @@ def test_tiny_scale_does_not_make_a_homography_singular() -> None:
 def test_table_and_settings_have_the_same_order() -> None:
     assert [p.field for p in TABLE] == [f.name for f in fields(Settings)]
     assert len({p.name for p in TABLE}) == len(TABLE)
+
+
+def test_no_name_is_the_group_of_another() -> None:
+    # `ros2 param dump` makes a mapping of every group: a value of the same name ends it.
+    names = [p.name for p in TABLE]
+    assert [n for n in names if any(other.startswith(f'{n}.') for other in names)] == []
+    assert set(RENAMED.values()) <= set(names)
+    assert not set(RENAMED) & set(names)
 
 
 def test_every_default_is_valid_and_documented() -> None:

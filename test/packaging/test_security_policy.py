@@ -57,6 +57,8 @@ def test_node_may_publish_all_outputs_and_nothing_else(policy: ET.Element) -> No
         *topics.COMPRESSED_TOPICS.values(),
         topics.CAMERA_INFO_TOPIC,
         topics.STATUS_TOPIC,
+        topics.OBJECTS_TOPIC,
+        topics.DETECTIONS_TOPIC,
         topics.CLASSES_TOPIC,
         topics.LABEL_INFO_TOPIC,
         topics.DIAGNOSTICS_TOPIC,
