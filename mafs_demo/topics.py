@@ -7,6 +7,7 @@ from mafs_model.topics import absolute
 
 IMAGE_TOPICS = {name: absolute(topic) for name, topic in topics.IMAGE_TOPICS.items()}
 STATUS_TOPIC = absolute(topics.STATUS_TOPIC)
+OBJECTS_TOPIC = absolute(topics.OBJECTS_TOPIC)
 CLASSES_TOPIC = absolute(topics.CLASSES_TOPIC)
 INFO_TOPIC = absolute(topics.CAMERA_INFO_TOPIC)
 DIAGNOSTICS_TOPIC = topics.DIAGNOSTICS_TOPIC

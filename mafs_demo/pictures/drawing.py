@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import cv2
 from mafs_model.classes import ClassTable
+from mafs_model.detections import Detection
 from mafs_model.types import UInt8Image
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -146,3 +148,34 @@ def draw_legend(
                 left + offset + round(1.5 * size), y + size / 2, entry.name, size, TEXT, 'lm'
             )
     return len(rows) * pitch
+
+
+def draw_objects(image: UInt8Image, objects: Sequence[Detection], table: ClassTable) -> UInt8Image:
+    """
+    Draw the boxes of objects, each with number, class and mean temperature over it.
+
+    Args:
+        image: uint8 [H,W,3] RGB, changed in place.
+        objects: in px of the image.
+        table: colours of the classes.
+
+    Returns:
+        The same image.
+
+    """
+    for found in reversed(objects):  # the largest on top
+        color = table.classes[found.class_id].color
+        corner = (found.left, found.top)
+        opposite = (found.left + found.width - 1, found.top + found.height - 1)
+        cv2.rectangle(image, corner, opposite, TEXT, 2)
+        cv2.rectangle(image, corner, opposite, color, 1)
+        text = f'{found.track} {found.name}'
+        if found.temperature is not None:
+            text += f' {found.temperature.mean:.0f} C'
+        place = (found.left, found.top - 4 if found.top > 14 else found.top + 12)
+        # Dark below bright, so that it can be read on any picture.
+        for shade, width in ((BACKGROUND, 3), (TEXT, 1)):
+            cv2.putText(
+                image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, shade, width, cv2.LINE_AA
+            )
+    return image

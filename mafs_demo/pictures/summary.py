@@ -8,6 +8,7 @@ from typing import Any
 from mafs_demo.replay.schedule import Schedule, STREAMS
 from mafs_demo.replay.session import Recording
 from mafs_demo.topics import IMAGE_TOPICS
+from mafs_model.detections import Detection
 from mafs_model.pairing.nearest import NearestPairer
 import numpy as np
 
@@ -78,6 +79,7 @@ def summarize(
         'latency_ms': _percentiles(status['latency_ms'] for status in statuses),
         'inference_ms': _percentiles(status['inference_ms'] for status in statuses),
         'wait_ms': _percentiles(status['wait_ms'] for status in statuses),
+        'detections': detections(recording),
         'drops': dict(final.get('drops', {})),
         'mode': mode_name(final.get('mode')),
         'device': final.get('device', 'unknown'),
@@ -85,6 +87,37 @@ def summarize(
         'weights': final.get('weights_id') or 'none',
         'player_late_ms_p99': round(recording.late_ms_p99, 3),
     }
+
+
+def detections(recording: Recording) -> dict[str, dict[str, Any]]:
+    """
+    Return what was detected, by class, the most frequent first.
+
+    Of each class: `detections` in all pairs, `per_pair`, `tracks` (different objects as far as
+    they were followed), the means of `confidence` and of `temperature` in degrees Celsius (None
+    without temperatures).
+    """
+    by_class: dict[str, list[Detection]] = {}
+    for found in recording.objects.values():
+        for one in found:
+            by_class.setdefault(one.name, []).append(one)
+    pairs = len(recording.objects)
+    return {
+        name: {
+            'detections': len(all_of_it),
+            'per_pair': round(len(all_of_it) / pairs, 2),
+            'tracks': len({one.track for one in all_of_it}),
+            'confidence': round(float(np.mean([one.confidence for one in all_of_it])), 3),
+            'temperature': _mean_temperature(all_of_it),
+        }
+        for name, all_of_it in sorted(by_class.items(), key=lambda entry: -len(entry[1]))
+    }
+
+
+def _mean_temperature(found: list[Detection]) -> float | None:
+    """Return the mean over objects, None where none was measured."""
+    measured = [one.temperature.mean for one in found if one.temperature is not None]
+    return round(float(np.mean(measured)), 1) if measured else None
 
 
 def mode_name(mode: int | None) -> str:
@@ -124,6 +157,10 @@ def table(summary: dict[str, Any]) -> str:
     """Return the table that is printed."""
     lost = summary['frames_lost_in_transport']
     drops = ', '.join(f'{reason} {count}' for reason, count in summary['drops'].items()) or 'none'
+    objects = ', '.join(
+        f'{name} {figures["per_pair"]:.1f} per pair, {figures["tracks"]} tracks'
+        for name, figures in summary['detections'].items()
+    )
     share = summary['true_partner_share']
     frames, offset, latency = summary['frames_in'], summary['offset_ms'], summary['latency_ms']
     true = '' if share is None else f', true partners {100 * share:.1f} %'
@@ -138,6 +175,7 @@ def table(summary: dict[str, Any]) -> str:
         'fused': f'{summary["pairs_fused"]} pairs, {summary["pairs_per_s"]:.1f} per second',
         'latency': f'p50 {latency["p50"]:.1f} ms, p99 {latency["p99"]:.1f} ms from the later '
         'stamp to publication',
+        'detections': objects or 'none',
         'drops': drops,
         'device': f'{summary["device"]}, backend {summary["backend"]}',
         'weights': (

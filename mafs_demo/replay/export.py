@@ -25,7 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 JPEG_QUALITY = 92
-_OWN_TYPES = ('SemanticClass', 'SemanticClasses', 'FusionStatus')
+_OWN_TYPES = (
+    'SemanticClass', 'SemanticClasses', 'SemanticObject', 'SemanticObjects', 'FusionStatus',
+)  # fmt: skip
 # These hold values, not shades: a lossy codec would invent classes.
 _EXACT = (IMAGE_TOPICS['labels'], IMAGE_TOPICS['confidence'])
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mafs_demo.pictures.drawing import draw_objects
 from mafs_demo.pictures.summary import mode_name
 from mafs_demo.replay.session import Recording
 from mafs_demo.replay.store import FrameStore
@@ -13,6 +14,7 @@ from mafs_demo.topics import IMAGE_TOPICS
 from mafs_model.bags.cdr import parse_image
 from mafs_model.bags.reader import IMAGE_TYPE
 from mafs_model.classes import ClassTable
+from mafs_model.detections import Detection
 from mafs_model.images.encodings import ImageBuffer, view
 from mafs_model.images.overlay import paint
 from mafs_model.images.thermal import ThermalScaler
@@ -36,6 +38,7 @@ class FusedPair:
         thermal: [h,w] in the camera's values.
         fused: uint8 [H,W,3] RGB as published.
         labels: uint8 [H,W] as published.
+        objects: as published, in px of the labels.
 
     """
 
@@ -47,6 +50,7 @@ class FusedPair:
     thermal: NDArray[Any]
     fused: UInt8Image
     labels: UInt8Image
+    objects: tuple[Detection, ...] = ()
 
 
 class Playback:
@@ -114,6 +118,7 @@ class Playback:
             self._store.frame('thermal', self._numbers['thermal', status['thermal_ns']]),
             self.image('fused', stamp_ns),
             self.image('labels', stamp_ns),
+            self._recording.objects.get(stamp_ns, ()),
         )
 
     def __iter__(self) -> Iterator[FusedPair]:
@@ -143,5 +148,7 @@ class PanelMaker:
             'thermal': colormap_thermal(thermal),
             'visible': pair.visible,
             'fused': pair.fused,
-            'labels': paint(pair.fused, pair.labels, self._table),
+            'labels': draw_objects(
+                paint(pair.fused, pair.labels, self._table), pair.objects, self._table
+            ),
         }

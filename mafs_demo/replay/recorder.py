@@ -18,12 +18,13 @@ from mafs_demo.topics import (
     IMAGE_TOPICS,
     INFO_TOPIC,
     INPUT_INFO_TOPIC,
+    OBJECTS_TOPIC,
     STATUS_TOPIC,
 )
 from mafs_model.classes import ClassTable, SemanticClass
 from mafs_model.topics import NODE_NAME
 from mafs_ros.executor import QuietExecutor
-from mafs_ros.msg import FusionStatus, SemanticClasses
+from mafs_ros.msg import FusionStatus, SemanticClasses, SemanticObjects
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -38,7 +39,7 @@ class Recorder(Node):
     """
     Subscribes to everything and writes the serialised messages to one file, one after the other.
 
-    Messages are not deserialised (but for the small status): on two cores the recorder would
+    Messages are not deserialised (but for the small ones): on two cores the recorder would
     otherwise take from the node what it is there to show.
 
     Args:
@@ -51,6 +52,7 @@ class Recorder(Node):
         self._file = spool.open('wb')
         self.index: list[tuple[str, str, int, int, int]] = []
         self.statuses: list[dict[str, Any]] = []
+        self.objects: list[tuple[int, list[dict[str, Any]]]] = []
         self.classes: dict[str, Any] = {}
         self.error = ''
         reliable = QoSProfile(depth=_DEPTH)
@@ -61,6 +63,7 @@ class Recorder(Node):
             (INFO_TOPIC, CameraInfo, reliable),
             (INPUT_INFO_TOPIC, CameraInfo, qos_profile_sensor_data),
             (STATUS_TOPIC, FusionStatus, reliable),
+            (OBJECTS_TOPIC, SemanticObjects, reliable),
             (CLASSES_TOPIC, SemanticClasses, latched),
             (DIAGNOSTICS_TOPIC, DiagnosticArray, reliable),
         ]
@@ -78,6 +81,8 @@ class Recorder(Node):
             self._file.write(data)
             if topic == STATUS_TOPIC:
                 self.statuses.append(_status_fields(data, receive_ns))
+            elif topic == OBJECTS_TOPIC:
+                self.objects.append(_objects(data))
             elif topic == DIAGNOSTICS_TOPIC:
                 self.error = _configuration_error(data) or self.error
             elif topic == CLASSES_TOPIC:
@@ -94,10 +99,13 @@ class Recorder(Node):
     def save(self, path: Path) -> None:
         """Write index and status of what was recorded."""
         self._file.close()
-        path.write_text(
-            json.dumps({'index': self.index, 'statuses': self.statuses, 'classes': self.classes}),
-            encoding='utf-8',
-        )
+        content = {
+            'index': self.index,
+            'statuses': self.statuses,
+            'objects': self.objects,
+            'classes': self.classes,
+        }
+        path.write_text(json.dumps(content), encoding='utf-8')
 
 
 def _stamp_ns(stamp: Any) -> int:
@@ -137,6 +145,28 @@ def _status_fields(data: bytes, receive_ns: int) -> dict[str, Any]:
         'visible_ns': _stamp_ns(status.visible_stamp),
         'thermal_ns': _stamp_ns(status.thermal_stamp),
     }
+
+
+def _objects(data: bytes) -> tuple[int, list[dict[str, Any]]]:
+    """Return the stamp of a message and its objects, as `Detection` takes them."""
+    message: Any = deserialize_message(data, SemanticObjects)
+    return _stamp_ns(message.header.stamp), [
+        {
+            'class_id': int(o.class_id),
+            'name': o.class_name,
+            'confidence': float(o.confidence),
+            'left': int(o.left),
+            'top': int(o.top),
+            'width': int(o.width),
+            'height': int(o.height),
+            'area': int(o.area),
+            'temperature': [o.temperature_min, o.temperature_mean, o.temperature_max]
+            if o.has_temperature
+            else None,
+            'track': int(o.track_id),
+        }
+        for o in message.objects
+    ]
 
 
 def _class_table(data: bytes) -> dict[str, Any]:

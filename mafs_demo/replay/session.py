@@ -18,6 +18,7 @@ from mafs_demo.replay.sources import Sequence
 from mafs_demo.replay.store import FrameStore
 from mafs_demo.topics import INPUT_DEPTH, INPUT_TOPICS
 from mafs_demo.workspace import Workspace
+from mafs_model.detections import Detection, Temperature
 from mafs_model.errors import ConfigError
 
 # A new network is exported and measured on every backend when it is configured for the first time.
@@ -78,6 +79,7 @@ class Recording:
         sent: (stream, frame number, stamp in ns) of every published frame.
         late_ms_p99: how late the player published, 99th percentile.
         classes: the class table that the node published, as a dict.
+        objects: the objects of the pairs by the stamp of the outputs in ns.
 
     """
 
@@ -87,6 +89,14 @@ class Recording:
     sent: list[tuple[str, int, int]]
     late_ms_p99: float
     classes: dict[str, Any]
+    objects: dict[int, tuple[Detection, ...]] = field(default_factory=dict)
+
+
+def _detection(values: dict[str, Any]) -> Detection:
+    """Return an object as the recorder has written it."""
+    measured = values['temperature']
+    temperature = None if measured is None else Temperature(*measured)
+    return Detection(**{**values, 'temperature': temperature})
 
 
 class Session:
@@ -164,6 +174,7 @@ class Session:
             [tuple(entry) for entry in played['sent']],
             played['late_ms_p99'],
             recorded['classes'],
+            {stamp: tuple(map(_detection, found)) for stamp, found in recorded['objects']},
         )
 
     def _check_disk(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import json
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from mafs_model.bags.cdr import serialize_image
 from mafs_model.bags.reader import BagWriter, open_bag
 from mafs_model.bags.topics import choose_topics
 from mafs_model.classes import ClassTable
+from mafs_model.detections import Detection, Temperature
 from mafs_model.errors import BagError, ConfigError
 from mafs_model.images.encodings import ImageBuffer
 import numpy as np
@@ -422,6 +424,51 @@ def test_summary_by_hand(tmp_path):
         'slop 30 ms',
     ):
         assert part in text
+
+
+def with_objects(recording):
+    """Return a run in which a warm person and two cars are in the second and third pair."""
+    second, third = (status['stamp_ns'] for status in recording.statuses[1:3])
+    person = Detection(
+        2, 'person', 0.75, 20, 15, 10, 20, 150, Temperature(30.0, 33.0, 36.0), track=4
+    )
+    cars = tuple(Detection(1, 'car', 0.5, 5 + 30 * n, 30, 12, 8, 90, track=5 + n) for n in (0, 1))
+    return replace(
+        recording,
+        objects={second: (person,), third: (replace(person, confidence=0.85), *cars), 0: ()},
+    )
+
+
+def test_summary_counts_objects(tmp_path):
+    recording, _, schedule = make_run(tmp_path)
+    summary = summarize(with_objects(recording), schedule, 30 * MS, 'test')
+    assert summary['detections'] == {
+        'person': {
+            'detections': 2, 'per_pair': 0.67, 'tracks': 1, 'confidence': 0.8, 'temperature': 33.0,
+        },
+        'car': {
+            'detections': 2, 'per_pair': 0.67, 'tracks': 2, 'confidence': 0.5, 'temperature': None,
+        },
+    }  # fmt: skip
+    json.dumps(summary)
+    assert 'person 0.7 per pair, 1 tracks, car 0.7 per pair, 2 tracks' in table(summary)
+
+
+def test_film_frames_show_the_boxes(tmp_path):
+    recording, store, _ = make_run(tmp_path)
+    classes = ClassTable.load('mfnet')
+    maker = PanelMaker(classes)
+    pairs = list(
+        zip(Playback(recording, store), Playback(with_objects(recording), store), strict=True)
+    )
+    for number, (plain, found) in enumerate(pairs):
+        without, shown = maker.panels(plain)['labels'], maker.panels(found)['labels']
+        changed = (without != shown).any(axis=2)
+        assert changed.any() == (number in (1, 2))
+        if number == 1:
+            person = tuple(classes.classes[2].color)
+            assert tuple(shown[34, 25]) == person  # lower edge of the box
+            assert not changed[45:, 45:].any()
 
 
 def test_summary_of_a_silent_node(tmp_path):
