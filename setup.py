@@ -16,7 +16,7 @@ PACKAGES = (
     'mafs_demo',
     'mafs_synthetic',
 )
-EXTRAS = ('openvino', 'demo', 'onnx', 'train', 'quantise', 'dev')
+EXTRAS = ('torch', 'openvino', 'demo', 'onnx', 'train', 'quantise', 'dev')
 DATA = ['py.typed', '**/*.yaml', '**/*.json', '**/*.html', 'data/weights/*']
 
 
@@ -54,11 +54,14 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=[f'{name}{tail}' for name in PACKAGES for tail in ('', '.*')]),
     package_data=dict.fromkeys(PACKAGES, DATA),
-    install_requires=requirements('core', 'torch'),
+    # Inference with the graphs beside the weights; PyTorch is most of a gigabyte, or of five.
+    install_requires=requirements('core', 'openvino'),
     extras_require={
         **{name: requirements(name) for name in EXTRAS},
-        # Not locked: it must match the driver and CUDA of the machine.
-        'tensorrt': ['tensorrt>=10.0'],
+        # What makes graphs, and what they are trained and calibrated with, is torch.
+        **{name: requirements(name, 'torch') for name in ('train', 'quantise')},
+        # Not locked: it must match the driver and CUDA of the machine. Torch holds its memory.
+        'tensorrt': ['tensorrt>=10.0', *requirements('torch')],
         # Reads radiometric JPEG of FLIR; a licence of its own (EUPL), so only where asked for.
         'radiometric': ['flyr>=5.0'],
         # Comes with colcon where ROS is.

@@ -18,6 +18,7 @@ import zipfile
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError
+from mafs_model.extras import require
 from mafs_model.files import write_bytes
 from mafs_model.metadata import (
     build_metadata,
@@ -125,10 +126,12 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     Raises:
         CheckpointError: missing, truncated, pickled, without metadata or with a wrong checksum;
             the message names the file and what was expected.
+        DeviceError: torch is not installed.
 
     """
     path = Path(path).expanduser()
     metadata = read_metadata(path)
+    require(f"weights '{path}'", 'torch')
     tensors: dict[str, torch.Tensor] = {}
     with _open_safetensors(path, 'pt') as file:
         # safe_open is no mapping: it has keys() but cannot be iterated.
@@ -315,8 +318,10 @@ def convert_lightning(
 
     Raises:
         CheckpointError: not readable without running code, no such tensors or no metadata.
+        DeviceError: torch is not installed.
 
     """
+    require(f"checkpoint '{source}'", 'torch')
     import torch
 
     source = Path(source).expanduser()

@@ -16,6 +16,7 @@ import sys
 from typing import NoReturn
 
 from mafs_model.errors import MafsError
+from mafs_model.extras import how_to_install
 
 EXIT_OK, EXIT_PARTIAL, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 EXIT_CODES = (
@@ -130,7 +131,7 @@ def run(name: str, action: Callable[[], int], verbose: bool = False) -> int:
     except ModuleNotFoundError as error:
         if (error.name or '').startswith('mafs'):
             raise
-        _say(f"{name}: the Python package '{error.name}' is missing")
+        _say(f'{name}: {how_to_install(error.name or str(error))}')
         return EXIT_USAGE
     except KeyboardInterrupt:
         _say(f'{name}: interrupted')

@@ -12,7 +12,8 @@ from typing import Any
 import warnings
 
 from mafs_model.checkpoint import build_model, Checkpoint, METADATA_KEY
-from mafs_model.errors import CheckpointError, ConfigError, DeviceError
+from mafs_model.errors import CheckpointError, ConfigError
+from mafs_model.extras import missing
 from mafs_model.files import replacing
 from mafs_model.network.config import MAFSConfig
 from mafs_model.network.folding import fold_batch_norm
@@ -160,9 +161,7 @@ def read_openvino(path: Path) -> Any:
     try:
         import openvino
     except ImportError:
-        raise DeviceError(
-            "backend 'openvino': package 'openvino' is not installed, install mafs_ros[openvino]"
-        ) from None
+        raise missing("backend 'openvino'", 'openvino') from None
     try:
         return openvino.Core().read_model(str(path))
     except RuntimeError as error:
@@ -200,9 +199,7 @@ def _read_onnx(path: Path) -> Any:
     try:
         import onnx
     except ImportError:
-        raise DeviceError(
-            "export to ONNX: package 'onnx' is not installed, install mafs_ros[onnx]"
-        ) from None
+        raise missing('export to ONNX', 'onnx') from None
     return onnx.load(str(path))
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 import logging
 from pathlib import Path
 from typing import get_args
 
 from mafs_model.checkpoint import load_checkpoint
 from mafs_model.classes import ClassTable
-from mafs_model.errors import CheckpointError, ConfigError
+from mafs_model.errors import CheckpointError, ConfigError, DeviceError
+from mafs_model.extras import is_installed, require
 from mafs_model.runtime.checksums import check_shipped
 from mafs_model.runtime.classical import CLASSICAL_NOTICE, ClassicalEngine
 from mafs_model.runtime.device import check_device_name, resolve_device
@@ -31,11 +31,20 @@ _BACKENDS_OF_FILES = {'.onnx': ('onnxruntime',), '.xml': ('openvino',), '.engine
 # What auto tries, fastest first as a rule; torch-compile is left out: it compiles for minutes.
 _CPU_CANDIDATES = ('openvino', 'onnxruntime', 'torch')
 _CUDA_CANDIDATES = ('tensorrt', 'cuda-graph', 'torch')
-# Packages that a backend cannot do without when it starts from a .safetensors file.
+# Packages that a backend cannot do without.
 _PACKAGES = {
+    'torch': ('torch',),
+    'torch-compile': ('torch',),
+    'cuda-graph': ('torch',),
     'openvino': ('openvino',),
-    'onnxruntime': ('onnxruntime', 'onnx'),
-    'tensorrt': ('tensorrt', 'onnx'),
+    'onnxruntime': ('onnxruntime',),
+    'tensorrt': ('tensorrt', 'torch'),
+}
+# What in addition makes its graphs of a .safetensors file, where none are there.
+_MAKERS = {
+    'openvino': ('torch',),
+    'onnxruntime': ('torch', 'onnx'),
+    'tensorrt': ('torch', 'onnx'),
 }
 GRAPH_FORMATS = {'onnxruntime': 'onnx', 'openvino': 'openvino', 'tensorrt': 'tensorrt'}
 
@@ -129,6 +138,8 @@ def build_engine(
         MafsError: see :func:`create_engine`.
 
     """
+    if backend in {'torch', 'torch-compile', 'cuda-graph', 'tensorrt'}:
+        require(f"backend '{backend}'", 'torch')
     if backend in {'torch', 'torch-compile', 'cuda-graph'}:
         from mafs_model.runtime.torch_engine import TorchEngine  # loads torch
 
@@ -234,29 +245,46 @@ def _candidates(
             )
         ]
     cuda = device.startswith('cuda')
-    if backend != 'auto':
-        names: tuple[str, ...] = (backend,)
-    else:
-        names = tuple(
-            n
-            for n in (_CUDA_CANDIDATES if cuda else _CPU_CANDIDATES)
-            if all(find_spec(p) is not None for p in _PACKAGES.get(n, ()))
-        )
+    named = backend != 'auto'  # Then what is missing for it is the error of building it.
+    names = (backend,) if named else _CUDA_CANDIDATES if cuda else _CPU_CANDIDATES
     if precision == 'auto':
         int8 = [
             (n, 'int8')
             for n in names
-            if n in GRAPH_FORMATS and store.has(GRAPH_FORMATS[n], 'int8')
+            if n in GRAPH_FORMATS
+            and store.has(GRAPH_FORMATS[n], 'int8')
+            and (named or _is_ready(n, 'int8', store))
         ]
-        return int8 or [(n, 'fp16' if cuda and n != 'onnxruntime' else 'fp32') for n in names]
-    if backend == 'auto':
-        names = tuple(n for n in names if _knows(n, precision, cuda, store))
-        if not names:
+        if int8:
+            return int8
+        found = [(n, 'fp16' if cuda and n != 'onnxruntime' else 'fp32') for n in names]
+    else:
+        found = [(n, precision) for n in names if named or _knows(n, precision, cuda, store)]
+        if not found:
             raise ConfigError(
                 f"precision '{precision}' on device '{device}': no installed backend computes "
                 'it with these weights'
             )
-    return [(n, precision) for n in names]
+    ready = found if named else [(n, p) for n, p in found if _is_ready(n, p, store)]
+    if not ready:
+        calibrated = precision == 'auto' and store.has('openvino', 'int8')
+        raise DeviceError(
+            f"precision '{precision}' on device '{device}': nothing installed computes weights "
+            f"'{store.weights}', install mafs_ros[torch]"
+            f'{", or mafs_ros[openvino] for their int8 graph" if calibrated else ""}'
+        )
+    return ready
+
+
+def _is_ready(backend: str, precision: str, store: GraphStore) -> bool:
+    """Return whether all is installed that a backend takes to compute these weights."""
+    needed = _PACKAGES[backend]
+    file_format = GRAPH_FORMATS.get(backend)
+    # OpenVINO computes bf16 from the fp32 graph.
+    stored = 'fp32' if precision == 'bf16' else precision
+    if file_format is not None and not store.has(file_format, stored):
+        needed += _MAKERS[backend]
+    return all(is_installed(package) for package in needed)
 
 
 def _knows(backend: str, precision: str, cuda: bool, store: GraphStore) -> bool:

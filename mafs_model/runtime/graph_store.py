@@ -9,6 +9,7 @@ import tempfile
 from mafs_model.checkpoint import load_checkpoint, read_metadata, weights_id_of
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError
+from mafs_model.extras import require
 from mafs_model.runtime.cache import cache_folder, locked, prune, touch
 from mafs_model.runtime.engine import MODES
 from mafs_model.runtime.graph_checksums import check_graph
@@ -58,8 +59,8 @@ class GraphStore:
         return weights_id_of(self.metadata)
 
     def has(self, file_format: str, precision: str) -> bool:
-        """Return whether a fusion graph lies beside the weights."""
-        return self.beside(file_format, precision, 'fusion') is not None
+        """Return whether a fusion graph is there, beside the weights or kept from before."""
+        return self._found(file_format, precision, 'fusion') is not None
 
     def lacks_calibrated(self, file_format: str, precision: str, mode: str) -> bool:
         """Return whether one camera alone has to do with the fp32 graph of these weights."""
@@ -74,12 +75,11 @@ class GraphStore:
         Raises:
             CheckpointError: it is neither there nor can it be made from what is there.
             ConfigError: int8 without a calibrated export.
+            DeviceError: a package is not installed that making it takes.
 
         """
         assert mode in MODES
-        found = self.beside(file_format, precision, mode) or self._cached(
-            file_format, precision, mode
-        )
+        found = self._found(file_format, precision, mode)
         if found is not None:
             return found
         if self.is_export:
@@ -130,6 +130,12 @@ class GraphStore:
             return None
         return GraphFile(path, metadata)
 
+    def _found(self, file_format: str, precision: str, mode: str) -> GraphFile | None:
+        """Return a graph that need not be made."""
+        return self.beside(file_format, precision, mode) or self._cached(
+            file_format, precision, mode
+        )
+
     def _cached(self, file_format: str, precision: str, mode: str) -> GraphFile | None:
         """Return an export of an earlier run."""
         folder = cache_folder()
@@ -153,6 +159,7 @@ class GraphStore:
 
     def _make(self, file_format: str, precision: str, mode: str) -> GraphFile:
         """Export a graph into the cache or a temporary folder."""
+        require(f"making the {precision} graph ({mode}) of '{self.weights}'", 'torch')
         from mafs_model.runtime.export import export_graph  # loads torch
 
         folder = cache_folder()

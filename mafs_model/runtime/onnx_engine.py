@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError, ConfigError, DeviceError
+from mafs_model.extras import missing
 from mafs_model.runtime.graph_engine import GraphEngine, Runner
 from mafs_model.runtime.graph_file import GraphFile
 from mafs_model.runtime.graph_store import GraphStore
@@ -40,10 +41,7 @@ class OnnxEngine(GraphEngine):
         try:
             import onnxruntime
         except ImportError:
-            raise DeviceError(
-                "backend 'onnxruntime': package 'onnxruntime' is not installed, "
-                'install mafs_ros[onnx]'
-            ) from None
+            raise missing("backend 'onnxruntime'", 'onnxruntime') from None
         if precision not in {'fp32', 'fp16', 'int8'}:
             raise ConfigError(
                 f"precision '{precision}' with onnxruntime: expected fp32, fp16 or int8"

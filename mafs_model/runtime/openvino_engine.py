@@ -11,7 +11,8 @@ import platform
 from typing import Any
 
 from mafs_model.classes import ClassTable
-from mafs_model.errors import CheckpointError, ConfigError, DeviceError, MafsError
+from mafs_model.errors import CheckpointError, ConfigError, MafsError
+from mafs_model.extras import missing
 from mafs_model.files import write_bytes
 from mafs_model.runtime.cache import cache_folder, locked, prune, touch
 from mafs_model.runtime.graph_checksums import parts_of
@@ -57,10 +58,7 @@ class OpenVinoEngine(GraphEngine):
         try:
             import openvino
         except ImportError:
-            raise DeviceError(
-                "backend 'openvino': package 'openvino' is not installed, install "
-                'mafs_ros[openvino]'
-            ) from None
+            raise missing("backend 'openvino'", 'openvino') from None
         if device != 'cpu':
             raise ConfigError(f"backend 'openvino' on device '{device}': expected cpu")
         if precision not in _HINTS:

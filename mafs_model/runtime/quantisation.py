@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import logging
 from typing import Any
 
-from mafs_model.errors import ConfigError, DeviceError
+from mafs_model.errors import ConfigError
+from mafs_model.extras import missing
 from mafs_model.types import UInt8Image
 import numpy as np
 
@@ -42,9 +43,7 @@ def quantise(
     try:
         import nncf  # type: ignore[import-untyped,import-not-found]
     except ImportError:
-        raise DeviceError(
-            "int8: package 'nncf' is not installed, install mafs_ros[onnx]"
-        ) from None
+        raise missing('int8', 'nncf') from None
     if len(pairs) < MIN_PAIRS:
         raise ConfigError(f'int8: {len(pairs)} calibration pairs, expected at least {MIN_PAIRS}')
     nncf.set_log_level(logging.ERROR)

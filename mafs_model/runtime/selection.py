@@ -13,6 +13,7 @@ import time
 
 from mafs_model.checkpoint import check_fits, load_checkpoint
 from mafs_model.errors import DeviceError, MafsError
+from mafs_model.extras import is_installed
 from mafs_model.files import write_text
 from mafs_model.prediction import Outputs
 from mafs_model.runtime.cache import cache_folder
@@ -67,7 +68,9 @@ def choose(
     known = _chosen.get(key) or _read_choice(key, candidates)
     if known is None:
         # Unusable weights fail on every backend; only this names the file and what is wrong.
-        check_fits(load_checkpoint(weights))
+        # Without torch, only graphs run that were made of weights that fit.
+        if is_installed('torch'):
+            check_fits(load_checkpoint(weights))
         known = _measure_all(weights, candidates, device, threads, build)
         _write_choice(key, known)
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import CheckpointError, DeviceError, OutOfMemoryError
+from mafs_model.extras import missing
 from mafs_model.files import write_bytes
 from mafs_model.runtime.device import resolve_device
 from mafs_model.types import Size
@@ -19,9 +20,7 @@ def import_tensorrt() -> Any:
     try:
         import tensorrt  # type: ignore[import-untyped,import-not-found]
     except ImportError:
-        raise DeviceError(
-            "backend 'tensorrt': package 'tensorrt' is not installed, install mafs_ros[tensorrt]"
-        ) from None
+        raise missing("backend 'tensorrt'", 'tensorrt') from None
     return tensorrt
 
 

@@ -167,18 +167,19 @@ class FakeStore:
     """Knows which int8 graphs lie beside the weights."""
 
     is_export = False
+    weights = 'w.safetensors'
 
-    def __init__(self, *int8):
-        self.int8 = int8
+    def __init__(self, *int8, fp32=()):
+        self.graphs = {'int8': int8, 'fp32': fp32}
 
     def has(self, file_format, precision):
-        return precision == 'int8' and file_format in self.int8
+        return file_format in self.graphs.get(precision, ())
 
 
 @pytest.fixture
 def installed(monkeypatch):
-    present = {'openvino', 'onnxruntime', 'onnx'}
-    monkeypatch.setattr(factory, 'find_spec', lambda name: name if name in present else None)
+    present = {'openvino', 'onnxruntime', 'onnx', 'torch'}
+    monkeypatch.setattr(factory, 'is_installed', present.__contains__)
     return present
 
 
@@ -226,6 +227,40 @@ def test_candidates_follow_what_is_installed(installed):
     installed.add('tensorrt')
     installed.add('onnx')
     assert ('tensorrt', 'fp16') in factory._candidates(FakeStore(), 'cuda:0', 'auto', 'auto')
+
+
+def test_candidates_without_torch_have_their_graphs(installed):
+    installed.discard('torch')
+    installed.discard('onnx')
+    store = FakeStore('openvino', 'onnx')
+    assert factory._candidates(store, 'cpu', 'auto', 'auto') == [
+        ('openvino', 'int8'),
+        ('onnxruntime', 'int8'),
+    ]
+    store = FakeStore('openvino', fp32=('onnx',))
+    assert factory._candidates(store, 'cpu', 'auto', 'auto') == [('openvino', 'int8')]
+    assert factory._candidates(store, 'cpu', 'auto', 'fp32') == [('onnxruntime', 'fp32')]
+    # OpenVINO computes bf16 from fp32.
+    store = FakeStore(fp32=('openvino',))
+    assert factory._candidates(store, 'cpu', 'auto', 'bf16') == [('openvino', 'bf16')]
+
+
+@pytest.mark.parametrize(
+    ('store', 'precision', 'end'),
+    [
+        (FakeStore(), 'auto', r'install mafs_ros\[torch\]$'),
+        (
+            FakeStore('openvino'),
+            'auto',
+            r'\[torch\], or mafs_ros\[openvino\] for their int8 graph$',
+        ),
+        (FakeStore('openvino'), 'fp32', r'install mafs_ros\[torch\]$'),
+    ],
+)
+def test_nothing_that_computes_names_the_extras(installed, store, precision, end):
+    installed.clear()
+    with pytest.raises(DeviceError, match=rf"precision '{precision}' on device 'cpu': .*{end}"):
+        factory._candidates(store, 'cpu', 'auto', precision)
 
 
 def test_precision_that_nothing_computes(installed):
