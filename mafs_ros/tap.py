@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ament_index_python.packages import get_package_share_directory
 from mafs_model.bags.writer import BagWriter
 from mafs_model.topics import (
     CAMERA_INFO_INPUT,
@@ -15,18 +14,17 @@ from mafs_model.topics import (
     CLASSES_TOPIC,
     IMAGE_TOPICS,
     INPUT_TOPICS,
+    OBJECTS_TOPIC,
     STATUS_TOPIC,
 )
 from mafs_ros import qos
-from mafs_ros.msg import FusionStatus, SemanticClasses
+from mafs_ros.msg import FusionStatus, SemanticClasses, SemanticObjects
+from mafs_ros.own_types import register_own_types
 from mafs_ros.parameters import Settings
 from mafs_ros.subscriptions import input_topic
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-
-# In the order in which one is made of the other.
-_OWN_TYPES = ('SemanticClass', 'SemanticClasses', 'FusionStatus')
 
 
 @dataclass(frozen=True)
@@ -113,6 +111,7 @@ class Tap:
                 # Best effort: a reader that is behind must not keep the others waiting.
                 self._listen(role, name, Image, qos.sensor_input())
             self._listen('camera_info', CAMERA_INFO_TOPIC, CameraInfo, qos.sensor_input())
+            self._listen('objects', OBJECTS_TOPIC, SemanticObjects, qos.sensor_input())
             self._listen('status', STATUS_TOPIC, FusionStatus, qos.status_output())
             self._listen('classes', CLASSES_TOPIC, SemanticClasses, qos.latched())
         except BaseException:
@@ -149,11 +148,3 @@ def open_bag(path: Path) -> BagWriter:
     bag = BagWriter(path)
     register_own_types(bag)
     return bag
-
-
-def register_own_types(bag: BagWriter) -> None:
-    """Make the messages of this package known to a writer."""
-    share = Path(get_package_share_directory('mafs_ros'), 'msg')
-    for name in _OWN_TYPES:
-        definition = (share / f'{name}.msg').read_text(encoding='utf-8')
-        bag.register_type(f'mafs_ros/msg/{name}', definition)

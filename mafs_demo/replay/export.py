@@ -21,13 +21,11 @@ from mafs_model.bags.cdr import parse_image
 from mafs_model.bags.reader import BagWriter, IMAGE_TYPE
 from mafs_model.errors import BagError
 from mafs_model.images.encodings import ImageBuffer, view
+from mafs_ros.own_types import register_own_types
 import numpy as np
 from numpy.typing import NDArray
 
 JPEG_QUALITY = 92
-_OWN_TYPES = (
-    'SemanticClass', 'SemanticClasses', 'SemanticObject', 'SemanticObjects', 'FusionStatus',
-)  # fmt: skip
 # These hold values, not shades: a lossy codec would invent classes.
 _EXACT = (IMAGE_TOPICS['labels'], IMAGE_TOPICS['confidence'])
 
@@ -53,17 +51,6 @@ def compress(image: NDArray[Any], encoding: str, exact: bool) -> tuple[str, NDAr
     _, stream = cv2.imencode('.jpg', image, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
     target = 'bgr8' if image.ndim == 3 else 'mono8'
     return f'{encoding}; jpeg compressed {target}', stream
-
-
-def _register_types(bag: BagWriter) -> None:
-    """Make the package's own messages known to the writer."""
-    from ament_index_python.packages import get_package_share_directory
-
-    share = Path(get_package_share_directory('mafs_ros')) / 'msg'
-    for name in _OWN_TYPES:
-        bag.register_type(
-            f'mafs_ros/msg/{name}', (share / f'{name}.msg').read_text(encoding='utf-8')
-        )
 
 
 class _Writer:
@@ -143,7 +130,7 @@ def write_bag(
     image_topics = set(IMAGE_TOPICS.values())
     with BagWriter(path, overwrite=True, compress=raw) as bag:
         try:
-            _register_types(bag)
+            register_own_types(bag)
         except (ImportError, LookupError, OSError) as error:
             raise BagError(
                 f'the message definitions of mafs_ros are not installed: {error}'

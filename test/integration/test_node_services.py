@@ -188,14 +188,14 @@ def start_recording(rig: Any) -> Path:
     started = record(rig, True)
     assert started.success, started.message
     path, _, rest = started.message.rpartition(': ')
-    assert rest == '10 topics'
+    assert rest == '11 topics'
     return Path(path)
 
 
 def test_recording_has_inputs_and_outputs_as_they_were(
     rig: Any, samples: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    from mafs_ros.msg import FusionStatus
+    from mafs_ros.msg import FusionStatus, SemanticObjects
     from rclpy.serialization import deserialize_message
     from sensor_msgs.msg import Image
 
@@ -225,6 +225,11 @@ def test_recording_has_inputs_and_outputs_as_they_were(
     assert len(outputs) >= 3
     assert {(o.header.stamp.sec, o.header.stamp.nanosec) for o in outputs} <= taken
     assert len(messages['/mafs_fusion/semantic/classes']) == 1
+    objects = [
+        deserialize_message(data, SemanticObjects)
+        for data in messages['/mafs_fusion/semantic/objects']
+    ]
+    assert {(o.header.stamp.sec, o.header.stamp.nanosec) for o in objects} <= taken
     assert modes(path) == {'d700', '-600'}
     assert not [p for p in rig.folder.iterdir() if p.name.startswith('.')]
 
