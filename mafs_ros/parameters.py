@@ -351,6 +351,15 @@ TABLE: tuple[Parameter, ...] = (
         maximum=1e6,
     ),
     Parameter(
+        'thermal.on_shutter',
+        'string',
+        'hold',
+        'When the thermal camera closes its shutter and repeats its last picture while the '
+        'visible one changes: hold that picture, or work with the visible image alone.',
+        choices=('hold', 'visible_only'),
+        dynamic=True,
+    ),
+    Parameter(
         'on_misregistration',
         'string',
         'warn',
@@ -548,6 +557,7 @@ class Settings:
     thermal_homography_file: str
     calibration_file: str
     registration_distance: float
+    thermal_on_shutter: str
     on_misregistration: str
     sync_policy: str
     on_missing: str

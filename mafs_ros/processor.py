@@ -63,12 +63,16 @@ class PairProcessor:
         self._camera_info: CameraInfo | None = None
         self._worker: Worker[Job] | None = None
         self.between_pairs = threading.Lock()  # free while no pair is in work
-        self._frozen = FrozenCamera()
+        self._frozen = self._new_frozen()
         self.watch = RegistrationWatch(inference.registration)
         self._frame_id = ''  # of the reference camera, once it was seen
         self.fault = ''
         self.device_failed = False
         self.mode = ''
+
+    def _new_frozen(self) -> FrozenCamera:
+        camera = self._inference.camera
+        return FrozenCamera(camera.frozen_after_s, camera.still_after_s)
 
     def start(self) -> None:
         """Start the worker, with the faults and the past forgotten."""
@@ -94,7 +98,7 @@ class PairProcessor:
 
     def request_reset(self) -> None:
         """Forget the past (scaling limits) before the next pair, as after a jump in time."""
-        self._frozen = FrozenCamera()
+        self._frozen = self._new_frozen()
         self._inference.request_reset()
 
     def set_camera_info(self, info: CameraInfo) -> None:
@@ -179,6 +183,18 @@ class PairProcessor:
                 f'{other} one has; the {other} one alone is used',
                 _NOTICE_PERIOD_S,
             )
+        if self._frozen.shutter:
+            self._statistics.noted('shutter')
+            alone = self._settings.current.thermal_on_shutter == 'visible_only'
+            self._reporter.say(
+                'shutter',
+                'the thermal camera has closed its shutter: '
+                f'{self._frozen.age_s["thermal"]:.1f} s without a new picture while the visible '
+                'one changes; '
+                + ('the visible one alone is used' if alone else 'the last picture is held'),
+                _ONCE_S,
+            )
+            thermal = None if alone else thermal
         return None if stream == 'visible' else visible, None if stream == 'thermal' else thermal
 
     def _say_notices(self, results: Prediction) -> None:

@@ -49,6 +49,12 @@ class FrameLayout:
 
 PLAIN = FrameLayout()
 
+# A picture of a 9 Hz camera is 0.11 s old when the next one comes, and one may get lost.
+_STILL_S = 0.25
+_STILL_PICTURES = 2.5
+_FROZEN_S = 3.0
+_FROZEN_SHUTTERS = 3.0
+
 
 @dataclass(frozen=True)
 class CameraProfile:
@@ -68,7 +74,7 @@ class CameraProfile:
         polarity: ``white_hot``, ``black_hot``, or ``auto``: from the picture.
         palette: of false colours: a name, ``none`` (the luminance is taken), or ``auto``.
         rate_hz: images a second, 0: not known.
-        shutter_s: how long the picture stands still when the shutter closes.
+        shutter_s: how long the picture stands still when the shutter closes; 0: it has none.
 
     """
 
@@ -83,6 +89,18 @@ class CameraProfile:
     palette: str = AUTO
     rate_hz: float = 0.0
     shutter_s: float = 1.0
+
+    @property
+    def still_after_s(self) -> float | None:
+        """When an unchanged picture is one of before the shutter closed; None: no shutter."""
+        if self.shutter_s == 0.0:
+            return None
+        return max(_STILL_S, _STILL_PICTURES / self.rate_hz if self.rate_hz else 0.0)
+
+    @property
+    def frozen_after_s(self) -> float:
+        """When an unchanged picture is that of a camera that hangs."""
+        return max(_FROZEN_S, _FROZEN_SHUTTERS * self.shutter_s)
 
     def layout_of(self, size: Size) -> FrameLayout:
         """Return the layout of frames of a size (height, width)."""

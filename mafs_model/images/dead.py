@@ -135,25 +135,32 @@ class FrozenCamera:
     """
     Tells which of two cameras stands still while the other one moves.
 
-    A robot that rests before a still scene sees no change in either, and nothing is wrong.
+    A robot that rests before a still scene sees no change in either, and nothing is wrong. A
+    thermal camera that closes its shutter to calibrate itself stands still, too, but for a moment.
 
     Args:
-        after_s: how long a picture may stand still; shutters of thermal cameras take a second.
+        after_s: how long a picture may stand still until its camera counts as frozen; more than
+            a shutter takes.
+        still_s: from when on the thermal picture counts as that of before the shutter closed;
+            more than the time between two pictures. None: the camera has no shutter.
 
     Attributes:
         age_s: for how long the pictures of both have not changed.
+        shutter: whether the thermal picture of the last pair is one of before the shutter closed.
 
     """
 
-    def __init__(self, after_s: float = 3.0) -> None:
-        self._after_s = after_s
+    def __init__(self, after_s: float = 3.0, still_s: float | None = 0.25) -> None:
+        self._after_s, self._still_s = after_s, still_s
         self._cameras = {'visible': FrozenFrames(), 'thermal': FrozenFrames()}
         self.age_s = dict.fromkeys(self._cameras, 0.0)
+        self.shutter = False
 
     def reset(self) -> None:
         """Forget the past."""
         for camera in self._cameras.values():
             camera.reset()
+        self.shutter = False
 
     def check(
         self, visible: NDArray[Any], thermal: NDArray[Any], stamp_s: float
@@ -172,7 +179,11 @@ class FrozenCamera:
         """
         for name, image in (('visible', visible), ('thermal', thermal)):
             self.age_s[name] = self._cameras[name].age_s(image, stamp_s)
-        ages = self.age_s['visible'], self.age_s['thermal']
-        if max(ages) <= self._after_s or min(ages) > 0.5 * self._after_s:
+        visible_s, thermal_s = self.age_s['visible'], self.age_s['thermal']
+        still_s = self._still_s
+        self.shutter = still_s is not None and visible_s < still_s < thermal_s <= self._after_s
+        if max(visible_s, thermal_s) <= self._after_s:
             return None
-        return 'visible' if ages[0] > ages[1] else 'thermal'
+        if min(visible_s, thermal_s) > 0.5 * self._after_s:
+            return None
+        return 'visible' if visible_s > thermal_s else 'thermal'

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 from mafs_model.cli import main
+from mafs_model.images.cameras import CameraProfile
 from mafs_model.images.dead import FrozenCamera, FrozenFrames, why_dead, why_visible_dead
 from mafs_model.images.image_files import write_png
 from mafs_model.predictor import Predictor
@@ -170,6 +171,31 @@ def test_a_camera_is_frozen_while_the_other_one_moves():
 def test_a_robot_at_rest_before_a_still_scene_has_no_frozen_camera():
     watch, thermal, visible = FrozenCamera(after_s=1.0), scene(), visible_scene()
     assert [watch.check(visible, thermal, 0.5 * i) for i in range(20)] == [None] * 20
+
+
+def test_a_shutter_is_told_from_the_pace_of_the_camera_and_from_a_camera_that_hangs():
+    moving = [visible_scene() for _ in range(20)]
+    nine_hz = [scene() for _ in range(7)]
+    watch = FrozenCamera(after_s=1.0, still_s=0.25)
+    for i in range(20):  # 9 Hz sent as 27
+        watch.check(moving[i], nine_hz[i // 3], i / 27)
+        assert not watch.shutter
+    watch.reset()
+    told = []
+    for i in range(20):
+        frozen = watch.check(moving[i], nine_hz[0], 0.1 * i)
+        told.append('frozen' if frozen else watch.shutter)
+    assert told == [False] * 3 + [True] * 8 + ['frozen'] * 9
+    assert not FrozenCamera(still_s=None).shutter
+
+
+@pytest.mark.parametrize(
+    ('shutter_s', 'rate_hz', 'still_s', 'frozen_s'),
+    [(1.0, 0.0, 0.25, 3.0), (0.5, 60.0, 0.25, 3.0), (2.0, 5.0, 0.5, 6.0), (0.0, 9.0, None, 3.0)],
+)
+def test_limits_come_from_the_camera(shutter_s, rate_hz, still_s, frozen_s):
+    camera = CameraProfile('mine', shutter_s=shutter_s, rate_hz=rate_hz)
+    assert (camera.still_after_s, camera.frozen_after_s) == (still_s, frozen_s)
 
 
 def test_mafs_fuse_names_the_pair(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ pytest.importorskip('mafs_ros.msg')
 
 from builtin_interfaces.msg import Time
 from mafs_model.errors import DeviceError, ImageError
+from mafs_model.images.cameras import CameraProfile
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
 from mafs_model.prediction import Outputs, Prediction
@@ -63,7 +65,7 @@ class FakeInference:
     """Returns grey images; can be told to fail."""
 
     def __init__(self) -> None:
-        self.registration = Registration()
+        self.registration, self.camera = Registration(), CameraProfile('generic')
         self.predictor = SimpleNamespace(
             device='cpu', backend='fake', weights_id='none', thermal_scaler=ThermalScaler()
         )
@@ -238,6 +240,45 @@ def test_thermal_image_that_lies_wrong_is_left_out_on_request() -> None:
     bench.settings.current = Settings.from_values({})
     bench.run(job())
     assert bench.inference.seen[-1][1] is not None, 'a warning only'
+
+
+@pytest.mark.parametrize(
+    ('values', 'modes'),
+    [
+        ({}, ['fusion'] * 12),
+        (
+            {'thermal__on_shutter': 'visible_only'},
+            ['fusion'] * 3 + ['visible_only'] * 8 + ['fusion'],
+        ),
+    ],
+)
+def test_closed_shutter_is_counted_and_its_picture_held_or_left_out(
+    values: dict[str, Any], modes: list[str]
+) -> None:
+    bench = Bench(**values)
+    before = frame('thermal').message
+    found = []
+    for index in range(12):
+        thermal = frame('thermal', 100.0 * index)
+        if index < 11:  # then the shutter has opened
+            thermal.message.data = before.data
+        bench.run(replace(job(), visible=frame('visible', 100.0 * index), thermal=thermal))
+        found.append(bench.processor.mode)
+    assert found == modes
+    assert bench.statistics.snapshot().events == {'shutter': 8}
+    (line,) = [line for line in bench.log if 'shutter' in line]
+    assert '0.3 s without a new picture' in line
+
+
+def test_picture_that_stands_still_for_longer_is_frozen() -> None:
+    bench = Bench()
+    bench.inference.camera = CameraProfile('generic', shutter_s=0.0)
+    bench.processor.request_reset()
+    still = frame('thermal')
+    for index in range(40):
+        bench.run(replace(job(), visible=frame('visible', 100.0 * index), thermal=still))
+    events = bench.statistics.snapshot().events
+    assert events == {'frozen': 9}, 'after 3 s, and no shutter before'
 
 
 def test_worker_takes_the_newest_and_ends() -> None:
