@@ -201,6 +201,64 @@ class Tracker:
         return tuple(numbered)
 
 
+class _ClassSums:
+    """Running sums over the objects of one class."""
+
+    def __init__(self) -> None:
+        self.count = self.tracks = self.measured = 0
+        self.confidence = self.temperature = 0.0
+
+
+class DetectionCounts:
+    """
+    What was detected in many pairs, by class; as much memory for a day as for one pair.
+
+    Args:
+        followed: the pairs follow each other, so that tracks mean something.
+
+    """
+
+    def __init__(self, followed: bool = True) -> None:
+        self._followed = followed
+        self._pairs = self._last_track = 0
+        self._sums: dict[str, _ClassSums] = {}
+
+    def add_pair(self, found: Sequence[Detection]) -> None:
+        """Count the objects of the next pair, with the numbers of one tracker."""
+        self._pairs += 1
+        newest = self._last_track
+        for one in found:
+            sums = self._sums.setdefault(one.name, _ClassSums())
+            sums.count += 1
+            sums.tracks += one.track > newest  # numbers only rise
+            sums.confidence += one.confidence
+            if one.temperature is not None:
+                sums.measured += 1
+                sums.temperature += one.temperature.mean
+            self._last_track = max(self._last_track, one.track)
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """
+        Return what was detected, by class, the most frequent first.
+
+        Of each class: `detections` in all pairs, `per_pair`, `tracks` (different objects as far
+        as they were followed; only where pairs follow each other), the means of `confidence` and
+        of `temperature` in degrees Celsius (None without temperatures).
+        """
+        return {
+            name: {
+                'detections': sums.count,
+                'per_pair': round(sums.count / self._pairs, 2),
+                **({'tracks': sums.tracks} if self._followed else {}),
+                'confidence': round(sums.confidence / sums.count, 3),
+                'temperature': (
+                    round(sums.temperature / sums.measured, 1) if sums.measured else None
+                ),
+            }
+            for name, sums in sorted(self._sums.items(), key=lambda entry: -entry[1].count)
+        }
+
+
 def _overlap(one: Detection, other: Detection) -> float:
     """Return intersection over union of two boxes."""
     width = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)

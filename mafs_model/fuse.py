@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 import sys
 import time
+from typing import Any
 
 from mafs_model.command_line import quiet_start
+from mafs_model.detections import DetectionCounts
 from mafs_model.errors import ConfigError, ImageError
 from mafs_model.pair_options import check_settings, create_predictor, open_source
-from mafs_model.predictor import Predictor
+from mafs_model.predictor import Predictor, WITH_DETECTIONS
 from mafs_model.result import Painter
 from mafs_model.sinks.opening import open_sink
 from mafs_model.sinks.results import ClassShares, Sink
@@ -39,6 +41,7 @@ class FuseReport:
         device: where.
         class_shares: class name -> share of all pixels, 0 to 1, largest first; empty without a
             network.
+        detections: class name -> what was found of it, see ``DetectionCounts.summary``.
         seconds: wall time of reading, computing and writing.
         ms_per_pair: median time of the predictor for a pair, None without pairs.
 
@@ -53,6 +56,7 @@ class FuseReport:
     backend: str = ''
     device: str = ''
     class_shares: dict[str, float] = field(default_factory=dict)
+    detections: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
     ms_per_pair: float | None = None
 
@@ -65,10 +69,19 @@ class FuseReport:
         return values
 
     def summary(self) -> str:
-        """Return one or two lines for people."""
+        """Return one to three lines for people."""
         lines = f'{self.pairs} fused into {self.out} ({self.weights}, {self.device})'
         shown = [f'{n} {100 * s:.1f} %' for n, s in self.class_shares.items() if s >= 0.0005]
-        return lines + (f'\nclasses: {", ".join(shown)}' if shown else '')
+        lines += f'\nclasses: {", ".join(shown)}' if shown else ''
+        found = [_detected(name, figures) for name, figures in self.detections.items()]
+        return lines + (f'\ndetections: {", ".join(found)}' if found else '')
+
+
+def _detected(name: str, figures: dict[str, Any]) -> str:
+    """Return what is said about the objects of a class."""
+    followed = f' of {figures["tracks"]} objects' if 'tracks' in figures else ''
+    warm = figures['temperature']
+    return f'{name} {figures["detections"]}{followed}' + (f' at {warm} C' if warm else '')
 
 
 def fuse(arguments: argparse.Namespace) -> FuseReport:
@@ -124,6 +137,7 @@ def _run(
     """Fuse all pairs into the sink and fill the report."""
     painter = Painter(arguments.opacity)
     shares = ClassShares(predictor.classes)
+    counts = DetectionCounts(source.is_sequence)
     times: list[float] = []
     left_out: list[str] = []
     start = time.perf_counter()
@@ -140,7 +154,7 @@ def _run(
             for item in bar:
                 try:
                     images = item.read()
-                    prediction = predictor.predict(*images)
+                    prediction = predictor.predict(images.visible, images.thermal, WITH_DETECTIONS)
                 except ImageError as error:
                     if len(left_out) < _MAX_PROBLEMS:
                         left_out.append(f"pair '{item.name}': {error}")
@@ -154,6 +168,7 @@ def _run(
                 times.append(sum(prediction.timings_ms.values()))
                 if prediction.labels is not None and not predictor.is_classical:
                     shares.add_labels(prediction.labels)
+                    counts.add_pair(prediction.detections or ())
         except KeyboardInterrupt:
             if not source.is_live:
                 raise
@@ -170,4 +185,5 @@ def _run(
     report.weights, report.backend = predictor.weights_id, predictor.backend
     report.device = predictor.device
     report.class_shares = shares.shares()
+    report.detections = counts.summary()
     report.ms_per_pair = float(np.median(times)) if times else None

@@ -16,7 +16,7 @@ from typing import Any, overload
 import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.defaults import MAX_INFERENCE_PIXELS
-from mafs_model.detections import find_detections, OBJECT_NAMES, Tracker
+from mafs_model.detections import find_detections, MIN_AREA_PX, OBJECT_NAMES, Tracker
 from mafs_model.errors import ConfigError, ImageError
 from mafs_model.images.dead import why_dead, why_visible_dead
 from mafs_model.images.enlargement import enlarge
@@ -52,6 +52,7 @@ __all__ = ['Mode', 'Outputs', 'Prediction', 'Predictor', 'Result']
 _LOGGER = logging.getLogger('mafs_model.predictor')
 
 ALL_OUTPUTS = Outputs()
+WITH_DETECTIONS = Outputs(detections=MIN_AREA_PX)
 _GRID_PX = 16  # Shrunken sizes are multiples of what the network pads to anyway.
 
 
@@ -345,7 +346,7 @@ class Predictor:
         )
         named = next((x for x in (visible, thermal) if isinstance(x, (str, Path))), None)
         name = '' if named is None else Path(named).stem
-        return self.result(self.predict(*images), images, name)
+        return self.result(self.predict(*images, WITH_DETECTIONS), images, name)
 
     def predict_video(
         self,
@@ -396,7 +397,7 @@ class Predictor:
             for item in source:
                 try:
                     images = item.read()
-                    prediction = self.predict(*images)
+                    prediction = self.predict(*images, WITH_DETECTIONS)
                 except ImageError as error:
                     _LOGGER.warning("pair '%s' is left out: %s", item.name, error)
                     continue

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from mafs_model.classes import ClassTable
 from mafs_model.defaults import OPACITY
+from mafs_model.detections import Detection
 from mafs_model.errors import ConfigError
 from mafs_model.images.overlay import OverlayStyle, paint
 from mafs_model.images.preprocessing import gray_to_rgb, resize
@@ -62,6 +63,11 @@ class Result:
         """Return the probability of the labels, uint8 [H,W], 255 = 1."""
         assert self.prediction.confidence is not None
         return self.prediction.confidence
+
+    @property
+    def detections(self) -> tuple[Detection, ...]:
+        """Return the objects, the largest first; their tracks mean something in films only."""
+        return self.prediction.detections or ()
 
     @property
     def mode(self) -> Mode:

@@ -8,7 +8,7 @@ from typing import Any
 from mafs_demo.replay.schedule import Schedule, STREAMS
 from mafs_demo.replay.session import Recording
 from mafs_demo.topics import IMAGE_TOPICS
-from mafs_model.detections import Detection
+from mafs_model.detections import DetectionCounts
 from mafs_model.pairing.nearest import NearestPairer
 import numpy as np
 
@@ -90,34 +90,11 @@ def summarize(
 
 
 def detections(recording: Recording) -> dict[str, dict[str, Any]]:
-    """
-    Return what was detected, by class, the most frequent first.
-
-    Of each class: `detections` in all pairs, `per_pair`, `tracks` (different objects as far as
-    they were followed), the means of `confidence` and of `temperature` in degrees Celsius (None
-    without temperatures).
-    """
-    by_class: dict[str, list[Detection]] = {}
-    for found in recording.objects.values():
-        for one in found:
-            by_class.setdefault(one.name, []).append(one)
-    pairs = len(recording.objects)
-    return {
-        name: {
-            'detections': len(all_of_it),
-            'per_pair': round(len(all_of_it) / pairs, 2),
-            'tracks': len({one.track for one in all_of_it}),
-            'confidence': round(float(np.mean([one.confidence for one in all_of_it])), 3),
-            'temperature': _mean_temperature(all_of_it),
-        }
-        for name, all_of_it in sorted(by_class.items(), key=lambda entry: -len(entry[1]))
-    }
-
-
-def _mean_temperature(found: list[Detection]) -> float | None:
-    """Return the mean over objects, None where none was measured."""
-    measured = [one.temperature.mean for one in found if one.temperature is not None]
-    return round(float(np.mean(measured)), 1) if measured else None
+    """Return what was detected, by class, as `DetectionCounts.summary` has it."""
+    counts = DetectionCounts()
+    for _, found in sorted(recording.objects.items()):
+        counts.add_pair(found)
+    return counts.summary()
 
 
 def mode_name(mode: int | None) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mafs_model.classes import ClassTable
-from mafs_model.detections import Detection, find_detections, MAX_DETECTIONS, Tracker
+from mafs_model.detections import (
+    Detection,
+    DetectionCounts,
+    find_detections,
+    MAX_DETECTIONS,
+    Temperature,
+    Tracker,
+)
 from mafs_model.images.temperature import UNITS
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.predictor import Predictor
@@ -173,3 +180,35 @@ def test_predictor_gives_objects_alone_and_follows_them() -> None:
     grouped = predictor.predict(visible, thermal, wanted).detections
     assert grouped is not None
     assert [(d.name, d.class_id, d.track) for d in grouped] == [('movers', 1, 1)]
+
+
+def test_counts_are_those_of_all_pairs_and_cost_no_memory() -> None:
+    track, counts, every = Tracker(), DetectionCounts(), []
+    random = np.random.default_rng(1)
+    for _ in range(40):
+        found = track(
+            [
+                Detection(
+                    class_id=int(kind), name='abc'[kind], confidence=float(random.random()),
+                    left=int(random.integers(0, 60)), top=0, width=20, height=20, area=300,
+                    temperature=Temperature(1.0, 30.0 + kind, 40.0) if kind else None,
+                )
+                for kind in random.integers(0, 3, 4)
+            ]
+        )  # fmt: skip
+        counts.add_pair(found)
+        every += found
+    summary = counts.summary()
+    for name, figures in summary.items():
+        own = [one for one in every if one.name == name]
+        assert figures['detections'] == len(own)
+        assert figures['per_pair'] == round(len(own) / 40, 2)
+        assert figures['tracks'] == len({one.track for one in own})
+        assert figures['confidence'] == pytest.approx(
+            np.mean([one.confidence for one in own]), abs=6e-4
+        )
+        assert figures['temperature'] == {'a': None, 'b': 31.0, 'c': 32.0}[name]
+    assert list(summary) == sorted(summary, key=lambda name: -summary[name]['detections'])
+    alone = DetectionCounts(followed=False)
+    alone.add_pair(every[:4])
+    assert all('tracks' not in figures for figures in alone.summary().values())

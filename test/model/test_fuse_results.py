@@ -113,6 +113,15 @@ def test_report_as_json_and_summary(data, fuse, small_weights):
             assert named, (names[index], share, report['class_shares'])
     assert sum(report['class_shares'].values()) == pytest.approx(1.0, abs=1e-5)
     assert report['ms_per_pair'] > 0
+    # The weights are random: what they call an object is one region of those labels.
+    found = 0
+    for name in (1, 2, 3):
+        labels = read_thermal(data / f'a/labels/{name}.png')
+        for index in (1, 2, 3, 4):
+            areas = cv2.connectedComponentsWithStats((labels == index).astype(np.uint8))[2][1:, -1]
+            found += int((areas >= 64).sum())
+    assert sum(f['detections'] for f in report['detections'].values()) == found
+    assert all('tracks' not in figures for figures in report['detections'].values())
     code, out, _ = fuse(data / 'b', weights=small_weights)
     assert out.splitlines()[0].startswith('3 fused into')
     assert out.splitlines()[1].startswith('classes: ')
