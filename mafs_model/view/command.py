@@ -49,13 +49,13 @@ def view(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
     ):
         viewer.change({'opacity': arguments.opacity})
         viewer.start()
-        if not arguments.quiet:
-            say(f'{server.url}  (Ctrl-C ends)')
-            if not _is_loopback(arguments.host):
-                say(f'everybody who reaches {arguments.host} can see the pictures')
-        if arguments.open:
-            webbrowser.open(server.url)
-        with suppress(KeyboardInterrupt):  # This is how it ends.
+        with suppress(KeyboardInterrupt):  # This is how it ends, from when it says so.
+            if not arguments.quiet:
+                say(f'{server.url}  (Ctrl-C ends)')
+                if not _is_loopback(arguments.host):
+                    say(f'everybody who reaches {arguments.host} can see the pictures')
+            if arguments.open:
+                webbrowser.open(server.url)
             server.serve_forever(poll_interval=0.2)
 
 

@@ -194,7 +194,7 @@ def test_cleanup_while_weights_load(
 def test_weights_with_another_number_of_classes_are_refused(
     make_rig: Callable[..., Any], weights: dict[str, str]
 ) -> None:
-    rig = make_rig(weights=weights['nine'], classes='mfnet', **FIXED)
+    rig = make_rig(weights=weights['nine'], classes__table='mfnet', **FIXED)
     rig.listen_to_images('semantic/labels')
     unconfigured = Request(rig, weights['five']).answer()
     assert not unconfigured.success
