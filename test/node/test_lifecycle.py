@@ -219,7 +219,7 @@ def test_bad_file_is_logged_and_can_be_corrected(
             'thermal.homography',
             [0.0] * 9,
             'thermal.homography: got [0.0, ',
-            [1.0, 0, 0, 0, 1, 0, 0, 0, 1.0],
+            [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
         ),
         ('threads', 1000, 'threads: got 1000, expected a whole number 0 to 256', 1),
         (
@@ -254,7 +254,6 @@ def test_bad_value_is_logged_and_can_be_corrected(
     node = make_node(**{name.replace('.', '__'): value})
     assert node.trigger_configure() == FAILURE
     assert words in capfd.readouterr().err
-    correct = [float(v) for v in correct] if isinstance(correct, list) else correct
     assert node.set_parameters([Parameter(name, value=correct)])[0].successful
     assert node.trigger_configure() == SUCCESS
 
