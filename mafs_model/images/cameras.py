@@ -50,10 +50,10 @@ class FrameLayout:
 PLAIN = FrameLayout()
 
 # A picture of a 9 Hz camera is 0.11 s old when the next one comes, and one may get lost.
-_STILL_S = 0.25
-_STILL_PICTURES = 2.5
-_FROZEN_S = 3.0
-_FROZEN_SHUTTERS = 3.0
+_OLD_S = 0.25
+_OLD_PICTURES = 2.5
+_HUNG_S = 3.0
+_HUNG_SHUTTERS = 3.0
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,12 @@ class CameraProfile:
         """When an unchanged picture is one of before the shutter closed; None: no shutter."""
         if self.shutter_s == 0.0:
             return None
-        return max(_STILL_S, _STILL_PICTURES / self.rate_hz if self.rate_hz else 0.0)
+        return max(_OLD_S, _OLD_PICTURES / self.rate_hz if self.rate_hz else 0.0)
 
     @property
     def frozen_after_s(self) -> float:
         """When an unchanged picture is that of a camera that hangs."""
-        return max(_FROZEN_S, _FROZEN_SHUTTERS * self.shutter_s)
+        return max(_HUNG_S, _HUNG_SHUTTERS * self.shutter_s)
 
     def layout_of(self, size: Size) -> FrameLayout:
         """Return the layout of frames of a size (height, width)."""

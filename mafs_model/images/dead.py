@@ -150,7 +150,7 @@ class FrozenCamera:
 
     """
 
-    def __init__(self, after_s: float = 3.0, still_s: float | None = 0.25) -> None:
+    def __init__(self, after_s: float, still_s: float | None = None) -> None:
         self._after_s, self._still_s = after_s, still_s
         self._cameras = {'visible': FrozenFrames(), 'thermal': FrozenFrames()}
         self.age_s = dict.fromkeys(self._cameras, 0.0)

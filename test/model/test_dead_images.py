@@ -186,7 +186,7 @@ def test_a_shutter_is_told_from_the_pace_of_the_camera_and_from_a_camera_that_ha
         frozen = watch.check(moving[i], nine_hz[0], 0.1 * i)
         told.append('frozen' if frozen else watch.shutter)
     assert told == [False] * 3 + [True] * 8 + ['frozen'] * 9
-    assert not FrozenCamera(still_s=None).shutter
+    assert not FrozenCamera(1.0).shutter
 
 
 @pytest.mark.parametrize(
