@@ -89,7 +89,7 @@ class Collector:
             return self._messages(status)
 
     def _best(self) -> tuple[FusionStatus | None, int]:
-        """Return the pair that has most of its messages here, with how many images it lacks."""
+        """Return the pair that has most of its messages here, with how many it lacks."""
         best: FusionStatus | None = None
         lacking = len(IMAGE_TOPICS)
         for taken in reversed(self._kept.get('status', ())):
@@ -103,7 +103,8 @@ class Collector:
             missing = sum(self._find(role, stamp_ns) is None for role in IMAGE_TOPICS)
             if best is None or missing < lacking:
                 best, lacking = status, missing
-        return best, lacking
+        # The table of classes is latched, and may come after the first pair.
+        return best, lacking + (not self._kept.get('classes'))
 
     def _find(self, role: str, stamp_ns: int) -> Taken | None:
         return next(
