@@ -58,6 +58,9 @@ class Rig:
     Everything that arrives is kept by topic, and `wait` returns as soon as a condition on it
     holds: no test sleeps in the hope that something has happened.
 
+    The node waits for both cameras unless a test says otherwise: a machine that stops for a
+    moment between two images of a test would make the node go on with one of them.
+
     """
 
     def __init__(self, domain_id: int, **parameters: Any) -> None:
@@ -73,7 +76,7 @@ class Rig:
             context=self.context,
             parameter_overrides=[
                 Parameter(name.replace('__', '.'), value=value)
-                for name, value in parameters.items()
+                for name, value in ({'on_missing': 'wait'} | parameters).items()
             ],
         )
         self.tester = Node('tester', context=self.context)

@@ -21,7 +21,6 @@ pytestmark = pytest.mark.ros
 def test_cameras_without_stamps_pair_by_arrival(make_rig: Callable[..., Any]) -> None:
     rig = make_rig(
         weights='classical',
-        on_missing='wait',
         sync__slop=0.5,
         rgb__stamp_source='receive',
         thermal__stamp_source='receive',
@@ -55,7 +54,6 @@ def test_calibration_registers_and_times(
     calibration.save(path)
     rig = make_rig(
         weights='classical',
-        on_missing='wait',
         calibration_file=str(path),
         thermal__scaling='range',
         thermal__range_low=0.0,

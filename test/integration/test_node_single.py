@@ -23,7 +23,9 @@ MODES = {
 
 @pytest.fixture(scope='module', params=['rgb', 'thermal'])
 def rig(make_rig: Callable[..., Any], request: pytest.FixtureRequest) -> Any:
-    rig = make_rig(weights='classical', reference=request.param, single_after=0.3)
+    rig = make_rig(
+        weights='classical', reference=request.param, on_missing='single', single_after=0.3
+    )
     rig.reference = request.param
     rig.listen_to_images('fused/image', 'semantic/labels')
     rig.start()
