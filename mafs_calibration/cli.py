@@ -10,6 +10,7 @@ from pathlib import Path
 import sys
 from typing import Any, TYPE_CHECKING
 
+from mafs_calibration.defaults import DURATION_S
 from mafs_model.command_line import (
     add_common_options,
     complete,
@@ -123,8 +124,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
     """Add the options that name recordings."""
-    from mafs_calibration.recordings import DURATION_S
-
     parser.add_argument(
         'input', nargs='?', metavar='INPUT', help='bag, or folder that holds both cameras'
     )

@@ -9,6 +9,7 @@ import heapq
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from mafs_calibration.defaults import DURATION_S
 from mafs_model.bags.reader import open_bag
 from mafs_model.bags.topics import choose_topics
 from mafs_model.errors import CalibrationError, ConfigError, ImageError
@@ -23,7 +24,6 @@ import numpy as np
 
 Camera = Literal['visible', 'thermal']
 CAMERAS: tuple[Camera, Camera] = ('visible', 'thermal')
-DURATION_S = 120.0  # More of a recording makes nothing surer.
 _NS = 1e-9
 _MAX_GAP_S = 0.1  # A pair farther apart than this shows two moments.
 _FILMS = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v')

@@ -74,7 +74,7 @@ def build_parser(words: Collection[str] | None = None) -> argparse.ArgumentParse
 def _fuse_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``mafs fuse``."""
     from mafs_model.pair_options import add_pair_options
-    from mafs_model.result import PICTURES
+    from mafs_model.types import PICTURES
 
     results = parser.add_argument_group('results')
     results.add_argument(
@@ -96,19 +96,23 @@ def _fuse_options(parser: argparse.ArgumentParser) -> None:
 
 def _view_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``mafs view``."""
+    from mafs_model.defaults import VIEW_HOST, VIEW_PORT
     from mafs_model.pair_options import add_pair_options
-    from mafs_model.view.server import HOST, PORT
 
     page = parser.add_argument_group('page')
     page.add_argument(
         '--host',
-        default=HOST,
+        default=VIEW_HOST,
         metavar='ADDRESS',
-        help=f'address to listen on (default: {HOST}, this computer only; others see what the '
-        'cameras see)',
+        help=f'address to listen on (default: {VIEW_HOST}, this computer only; others see what '
+        'the cameras see)',
     )
     page.add_argument(
-        '--port', type=int, default=PORT, metavar='N', help=f'port (default: {PORT}; 0: any)'
+        '--port',
+        type=int,
+        default=VIEW_PORT,
+        metavar='N',
+        help=f'port (default: {VIEW_PORT}; 0: any)',
     )
     page.add_argument('--open', action='store_true', help='open the page in the browser')
     add_pair_options(parser)

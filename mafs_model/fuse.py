@@ -12,7 +12,7 @@ from typing import Any
 from mafs_model.command_line import quiet_start
 from mafs_model.detections import DetectionCounts
 from mafs_model.errors import ConfigError, ImageError
-from mafs_model.pair_options import check_settings, create_predictor, open_source
+from mafs_model.pair_setup import check_settings, create_predictor, open_source
 from mafs_model.predictor import Predictor, WITH_DETECTIONS
 from mafs_model.result import Painter
 from mafs_model.sinks.opening import open_sink

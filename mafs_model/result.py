@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from mafs_model.classes import ClassTable
 from mafs_model.defaults import OPACITY
@@ -18,10 +18,8 @@ from mafs_model.images.thermal import ThermalScaler
 from mafs_model.images.visualization import colorize, draw_legend, put_notice
 from mafs_model.prediction import Prediction
 from mafs_model.sources.items import Images
-from mafs_model.types import Mode, Picture, UInt8Image
+from mafs_model.types import Mode, Picture, PICTURES, UInt8Image
 import numpy as np
-
-PICTURES: tuple[Picture, ...] = get_args(Picture)
 
 
 @dataclass(frozen=True, repr=False)

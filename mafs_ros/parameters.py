@@ -27,7 +27,7 @@ from mafs_model.images.cameras import (
 from mafs_model.images.encodings import MAX_PIXELS
 from mafs_model.images.temperature import UNIT_NAMES
 from mafs_model.images.thermal import SCALE_8BIT
-from mafs_model.runtime.factory import BACKENDS, PRECISIONS
+from mafs_model.types import BACKENDS, PRECISIONS
 from mafs_ros.parameter_types import (
     AUTO,
     Parameter,

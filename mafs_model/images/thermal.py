@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, get_args, Literal
+from typing import Any
 
 import cv2
 from mafs_model.errors import ConfigError, ImageError
 from mafs_model.images import temperature
 from mafs_model.images.preprocessing import check_thermal
-from mafs_model.types import ThermalImage, UInt8Image
+from mafs_model.types import LIMIT_UNITS, SCALING_METHODS, ThermalImage, UInt8Image
 import numpy as np
 from numpy.typing import NDArray
-
-Method = Literal['percentile', 'range', 'minmax', 'clahe']
-LimitUnit = Literal['raw', 'celsius']
-METHODS: tuple[str, ...] = get_args(Method)
-UNITS: tuple[str, ...] = get_args(LimitUnit)
 
 SCALE_8BIT = ('auto', 'never', 'always')
 POLARITIES = ('white_hot', 'black_hot', 'auto')
@@ -83,10 +78,12 @@ class ThermalScaler:
         scale_8bit: str = 'auto',
         polarity: str = 'white_hot',
     ) -> None:
-        if method not in METHODS:
-            raise ConfigError(f"thermal scaling '{method}': expected one of {', '.join(METHODS)}")
-        if unit not in UNITS:
-            raise ConfigError(f"thermal unit '{unit}': expected one of {', '.join(UNITS)}")
+        if method not in SCALING_METHODS:
+            names = ', '.join(SCALING_METHODS)
+            raise ConfigError(f"thermal scaling '{method}': expected one of {names}")
+        if unit not in LIMIT_UNITS:
+            names = ', '.join(LIMIT_UNITS)
+            raise ConfigError(f"thermal unit '{unit}': expected one of {names}")
         self.method = method
         self.unit = unit
         self.low, self.high = _check_limits(method, unit, low, high)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mafs_model.runtime.engine import Engine
 from mafs_model.runtime.environment import forbid_telemetry
-from mafs_model.runtime.factory import BACKENDS, create_engine, PRECISIONS
+from mafs_model.runtime.factory import create_engine
+from mafs_model.types import BACKENDS, PRECISIONS
 
 forbid_telemetry()
 

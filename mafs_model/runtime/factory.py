@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import get_args
 
 from mafs_model.checkpoint import load_checkpoint
 from mafs_model.classes import ClassTable
@@ -20,12 +19,10 @@ from mafs_model.runtime.graph_store import GraphStore
 from mafs_model.runtime.onnx_engine import OnnxEngine
 from mafs_model.runtime.openvino_engine import OpenVinoEngine
 from mafs_model.runtime.selection import choose
-from mafs_model.types import Backend, Precision
+from mafs_model.types import BACKENDS, PRECISIONS
 
 _LOGGER = logging.getLogger('mafs_model.runtime')
 
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 DEFAULT_WEIGHTS = Path(__file__).parents[1] / 'data' / 'weights' / 'mafs_t.safetensors'
 _BACKENDS_OF_FILES = {'.onnx': ('onnxruntime',), '.xml': ('openvino',), '.engine': ('tensorrt',)}
 # What auto tries, fastest first as a rule; torch-compile is left out: it compiles for minutes.

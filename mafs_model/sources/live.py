@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import cv2
+from mafs_model.defaults import CAMERA_TIMEOUT_S
 from mafs_model.errors import ConfigError, DeviceError, ImageError
 from mafs_model.sources.given import Given
 from mafs_model.sources.items import Camera, Images, Item
@@ -16,7 +17,7 @@ from mafs_model.sources.sequences import as_thermal, decode, Frame, open_contain
 import numpy as np
 from numpy.typing import NDArray
 
-TIMEOUT_S = 10.0  # A camera that sends nothing for this long is gone.
+TIMEOUT_S = CAMERA_TIMEOUT_S
 _FIRST_LOOK_S = 0.2  # How often a wait looks whether it is over.
 
 

@@ -15,7 +15,8 @@ from mafs_model.sources.items import Camera, Images, Item, PairSource, StillPair
 from mafs_model.sources.live import LiveCamera, LivePairs, TIMEOUT_S
 from mafs_model.sources.recordings import RecordedPairs
 from mafs_model.sources.sequences import open_sequence
-from mafs_model.sources.side_by_side import LAYOUTS, SplitPairs
+from mafs_model.sources.side_by_side import SplitPairs
+from mafs_model.types import Layout, LAYOUTS
 
 _LIVE = frozenset({'camera', 'stream'})
 _RECORDED = frozenset({'video', 'pages'})
@@ -42,7 +43,7 @@ class Request:
     thermal: Words[str] = field(default=())
     both: str | None = None
     pattern: str | None = None
-    layout: str | None = None
+    layout: Layout | None = None
     limit: int | None = None
     timeout_s: float = TIMEOUT_S
     unchecked: bool = False

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Literal
 
 from mafs_model.errors import ImageError
 from mafs_model.sources.items import Images, Item, PairSource
 from mafs_model.sources.sequences import as_thermal
-from mafs_model.types import UInt8Image
+from mafs_model.types import Layout, UInt8Image
 import numpy as np
-
-Layout = Literal['visible-left', 'thermal-left', 'visible-top', 'thermal-top']
-LAYOUTS: tuple[Layout, ...] = ('visible-left', 'thermal-left', 'visible-top', 'thermal-top')
 
 
 class SplitPairs:
@@ -22,11 +18,11 @@ class SplitPairs:
 
     Args:
         source: its visible images show both cameras.
-        layout: which part is which, one of :data:`LAYOUTS`.
+        layout: which part is which, one of :data:`mafs_model.types.LAYOUTS`.
 
     """
 
-    def __init__(self, source: PairSource, layout: str) -> None:
+    def __init__(self, source: PairSource, layout: Layout) -> None:
         self._source = source
         self._layout = layout
         self.is_sequence = source.is_sequence
@@ -70,13 +66,13 @@ class SplitPairs:
         return Images(parts.visible, as_thermal(parts.thermal))
 
 
-def split(image: UInt8Image, layout: str) -> Images:
+def split(image: UInt8Image, layout: Layout) -> Images:
     """
     Return the halves of an image that shows both cameras.
 
     Args:
         image: uint8 [H,W,3] RGB; the middle column or row of an odd side is left out.
-        layout: one of :data:`LAYOUTS`.
+        layout: one of :data:`mafs_model.types.LAYOUTS`.
 
     Raises:
         ImageError: too small to hold two images.

@@ -10,7 +10,7 @@ import webbrowser
 
 from mafs_model.command_line import quiet_start
 from mafs_model.errors import ConfigError
-from mafs_model.pair_options import check_settings, create_predictor, open_source
+from mafs_model.pair_setup import check_settings, create_predictor, open_source
 from mafs_model.view.server import ViewServer
 from mafs_model.view.viewer import Viewer
 

@@ -12,10 +12,10 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
+from mafs_model.defaults import VIEW_HOST, VIEW_PORT
 from mafs_model.errors import ConfigError, MafsError
 from mafs_model.view.viewer import Viewer
 
-HOST, PORT = '127.0.0.1', 8600
 MAX_BODY_BYTES = 4096
 MAX_STREAMS = 8
 _PAGE = Path(__file__).parent / 'page.html'
@@ -40,7 +40,7 @@ class ViewServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, viewer: Viewer, host: str = HOST, port: int = PORT) -> None:
+    def __init__(self, viewer: Viewer, host: str = VIEW_HOST, port: int = VIEW_PORT) -> None:
         if not 0 <= port <= 65535:
             raise ConfigError(f'--port {port}: expected 0 to 65535')
         self.viewer = viewer

@@ -7,8 +7,7 @@ from typing import Any
 
 from mafs_model.defaults import OPACITY
 from mafs_model.errors import ConfigError
-from mafs_model.result import PICTURES
-from mafs_model.types import Picture
+from mafs_model.types import Picture, PICTURES
 
 # What a page may show besides the pictures of a result.
 SHOWN: tuple[str, ...] = (*PICTURES, 'thermal', 'visible')

@@ -9,7 +9,7 @@ import sys
 
 from mafs_model.command_line import add_thermal_camera
 from mafs_model.version import __version__
-from mafs_training.datasets.spec import SPLITS
+from mafs_training.datasets.splits import SPLITS
 
 
 def build_parser() -> argparse.ArgumentParser:

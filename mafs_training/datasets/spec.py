@@ -9,10 +9,10 @@ from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from mafs_model.errors import DatasetError
+from mafs_training.datasets.splits import SPLITS
 import numpy as np
 from numpy.typing import NDArray
 
-SPLITS = ('train', 'val', 'test', 'all')
 _KEYS = (
     'split', 'labels', 'weight', 'limit', 'seed', 'size', 'step', 'only', 'skip',
     'vi', 'ir', 'vi_suffix', 'ir_suffix', 'list', 'ignore', 'map', 'shift', 'every',

@@ -94,6 +94,38 @@ def test_info_needs_no_heavy_library():
     assert 'mafs_t' in done.stdout
 
 
+HELP = """
+import contextlib, importlib, io, sys
+module, function, *commands = sys.argv[1:]
+main = getattr(importlib.import_module(module), function)
+for words in (['--version'], ['--help'], *([name, '--help'] for name in commands)):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        main(words)
+libraries = {'torch', 'cv2', 'numpy', 'openvino', 'onnxruntime', 'lightning', 'yaml', 'av', 'PIL'}
+print(*sorted(libraries & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize(
+    ('module', 'function', 'commands'),
+    [
+        ('mafs_model.cli', 'main', tuple(COMMANDS)),
+        ('mafs_calibration.cli', 'main', ('target', 'scene', 'time', 'check')),
+        ('mafs_training.cli', 'main_data', ('check', 'from-bag', 'synthetic', 'pack')),
+        ('mafs_training.cli', 'main_train', ()),
+        ('mafs_training.evaluation.cli', 'main', ('bag', 'fusion', 'seg', 'model')),
+    ],
+)
+def test_help_loads_no_heavy_library(module, function, commands):
+    done = subprocess.run(
+        [sys.executable, '-c', HELP, module, function, *commands],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == []
+
+
 def test_the_table_of_info_is_that_of_the_networks():
     from mafs_model.network.cost import model_info as count
 

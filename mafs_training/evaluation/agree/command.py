@@ -10,8 +10,8 @@ from typing import Any, cast
 from mafs_model.errors import ConfigError
 from mafs_model.predictor import Predictor
 from mafs_model.runtime.agreement import TOLERANCES
-from mafs_model.runtime.factory import BACKENDS, find_weights
-from mafs_model.types import Backend, Precision
+from mafs_model.runtime.factory import find_weights
+from mafs_model.types import Backend, BACKENDS, Precision
 from mafs_training.evaluation.agree.run import (
     agree_document,
     compare_predictors,

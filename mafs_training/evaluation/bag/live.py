@@ -21,8 +21,8 @@ from mafs_model import topics
 from mafs_model.bags.reader import BagImage, BagReader, open_bag
 from mafs_model.errors import BagError, ImageError, MafsError
 from mafs_model.predictor import Predictor
-from mafs_model.runtime import BACKENDS
 from mafs_model.topics import absolute, IMAGE_TOPICS, INPUT_TOPICS
+from mafs_model.types import BACKENDS
 from mafs_training.evaluation.bag.pairs import BagPair, BagPairing, PairingSettings
 import numpy as np
 
