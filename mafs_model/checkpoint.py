@@ -17,6 +17,7 @@ from typing import Any, TYPE_CHECKING
 import zipfile
 
 from mafs_model.classes import ClassTable
+from mafs_model.decision import Decision
 from mafs_model.errors import CheckpointError, ConfigError
 from mafs_model.extras import require
 from mafs_model.files import write_bytes
@@ -24,7 +25,6 @@ from mafs_model.metadata import (
     build_metadata,
     check_metadata,
     METADATA_KEY,
-    temperature_of,
     weights_id_of,
 )
 
@@ -95,7 +95,7 @@ def save_checkpoint(
         path: file to write, suffix ``.safetensors``.
         state_dict: name -> tensor.
         metadata: at least ``architecture`` and ``classes``; see :func:`build_metadata`. The
-            checksum ``sha256`` of the tensors (and of a temperature) is added.
+            checksum ``sha256`` of the tensors and of the decision is added.
 
     Returns:
         The checksum.
@@ -110,7 +110,7 @@ def save_checkpoint(
     check_metadata(metadata, f"weights '{path}'")
     # clone: safetensors refuses tensors that share memory, and views would drag their base along.
     tensors = {k: v.detach().to('cpu').contiguous().clone() for k, v in state_dict.items()}
-    checksum = tensor_checksum(tensors, temperature_of(metadata))
+    checksum = tensor_checksum(tensors, Decision.from_metadata(metadata).identity)
     try:
         text = json.dumps({**metadata, 'sha256': checksum}, allow_nan=False, sort_keys=True)
     except (TypeError, ValueError) as error:
@@ -137,7 +137,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         # safe_open is no mapping: it has keys() but cannot be iterated.
         for key in file.keys():  # noqa: SIM118
             tensors[key] = file.get_tensor(key)
-    checksum = tensor_checksum(tensors, temperature_of(metadata))
+    checksum = tensor_checksum(tensors, Decision.from_metadata(metadata).identity)
     if metadata.get('sha256') != checksum:
         raise CheckpointError(
             f"weights '{path}': checksum is {checksum[:16]}, expected "
@@ -373,12 +373,12 @@ def convert_lightning(
     return save_checkpoint(target, tensors, found)
 
 
-def tensor_checksum(tensors: Mapping[str, torch.Tensor], temperature: float = 1.0) -> str:
+def tensor_checksum(tensors: Mapping[str, torch.Tensor], decision: str = '') -> str:
     """
     Return the SHA-256 over names, types, shapes and values, independent of their order.
 
-    A temperature other than 1 counts as well: it is in the confidence that exported graphs
-    compute, and a graph is found by this checksum.
+    The decision counts as well, by its identity: it is in what exported graphs compute, and a
+    graph is found by this checksum.
     """
     import torch
 
@@ -387,8 +387,7 @@ def tensor_checksum(tensors: Mapping[str, torch.Tensor], temperature: float = 1.
         tensor = tensors[name].detach().to('cpu').contiguous()
         digest.update(f'{name}|{tensor.dtype}|{tuple(tensor.shape)}|'.encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    if temperature != 1.0:
-        digest.update(f'temperature|{temperature!r}'.encode())
+    digest.update(decision.encode())
     return digest.hexdigest()
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-import math
 import platform
 from typing import Any
 
 from mafs_model.classes import ClassTable
+from mafs_model.decision import Decision
 from mafs_model.errors import CheckpointError, ConfigError
 from mafs_model.images.preprocessing import LUMA_WEIGHTS, PIXEL_SCALE
 from mafs_model.version import __version__
@@ -20,22 +20,6 @@ def weights_id_of(metadata: Mapping[str, Any]) -> str:
     """Return variant and the first digits of the checksum of the tensors."""
     variant = metadata['architecture'].get('variant', 'mafs')
     return f'{variant}-{str(metadata.get("sha256", "unknown"))[:8]}'
-
-
-def temperature_of(metadata: Mapping[str, Any]) -> float:
-    """
-    Return the divisor of the logits in the confidence, 1 if the weights are not calibrated.
-
-    Raises:
-        CheckpointError: not a positive finite number.
-
-    """
-    value = metadata.get('temperature', 1.0)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise CheckpointError(f"metadata 'temperature' is {value!r}, expected a number above 0")
-    if not (math.isfinite(value) and value > 0):
-        raise CheckpointError(f"metadata 'temperature' is {value!r}, expected a number above 0")
-    return float(value)
 
 
 def build_metadata(
@@ -100,7 +84,7 @@ def check_metadata(metadata: Any, where: str) -> None:
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
     try:
-        temperature_of(metadata)
+        Decision.from_metadata(metadata)
     except CheckpointError as error:
         raise CheckpointError(f'{where}: {error}') from None
     version = metadata.get('format_version', FORMAT_VERSION)

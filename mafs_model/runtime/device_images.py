@@ -8,10 +8,12 @@ one grey level of rounding, and work on tensors of any device.
 from __future__ import annotations
 
 from mafs_model.classes import ClassTable
+from mafs_model.decision import Peaks
 from mafs_model.images.overlay import OverlayStyle
 from mafs_model.images.preprocessing import LUMA_WEIGHTS
 from mafs_model.images.registration import Maps
 from mafs_model.images.visualization import visible_ids
+from mafs_model.runtime.regions import least_byte
 from mafs_model.types import Size
 import torch
 from torch import Tensor
@@ -108,6 +110,50 @@ class Painter:
         blended = base + self._opacity * (self._palette[ids].float() - base)
         shown = self._shown[ids] & (confidence >= self._least_confidence)
         return torch.where(shown.unsqueeze(-1), blended, base).round().to(torch.uint8)
+
+
+class RegionFilter:
+    """
+    Hysteresis of labels: :func:`mafs_model.runtime.regions.reject_regions`.
+
+    What is sure grows through its region by one pixel a step. The number of steps is fixed, so
+    that it can be captured in a graph: of a region, what is farther than `REACH` label pixels from
+    anything sure in it is lost.
+
+    Args:
+        peaks: see :class:`mafs_model.decision.Decision`, at least one.
+        device: where to compute.
+
+    """
+
+    REACH = 96
+
+    def __init__(self, peaks: Peaks, device: str) -> None:
+        ids, least = zip(*((i, least_byte(peak)) for i, peak in peaks), strict=True)
+        self._ids = torch.tensor(ids, dtype=torch.uint8, device=device).view(1, -1, 1, 1)
+        self._least = torch.tensor(least, dtype=torch.uint8, device=device).view(1, -1, 1, 1)
+        # Maxima of bytes do not exist on a GPU; halves are exact and half as wide as floats.
+        self._dtype = torch.float16 if device.startswith('cuda') else torch.float32
+
+    def __call__(self, labels: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
+        """
+        Take away the regions that reach the least peak of their class nowhere.
+
+        Args:
+            labels: uint8 [1,h,w] class ids.
+            confidence: uint8 [1,h,w].
+
+        Returns:
+            Both without them.
+
+        """
+        there = labels.unsqueeze(1) == self._ids  # [1,K,h,w]
+        grown = (there & (confidence.unsqueeze(1) >= self._least)).to(self._dtype)
+        mask = there.to(self._dtype)
+        for _ in range(self.REACH):
+            grown = F.max_pool2d(grown, 3, 1, 1) * mask
+        rejected = (there & (grown == 0)).any(dim=1)
+        return labels.masked_fill(rejected, 0), torch.where(rejected, 255 - confidence, confidence)
 
 
 def repeat_to(image: Tensor, size: Size) -> Tensor:

@@ -9,10 +9,11 @@ from math import prod
 from typing import Any
 
 from mafs_model.classes import ClassTable
+from mafs_model.decision import Peaks
 from mafs_model.errors import DeviceError, OutOfMemoryError
 from mafs_model.images.registration import Maps, Unregistered
 from mafs_model.prediction import Outputs, Prediction
-from mafs_model.runtime.device_images import Painter, repeat_to, Warp
+from mafs_model.runtime.device_images import Painter, RegionFilter, repeat_to, Warp
 from mafs_model.runtime.engine import input_names, mode_of
 from mafs_model.types import Size, UInt8Image
 import numpy as np
@@ -91,6 +92,7 @@ class DevicePath:
         make_compute: returns what computes a mode at a size, called at its first use.
         classes: class table, for the overlay.
         device: ``cuda:N``, or ``cpu``.
+        peaks: least peaks of the regions of classes.
         capture: record the work as a CUDA graph and replay it: one launch for hundreds.
 
     """
@@ -101,6 +103,7 @@ class DevicePath:
         classes: ClassTable,
         device: str,
         *,
+        peaks: Peaks = (),
         capture: bool = False,
     ) -> None:
         self.device = device
@@ -110,6 +113,7 @@ class DevicePath:
         with device_errors(device):
             self._stream = torch.cuda.Stream(device) if device.startswith('cuda') else None
             self._painter = Painter(classes, device)
+            self._regions = RegionFilter(peaks, device) if peaks else None
 
     def infer(
         self,
@@ -155,6 +159,7 @@ class DevicePath:
             step = _Step(
                 layout,
                 self._make_compute(layout.mode, layout.size),
+                self._regions,
                 None if layout.maps is None else Warp(layout.maps, self.device),
                 self._painter if 'overlay' in layout.wanted else None,
             )
@@ -167,9 +172,14 @@ class _Step:
     """The operations on the device: from the uploaded images to one buffer of results."""
 
     def __init__(
-        self, layout: Layout, compute: Compute, warp: Warp | None, painter: Painter | None
+        self,
+        layout: Layout,
+        compute: Compute,
+        regions: RegionFilter | None,
+        warp: Warp | None,
+        painter: Painter | None,
     ) -> None:
-        self._layout, self._compute = layout, compute
+        self._layout, self._compute, self._regions = layout, compute, regions
         self._warp, self._painter = warp, painter
 
     def __call__(self, images: list[Tensor]) -> Tensor:
@@ -179,6 +189,8 @@ class _Step:
             visible = images[0] if len(images) == 2 else None
             images = [*images[:-1], self._warp(images[-1], visible)]
         fused, labels, confidence = self._compute(*images)
+        if self._regions is not None:
+            labels, confidence = self._regions(labels, confidence)
         results = {
             'fused': fused,
             'labels': repeat_to(labels, size),

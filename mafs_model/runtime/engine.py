@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Protocol, TypeGuard
 
 from mafs_model.classes import ClassTable
+from mafs_model.decision import Peaks
 from mafs_model.images.preprocessing import resize_labels
 from mafs_model.images.registration import Unregistered
 from mafs_model.prediction import Outputs, Prediction
+from mafs_model.runtime.regions import reject_regions
 from mafs_model.types import Size, UInt8Image
 import numpy as np
 
@@ -18,7 +20,9 @@ OUTPUT_NAMES = ('fused', 'labels', 'confidence')
 LABEL_STRIDE = 2  # Deployment graphs give labels and confidence at half resolution.
 
 
-def collect_outputs(results: Sequence[UInt8Image], size: Size, outputs: Outputs) -> Prediction:
+def collect_outputs(
+    results: Sequence[UInt8Image], size: Size, outputs: Outputs, peaks: Peaks = ()
+) -> Prediction:
     """
     Return what a deployment graph computed, as far as it is wanted, at full size.
 
@@ -26,9 +30,12 @@ def collect_outputs(results: Sequence[UInt8Image], size: Size, outputs: Outputs)
         results: fused [H,W,3], labels and confidence [ceil(H/2),ceil(W/2)], all uint8.
         size: (height, width) of the input.
         outputs: what is wanted.
+        peaks: least peaks of the regions of classes.
 
     """
     fused, labels, confidence = results
+    if peaks and (outputs.labels or outputs.confidence):
+        labels, confidence = reject_regions(labels, confidence, peaks)
     # Repetition for both: an interpolated confidence would not belong to the label beneath it.
     return Prediction(
         fused=fused if outputs.fused else None,

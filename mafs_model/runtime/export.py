@@ -12,6 +12,7 @@ from typing import Any
 import warnings
 
 from mafs_model.checkpoint import build_model, Checkpoint, METADATA_KEY
+from mafs_model.decision import Decision
 from mafs_model.errors import CheckpointError, ConfigError
 from mafs_model.extras import missing
 from mafs_model.files import replacing
@@ -114,7 +115,7 @@ def _export_plan(plain: Path, path: Path, metadata: dict[str, Any], size: Size) 
 
 def deployment_graph(checkpoint: Checkpoint, mode: str) -> DeploymentGraph:
     """Return the module that a graph is exported from and compared with."""
-    temperature = float(checkpoint.metadata.get('temperature', 1.0))
+    temperature = Decision.from_metadata(checkpoint.metadata).temperature
     return DeploymentGraph(fold_batch_norm(build_model(checkpoint)), mode, temperature).eval()
 
 

@@ -8,6 +8,7 @@ import logging
 
 import cv2
 from mafs_model.classes import ClassTable
+from mafs_model.decision import Decision
 from mafs_model.errors import ImageError
 from mafs_model.images.preprocessing import format_size
 from mafs_model.prediction import Outputs, Prediction
@@ -55,6 +56,7 @@ class GraphEngine(ABC):
         self.backend, self.device, self.precision = backend, device, precision
         self.classes = classes or store.classes
         self.weights_id = store.weights_id
+        self.peaks = Decision.from_metadata(store.metadata).peaks
         self.notices = notices
         self._file_format = file_format
         self._store = store
@@ -76,7 +78,7 @@ class GraphEngine(ABC):
             half = (-(-size[0] // 2), -(-size[1] // 2))
             fused = np.ascontiguousarray(fused[: size[0], : size[1]])
             labels, confidence = (a[: half[0], : half[1]] for a in (labels, confidence))
-        return collect_outputs((fused, labels, confidence), size, outputs)
+        return collect_outputs((fused, labels, confidence), size, outputs, self.peaks)
 
     def close(self) -> None:
         """Free the graphs and temporary files."""

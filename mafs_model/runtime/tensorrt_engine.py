@@ -78,7 +78,7 @@ class TensorRtEngine(GraphEngine):
             classes=classes,
             notices=notices,
         )
-        self._path = DevicePath(self._compute, self.classes, device)
+        self._path = DevicePath(self._compute, self.classes, device, peaks=self.peaks)
 
     def infer(
         self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs

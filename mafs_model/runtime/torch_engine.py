@@ -6,6 +6,7 @@ from typing import Any
 
 from mafs_model.checkpoint import build_model, Checkpoint
 from mafs_model.classes import ClassTable
+from mafs_model.decision import Decision
 from mafs_model.errors import ConfigError
 from mafs_model.images.registration import Unregistered
 from mafs_model.network.folding import fold_batch_norm
@@ -69,7 +70,7 @@ class TorchEngine:
             raise ConfigError(f"backend 'cuda-graph' on device '{device}': expected a CUDA device")
         if threads is not None:
             torch.set_num_threads(threads)
-        self._temperature = float(checkpoint.metadata.get('temperature', 1.0))
+        self._decision = Decision.from_metadata(checkpoint.metadata)
         network = fold_batch_norm(build_model(checkpoint))
         if not self._cuda:
             network = prepare_eager(network)
@@ -84,6 +85,7 @@ class TorchEngine:
                 lambda mode, size: self._graph(mode),
                 self.classes,
                 device,
+                peaks=self._decision.peaks,
                 capture=backend == 'cuda-graph',
             )
             if self._cuda
@@ -106,7 +108,9 @@ class TorchEngine:
         size = (int(images[0].shape[0]), int(images[0].shape[1]))
         with torch.inference_mode():
             results = self._graph(mode)(*self._load(mode, size, images))
-        return collect_outputs([r[0].numpy() for r in results], size, outputs)
+        return collect_outputs(
+            [r[0].numpy() for r in results], size, outputs, self._decision.peaks
+        )
 
     def infer_unregistered(
         self, visible: UInt8Image | None, thermal: Unregistered, outputs: Outputs
@@ -131,7 +135,7 @@ class TorchEngine:
         """Return what computes a mode, made at its first use."""
         if mode not in self._graphs:
             assert self._network is not None, 'the engine is closed'
-            graph: Any = DeploymentGraph(self._network, mode, self._temperature).eval()
+            graph: Any = DeploymentGraph(self._network, mode, self._decision.temperature).eval()
             if self.backend == 'torch-compile':
                 graph = torch.compile(graph, dynamic=False)
             self._graphs[mode] = graph

@@ -134,6 +134,34 @@ def test_offsets_move_the_logits_of_their_class_alone(weights, calibrated, tmp_p
         assert f"offset '{bad}': expected CLASS=VALUE" in capsys.readouterr().err
 
 
+def test_peaks_go_into_the_weights_and_nothing_else_changes(weights, calibrated, tmp_path, capsys):
+    folder, *_ = calibrated
+    out = tmp_path / 'peaks.safetensors'
+    arguments = ['calibrate', '--weights', weights, '--data', folder, '--out', out]
+    arguments += ['--device', 'cpu', '--quiet', '--peak', 'person=0.8', 'car=0.75']
+    assert main(list(map(str, arguments))) == 0
+    assert read_metadata(out)['peaks'] == {'person': 0.8, 'car': 0.75}
+    before, after = load_checkpoint(weights), load_checkpoint(out)
+    assert all(torch.equal(v, after.state_dict[k]) for k, v in before.state_dict.items())
+
+    # Calibrated again they stay, unless a new value is given; 0 takes one away.
+    again = tmp_path / 'again.safetensors'
+    arguments = ['calibrate', '--weights', out, '--data', folder, '--out', again]
+    arguments += ['--device', 'cpu', '--quiet', '--peak', 'car=0', 'bike=0.6']
+    assert main(list(map(str, arguments))) == 0
+    assert read_metadata(again)['peaks'] == {'person': 0.8, 'bike': 0.6}
+    capsys.readouterr()
+    for bad, reason in {
+        'tram=0.5': "peak 'tram=0.5': expected CLASS=VALUE with a class of car, person",
+        'unlabelled=0.5': "peak 'unlabelled=0.5': expected CLASS=VALUE",
+        'car=1': "peak 'car=1': expected a number from 0 to below 1",
+        'car=-0.1': "peak 'car=-0.1': expected a number from 0 to below 1",
+        'car=inf': "peak 'car=inf': expected CLASS=VALUE",
+    }.items():
+        assert main([*map(str, arguments[:-2]), bad]) != 0
+        assert reason in capsys.readouterr().err
+
+
 def backends():
     names = ['torch']
     if find_spec('onnx') and find_spec('onnxruntime'):

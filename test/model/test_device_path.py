@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import cv2
 from mafs_model.checkpoint import load_checkpoint
 from mafs_model.classes import ClassTable
+from mafs_model.decision import Decision
 from mafs_model.errors import DeviceError, OutOfMemoryError
 from mafs_model.images.overlay import OverlayStyle, paint
 from mafs_model.images.registration import Registration
@@ -143,6 +144,29 @@ def test_device_path_gives_what_the_cpu_gives(engines, mode, homography, size):
         painted = paint(outcome.fused, outcome.labels, table, STYLE).astype(int)
         assert difference(outcome.overlay, painted) <= 1
     assert result.mode == mode
+
+
+def test_regions_without_a_peak_are_neither_labelled_nor_painted(small_weights):
+    checkpoint = load_checkpoint(small_weights)
+    peaks = dict.fromkeys(checkpoint.classes.names[1:], 0.55)
+    engine = TorchEngine(
+        replace(checkpoint, metadata={**checkpoint.metadata, 'peaks': peaks}), threads=1
+    )
+    visible, thermal = image((64, 96, 3)), image((64, 96), 1)
+    outputs = Outputs(overlay=STYLE)
+    expected = engine.infer(visible, thermal, outputs)
+    engine._path = DevicePath(
+        lambda mode, size: engine._graph(mode),
+        engine.classes,
+        'cpu',
+        peaks=Decision.from_metadata({**checkpoint.metadata, 'peaks': peaks}).peaks,
+    )
+    found = engine.infer(visible, thermal, outputs)
+    engine.close()
+    assert np.array_equal(found.labels, expected.labels)
+    assert np.array_equal(found.confidence, expected.confidence)
+    painted = paint(found.fused, found.labels, engine.classes, STYLE).astype(int)
+    assert difference(found.overlay, painted) <= 1
 
 
 def test_results_belong_to_the_caller_and_only_what_is_wanted_comes_down(engines):

@@ -45,4 +45,12 @@ def add_arguments(commands: Commands) -> None:
         help='added to the logit of a class before the fit: its balance of misses and false '
         'claims, for instance bike=-0.5',
     )
+    parser.add_argument(
+        '--peak',
+        nargs='+',
+        default=[],
+        metavar='CLASS=VALUE',
+        help='least probability that a region of a class must reach somewhere in it to count, for '
+        'instance person=0.8 (default: those of the weights); 0: every region counts',
+    )
     add_device(parser)

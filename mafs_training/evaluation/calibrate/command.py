@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mafs_model.checkpoint import load_checkpoint, save_checkpoint
-from mafs_model.metadata import temperature_of
+from mafs_model.decision import Decision
 from mafs_model.runtime.device import resolve_device
 from mafs_model.runtime.factory import find_weights
 from mafs_training.evaluation.calibrate.run import (
@@ -15,6 +15,7 @@ from mafs_training.evaluation.calibrate.run import (
     calibration_scores,
     collect_logits,
     LabelledLogits,
+    replace_peaks,
     shift_logits,
 )
 from mafs_training.evaluation.console import say, warn
@@ -27,6 +28,7 @@ def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
     checkpoint = shift_logits(load_checkpoint(find_weights(options.weights)), options.offset)
     device, _ = resolve_device(options.device)
+    peaks = replace_peaks(checkpoint, options.peak)
     splits: dict[str, LabelledLogits] = {}
     for split in dict.fromkeys([options.split, *options.check]):
         files = evaluation_pairs(
@@ -34,7 +36,7 @@ def run(options: Namespace) -> int:
         )
         splits[split] = collect_logits(checkpoint, files, device=device, quiet=options.quiet)
     temperature = calibrate(splits[options.split])
-    before = temperature_of(checkpoint.metadata)
+    before = Decision.from_metadata(checkpoint.metadata).temperature
     document = new_document(
         'calibrate',
         {
@@ -43,6 +45,7 @@ def run(options: Namespace) -> int:
             'dataset': options.dataset,
             'split': options.split,
             'offset': options.offset,
+            'peaks': peaks,
             'command': options.command_line,
         },
     )
@@ -65,6 +68,7 @@ def run(options: Namespace) -> int:
             {
                 **checkpoint.metadata,
                 'temperature': temperature,
+                'peaks': peaks,
                 'calibration': summary(document),
             },
         )

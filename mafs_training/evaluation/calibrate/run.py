@@ -114,20 +114,49 @@ def shift_logits(checkpoint: Checkpoint, offsets: Sequence[str]) -> Checkpoint:
     state = dict(checkpoint.state_dict)
     bias = state[_LAST_BIAS].clone()
     per_class = bias.view(len(checkpoint.classes), -1)  # the pixels of a cell are channels
-    names = list(checkpoint.classes.names)
-    for text in offsets:
-        name, _, value = text.partition('=')
-        try:
-            shift = float(value)
-            if name not in names or not math.isfinite(shift):
-                raise ValueError
-        except ValueError:
-            raise ConfigError(
-                f'offset {text!r}: expected CLASS=VALUE with a class of {", ".join(names)}'
-            ) from None
+    names = checkpoint.classes.names
+    for name, shift in _by_class('offset', offsets, names).items():
         per_class[names.index(name)] += shift
     state[_LAST_BIAS] = bias
     return replace(checkpoint, state_dict=state)
+
+
+def replace_peaks(checkpoint: Checkpoint, peaks: Sequence[str]) -> dict[str, float]:
+    """
+    Return the least peaks of weights, by class, with some of them replaced.
+
+    Args:
+        checkpoint: the weights; they are not changed.
+        peaks: ``CLASS=VALUE`` each, 0 to below 1; 0 takes one away.
+
+    Raises:
+        ConfigError: no such class, or a value that cannot be a peak.
+
+    """
+    names = checkpoint.classes.names[1:]  # class 0 is what the others become
+    changed = _by_class('peak', peaks, names)
+    for name, value in changed.items():
+        if not 0 <= value < 1:
+            raise ConfigError(f"peak '{name}={value:g}': expected a number from 0 to below 1")
+    kept = {**checkpoint.metadata.get('peaks', {}), **changed}
+    return {name: value for name, value in kept.items() if value}
+
+
+def _by_class(what: str, texts: Sequence[str], names: Sequence[str]) -> dict[str, float]:
+    """Return the numbers in ``CLASS=VALUE`` texts; raises ConfigError."""
+    found: dict[str, float] = {}
+    for text in texts:
+        name, _, value = text.partition('=')
+        try:
+            number = float(value)
+            if name not in names or not math.isfinite(number):
+                raise ValueError
+        except ValueError:
+            raise ConfigError(
+                f'{what} {text!r}: expected CLASS=VALUE with a class of {", ".join(names)}'
+            ) from None
+        found[name] = number
+    return found
 
 
 def _logits(network: torch.nn.Module, pair: RawPair, device: str) -> NDArray[np.float32]:

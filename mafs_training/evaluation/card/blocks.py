@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from mafs_model.checkpoint import Checkpoint
-from mafs_model.metadata import temperature_of
+from mafs_model.decision import Decision
 from mafs_training.evaluation.card.tables import (
     data_name,
     interval_text,
@@ -41,13 +41,16 @@ def weights_block(checkpoint: Checkpoint, size_bytes: int) -> str:
     metadata = checkpoint.metadata
     values = sum(tensor.numel() for tensor in checkpoint.state_dict.values())
     classes = checkpoint.classes
+    decision = Decision.from_metadata(metadata)
+    peaks = [f'{classes.names[class_id]} {peak:g}' for class_id, peak in decision.peaks]
     rows = [
         ['weights', f'`{checkpoint.weights_id}`'],
         ['SHA-256', f'`{metadata["sha256"]}`'],
         ['variant', str(checkpoint.architecture.get('variant', '-'))],
         ['numbers stored', f'{values / 1e6:.2f} million, {size_bytes / 1e6:.1f} MB'],
         ['classes', f'{classes.dataset}: {", ".join(classes.names)}'],
-        ['temperature', f'{temperature_of(metadata):g}'],
+        ['temperature', f'{decision.temperature:g}'],
+        ['least peak of a region', ', '.join(peaks) or 'none'],
         ['made with', ', '.join(f'{k} {v}' for k, v in metadata.get('versions', {}).items())],
     ]
     return markdown_table(['', ''], rows, numbers=False)
@@ -136,7 +139,9 @@ def labels_block(documents: Documents, checkpoint: Checkpoint) -> str:
     ]
     calibration = checkpoint.metadata.get('calibration')
     if isinstance(calibration, Mapping):
-        parts.append(_calibration_part(calibration, temperature_of(checkpoint.metadata)))
+        parts.append(
+            _calibration_part(calibration, Decision.from_metadata(checkpoint.metadata).temperature)
+        )
     return '\n\n'.join(parts) or _NOTHING
 
 
