@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 import math
 
 import cv2
@@ -34,10 +34,10 @@ class OverlayStyle:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        for name in ('opacity', 'min_confidence'):
-            value = getattr(self, name)
+        for item in fields(self):
+            value = getattr(self, item.name)
             if not 0.0 <= value <= 1.0:
-                raise ConfigError(f'overlay {name} {value!r}: expected 0 to 1')
+                raise ConfigError(f'overlay {item.name} {value!r}: expected 0 to 1')
 
     @property
     def least_confidence(self) -> int:

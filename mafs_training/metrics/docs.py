@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 import sys
 
+from mafs_training import generated
 from mafs_training.metrics.fusion import TABLE
 
-BEGIN, END = '<!-- generated: fusion metrics -->', '<!-- /generated -->'
 FILE = Path('docs/metrics.md')
 
 
@@ -23,25 +23,9 @@ def metric_rows() -> str:
 
 
 def filled(text: str) -> str:
-    """
-    Return a document with the table between its markers.
-
-    Raises:
-        ValueError: the markers are not there.
-
-    """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f'expected {BEGIN} and {END}')
-    return f'{before}{begin}\n{metric_rows()}\n{end}{after}'
-
-
-def main(arguments: list[str]) -> None:
-    """Bring a file up to date."""
-    path = Path(arguments[0]) if arguments else FILE
-    path.write_text(filled(path.read_text(encoding='utf-8')), encoding='utf-8')
+    """Return a document with the table between its markers; raises ValueError without them."""
+    return generated.filled(text, 'fusion metrics', metric_rows())
 
 
 if __name__ == '__main__':
-    main(sys.argv[1:])
+    generated.write(Path(sys.argv[1]) if sys.argv[1:] else FILE, filled)

@@ -1,48 +1,13 @@
-"""SSIM of a fused image with both sources, summed, under the two conventions in use."""
+"""SSIM of a fused image with its sources, under the two conventions in use."""
 
 from __future__ import annotations
 
-from mafs_training.metrics.plane import (
-    as_planes,
-    box_sum,
-    Float,
-    ImageLike,
-    Plane,
-    require_side,
-    SSIM_WINDOW,
-)
+from mafs_training.metrics.plane import box_sum, Float, Plane, require_side, SSIM_WINDOW
 import numpy as np
 
 # What scikit-image up to 0.19 assumes for float images (-1..1). The reference suite hands it
 # float images of 0..255, so the published numbers carry these tiny stabilising constants.
 PUBLISHED_RANGE = 2.0
-
-
-def structural_similarity(
-    fused: ImageLike,
-    thermal: ImageLike,
-    visible: ImageLike,
-    *,
-    data_range: float = PUBLISHED_RANGE,
-) -> float:
-    """
-    SSIM: mean structural similarity with each source, summed over both (at most 2).
-
-    7x7 uniform window, sample covariance, K1 = 0.01, K2 = 0.03, mean over the windows that lie
-    inside the image.
-
-    Args:
-        fused: fused image, uint8 [H, W] or [H, W, 3] RGB, or a Plane.
-        thermal: thermal image of the same size.
-        visible: visible image of the same size.
-        data_range: 2 is the published convention (default, named SSIM), 255 the one that
-            fits 8-bit images (SSIM255).
-
-    Source: Wang et al., IEEE Trans. Image Processing 13 (2004), eq. (13).
-
-    """
-    f, t, v = as_planes(fused, thermal, visible)
-    return sum(similarities(f, (t, v), (data_range,))[0])
 
 
 def similarities(
@@ -53,8 +18,19 @@ def similarities(
     """
     Mean structural similarity for each data range and source, window sums computed once.
 
+    7x7 uniform window, sample covariance, K1 = 0.01, K2 = 0.03, mean over the windows that lie
+    inside the image.
+
+    Args:
+        fused: the fused image.
+        sources: images of the same size.
+        ranges: 2 is the published convention (SSIM), 255 the one that fits 8-bit images
+            (SSIM255).
+
     Returns:
-        one list a range, one value a source.
+        one list a range, one value a source, at most 1.
+
+    Source: Wang et al., IEEE Trans. Image Processing 13 (2004), eq. (13).
 
     """
     require_side(fused, SSIM_WINDOW, 'SSIM')

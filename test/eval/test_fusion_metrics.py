@@ -11,9 +11,9 @@ from mafs_model.errors import ImageError
 from mafs_training.metrics import intensity
 from mafs_training.metrics.detail import thermal_kept, visible_kept
 from mafs_training.metrics.fusion import FUSION_METRICS, fusion_metrics, VARIANTS
-from mafs_training.metrics.plane import luminance, MIN_SIDE, Plane
+from mafs_training.metrics.plane import as_planes, luminance, MIN_SIDE, Plane
 from mafs_training.metrics.qabf import edge_transfer
-from mafs_training.metrics.ssim import structural_similarity
+from mafs_training.metrics.ssim import similarities
 from mafs_training.metrics.vif import visual_information
 import numpy as np
 import pytest
@@ -163,7 +163,8 @@ def test_similarity_agrees_with_skimage(data_range):
     expected = sum(
         skimage_ssim(fused, source, data_range=data_range) for source in (thermal, visible)
     )
-    value = structural_similarity(*random_pair(), data_range=data_range)
+    plane, *sources = as_planes(*random_pair())
+    value = sum(similarities(plane, tuple(sources), (data_range,))[0])
     assert value == pytest.approx(expected, rel=1e-9)
 
 

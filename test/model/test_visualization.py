@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import cv2
 from mafs_model.classes import ClassTable, SemanticClass
 from mafs_model.errors import ConfigError
@@ -49,7 +51,9 @@ def test_first_class_of_a_table_without_background_is_shown():
     ).all()
 
 
-@pytest.mark.parametrize('name', ['opacity', 'min_confidence'])
+@pytest.mark.parametrize(
+    'name', [item.name for item in fields(OverlayStyle) if item.type == 'float']
+)
 @pytest.mark.parametrize('value', [-0.1, 1.1, float('nan')])
 def test_refused_style(name, value):
     with pytest.raises(ConfigError, match=rf'overlay {name} .*: expected 0 to 1'):

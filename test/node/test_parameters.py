@@ -164,6 +164,8 @@ def test_field_without_a_row_fails_at_import_and_is_named() -> None:
 
 def test_shipped_parameter_file_is_made_from_the_table() -> None:
     text = (ROOT / 'config/mafs_fusion.yaml').read_text(encoding='utf-8')
+    missing = [line for line in yaml_file().splitlines() if line not in text.splitlines()]
+    assert not missing, f'run python -m mafs_ros.parameter_docs --write: {missing}'
     assert text == yaml_file(), 'run python -m mafs_ros.parameter_docs --write'
 
 
@@ -180,6 +182,8 @@ def test_shipped_parameter_file_holds_every_default() -> None:
 
 def test_documented_table_is_made_from_the_table() -> None:
     text = (ROOT / 'docs/node.md').read_text(encoding='utf-8')
+    missing = [line for line in markdown_table().splitlines() if line not in text.splitlines()]
+    assert not missing, f'run python -m mafs_ros.parameter_docs --write: {missing}'
     assert markdown_table() in text, 'run python -m mafs_ros.parameter_docs --write'
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 import json
+from pathlib import Path
 
 import cv2
 from mafs_model.errors import DatasetError
 from mafs_training.augment import augment, AugmentOptions, photometric_view
 from mafs_training.cli import main_data
+from mafs_training.datasets import docs
 from mafs_training.datasets.check import check_source, guess_kind
 from mafs_training.datasets.crops import collate, CropDataset, ImageDataset, random_window
-from mafs_training.datasets.layouts import find_pairs, read_pair
+from mafs_training.datasets.layouts import find_pairs, LAYOUTS, read_pair
 from mafs_training.datasets.sampling import DrawSampler, DrawStream
 from mafs_training.datasets.spec import parse_source, SourceSpec
 from mafs_training.datasets.store import load_sources
@@ -50,6 +52,23 @@ class TestSpec:
 
 
 class TestLayouts:
+    @pytest.mark.parametrize('kind', sorted(LAYOUTS.keys() - {'mfnet'}))
+    def test_every_layout_is_found_in_its_own_folders(self, tmp_path, pairs, kind):
+        layout = LAYOUTS[kind]
+        split = layout.splits[-1] if layout.splits else 'train'
+        names = layout.visible[0], layout.thermal[0], next(iter(layout.label), '')
+        folders = [name.replace('**/', 'deep/').format(split=split) for name in names]
+        pairs.write(tmp_path, 2, folders=folders)
+        found = find_pairs(SourceSpec(kind, str(tmp_path), split))
+        assert [Path(item.name).name for item in found] == ['0', '1'], kind
+        assert all((item.label is None) == (not layout.label) for item in found)
+
+    def test_the_document_is_the_table(self):
+        text = (Path(__file__).parents[2] / 'docs/training.md').read_text('utf-8')
+        missing = [row for row in docs.layout_rows().splitlines() if row not in text]
+        assert not missing, f'run python -m mafs_training.datasets.docs: {missing}'
+        assert docs.filled(text) == text, 'run python -m mafs_training.datasets.docs'
+
     @pytest.mark.parametrize(
         ('kind', 'folders', 'split'),
         [

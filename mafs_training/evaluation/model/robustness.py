@@ -9,11 +9,9 @@ from mafs_model.errors import ImageError
 from mafs_model.predictor import Predictor
 from mafs_training.datasets.reading import RawPair
 from mafs_training.evaluation.model.disturbances import Disturbance, DISTURBANCES, MaybePair
+from mafs_training.metrics.fusion import fusion_metrics
 from mafs_training.metrics.plane import luminance, Plane
-from mafs_training.metrics.qabf import edge_transfer
 from mafs_training.metrics.segmentation import confusion_counts, mean_iou_of_counts
-from mafs_training.metrics.ssim import structural_similarity
-from mafs_training.metrics.vif import visual_information
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -103,10 +101,8 @@ def _step(
         prediction = predictor.predict(*disturbed)
         assert prediction.fused is not None
         for name, image in ((method, prediction.fused), (REFERENCE, _maximum(disturbed))):
-            fused = Plane(image)
-            values[name]['VIF'].append(visual_information(fused, thermal, visible))
-            values[name]['Qabf'].append(edge_transfer(fused, thermal, visible))
-            values[name]['SSIM'].append(structural_similarity(fused, thermal, visible))
+            for score, value in fusion_metrics(image, thermal, visible, names=SCORES).items():
+                values[name][score].append(value)
         if pair.label is not None and not predictor.is_classical:
             assert prediction.labels is not None
             counts.append(

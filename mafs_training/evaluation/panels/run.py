@@ -17,18 +17,8 @@ from mafs_model.predictor import Prediction, Predictor
 from mafs_training.datasets.layouts import PairFiles, read_pair
 from mafs_training.datasets.reading import RawPair
 from mafs_training.evaluation.prediction import write_image
-from mafs_training.metrics.intensity import (
-    average_gradient,
-    correlation_of_differences,
-    entropy,
-    spatial_frequency,
-    standard_deviation,
-)
-from mafs_training.metrics.plane import Plane
-from mafs_training.metrics.qabf import edge_transfer
+from mafs_training.metrics.fusion import fusion_metrics
 from mafs_training.metrics.segmentation import confusion_counts, mean_iou_of_counts
-from mafs_training.metrics.ssim import structural_similarity
-from mafs_training.metrics.vif import visual_information
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -36,16 +26,7 @@ from tqdm import tqdm
 Picture = NDArray[np.uint8]
 
 # Cheap enough to be measured on every pair of a data set before the pictures are chosen.
-_SCORES = {
-    'Qabf': edge_transfer,
-    'VIF': visual_information,
-    'SSIM': structural_similarity,
-    'SCD': correlation_of_differences,
-    'EN': lambda fused, *_: entropy(fused),
-    'SD': lambda fused, *_: standard_deviation(fused),
-    'SF': lambda fused, *_: spatial_frequency(fused),
-    'AG': lambda fused, *_: average_gradient(fused),
-}
+_SCORES = ('Qabf', 'VIF', 'SSIM', 'SCD', 'EN', 'SD', 'SF', 'AG')
 LABEL_SCORE = 'mIoU'
 RANKS = (*_SCORES, LABEL_SCORE)
 _SHOWN = ('Qabf', 'SSIM', 'SCD')
@@ -166,8 +147,8 @@ def _score(
 ) -> dict[str, float]:
     """Return the wanted scores of a pair; mIoU where labels are there."""
     assert prediction.fused is not None
-    planes = Plane(prediction.fused), Plane(pair.thermal), Plane(pair.visible)
-    scores = {name: float(_SCORES[name](*planes)) for name in _SCORES if name in wanted}
+    names = [name for name in _SCORES if name in wanted]
+    scores = fusion_metrics(prediction.fused, pair.thermal, pair.visible, names=names)
     if pair.label is not None and not predictor.is_classical:
         assert prediction.labels is not None
         table = predictor.classes
