@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import ConfigError
+from mafs_model.numeric import is_whole
 from mafs_model.yaml_files import read_yaml
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +124,7 @@ class ClassTable:
         if not isinstance(entries, list):
             raise ConfigError(f"{where}: 'classes' is {entries!r}, expected a list of classes")
         ignore_index = data.get('ignore_index', IGNORE_INDEX)
-        if not _is_int(ignore_index):
+        if not is_whole(ignore_index):
             raise ConfigError(f"{where}: 'ignore_index' is {ignore_index!r}, expected an integer")
         classes = tuple(_parse_class(e, f'{where}: class {i}') for i, e in enumerate(entries))
         try:
@@ -163,16 +164,11 @@ def available() -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _is_int(value: Any) -> bool:
-    """Return whether value is an integer (bool is not)."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _parse_class(entry: Any, where: str) -> SemanticClass:
     """Validate one entry of ``classes``."""
     if not isinstance(entry, Mapping) or set(entry) != {'id', 'name', 'color'}:
         raise ConfigError(f"{where} is {entry!r}, expected keys 'id', 'name', 'color'")
-    if not _is_int(entry['id']):
+    if not is_whole(entry['id']):
         raise ConfigError(f"{where}: 'id' is {entry['id']!r}, expected an integer")
     name = entry['name']
     if not isinstance(name, str) or not name.strip():
@@ -181,7 +177,7 @@ def _parse_class(entry: Any, where: str) -> SemanticClass:
     if (
         not isinstance(color, (list, tuple))
         or len(color) != 3
-        or not all(_is_int(c) and 0 <= c <= 255 for c in color)
+        or not all(is_whole(c) and 0 <= c <= 255 for c in color)
     ):
         raise ConfigError(f"{where}: 'color' is {color!r}, expected [red, green, blue], 0..255")
     return SemanticClass(entry['id'], name, (color[0], color[1], color[2]))

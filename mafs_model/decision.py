@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-import math
 from typing import Any
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import CheckpointError
+from mafs_model.numeric import is_finite
 
 # (class id, probability) of the classes that come as objects
 Peaks = tuple[tuple[int, float], ...]
@@ -50,7 +50,7 @@ class Decision:
 
         """
         temperature = metadata.get('temperature', 1.0)
-        if not _is_number(temperature) or temperature <= 0:
+        if not is_finite(temperature) or temperature <= 0:
             raise CheckpointError(
                 f"metadata 'temperature' is {temperature!r}, expected a number above 0"
             )
@@ -65,7 +65,7 @@ class Decision:
                 raise CheckpointError(
                     f"metadata 'peaks' names {name!r}, expected classes of {', '.join(names[1:])}"
                 )
-            if not _is_number(peak) or not 0 < peak < 1:
+            if not is_finite(peak) or not 0 < peak < 1:
                 raise CheckpointError(
                     f"metadata 'peaks' of {name} is {peak!r}, expected a number between 0 and 1"
                 )
@@ -73,8 +73,3 @@ class Decision:
             float(temperature),
             tuple(sorted((names.index(name), float(peak)) for name, peak in peaks.items())),
         )
-
-
-def _is_number(value: Any) -> bool:
-    """Return whether a JSON value is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

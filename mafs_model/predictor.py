@@ -34,6 +34,7 @@ from mafs_model.images.thermal import ThermalScaler
 from mafs_model.images.thermal_decoder import ThermalDecoder
 from mafs_model.images.visualization import CLEAR_NAMES
 from mafs_model.inputs import as_thermal, as_visible
+from mafs_model.numeric import is_whole
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.regrouping import all_apart, Regrouping
 from mafs_model.result import Result
@@ -541,7 +542,7 @@ def set_threads(threads: int) -> None:
         ConfigError: not a whole number of at least 1.
 
     """
-    if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= 1024:
+    if not is_whole(threads) or not 1 <= threads <= 1024:
         raise ConfigError(f'threads {threads!r}: expected a whole number from 1 to 1024')
     cv2.setNumThreads(threads)
 

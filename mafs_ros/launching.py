@@ -15,7 +15,7 @@ from mafs_model.bags.topics import choose_topics
 from mafs_model.errors import BagError, ConfigError
 from mafs_model.topics import INPUT_TOPICS
 from mafs_model.topics import NODE_NAME as NODE
-import yaml
+from mafs_model.yaml_files import read_yaml
 
 LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 TRANSPORTS = ('raw', 'compressed')
@@ -130,16 +130,7 @@ def check_parameters(path: Path, namespace: str) -> None:
         ConfigError: it cannot be read, is no parameter file, or is for other nodes.
 
     """
-    try:
-        content: Any = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, 'strerror', None) or 'not UTF-8'
-        raise ConfigError(f"params_file: '{path}' cannot be read: {reason}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, 'problem_mark', None)
-        where = f' at line {mark.line + 1}' if mark else ''
-        problem = getattr(error, 'problem', None) or 'it cannot be parsed'
-        raise ConfigError(f"params_file: '{path}' is not YAML{where}: {problem}") from None
+    content = read_yaml(path, 'params_file:')
     nodes = list(_nodes(content, ''))
     if not nodes:
         raise ConfigError(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from mafs_model.classes import MAX_CLASSES
 from mafs_model.errors import ConfigError
+from mafs_model.numeric import is_number, is_whole
 
 Kind = Literal['bool', 'int', 'double', 'string', 'double_array', 'string_array', 'double_or_auto']
 Size = tuple[int, int]
@@ -104,14 +105,13 @@ class Parameter:
 
     def _check_type(self, value: Any) -> Any:
         """Return value with the Python type of the kind; whole numbers pass for doubles."""
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if self.kind == 'bool' and isinstance(value, bool):
             return value
-        if self.kind == 'int' and is_number and isinstance(value, int):
+        if self.kind == 'int' and is_whole(value):
             return value
         if self.kind == 'string' and isinstance(value, str):
             return value
-        if self.kind in ('double', 'double_or_auto') and is_number:
+        if self.kind in ('double', 'double_or_auto') and is_number(value):
             return float(value)
         if self.kind == 'double_or_auto' and value == AUTO:
             return value
@@ -148,7 +148,7 @@ def _is_number_list(value: Any) -> bool:
     """Return whether value is a sequence of numbers (an empty one counts)."""
     if isinstance(value, (str, bytes)) or not hasattr(value, '__iter__'):
         return False
-    return all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value)
+    return all(is_number(v) for v in value)
 
 
 def _is_text_list(value: Any) -> bool:

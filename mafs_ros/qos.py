@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from mafs_model.errors import ConfigError
+from mafs_model.numeric import is_whole
 from rclpy.qos import (
     QoSDurabilityPolicy,
     QoSHistoryPolicy,
@@ -49,31 +50,25 @@ def image_output() -> QoSProfile:
     second of a burst would replace the first before it is sent. How many old images a slow
     subscriber sees is the depth of the subscriber.
     """
-    return QoSProfile(
-        history=QoSHistoryPolicy.KEEP_LAST,
-        depth=5,
-        reliability=QoSReliabilityPolicy.RELIABLE,
-        durability=QoSDurabilityPolicy.VOLATILE,
-    )
+    return _reliable(5, QoSDurabilityPolicy.VOLATILE)
 
 
 def status_output() -> QoSProfile:
     """Return the default of the status topic: reliable, with room for a late reader."""
-    return QoSProfile(
-        history=QoSHistoryPolicy.KEEP_LAST,
-        depth=10,
-        reliability=QoSReliabilityPolicy.RELIABLE,
-        durability=QoSDurabilityPolicy.VOLATILE,
-    )
+    return _reliable(10, QoSDurabilityPolicy.VOLATILE)
 
 
 def latched() -> QoSProfile:
     """Return the profile of what is published once: late subscribers get it as well."""
+    return _reliable(1, QoSDurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def _reliable(depth: int, durability: QoSDurabilityPolicy) -> QoSProfile:
     return QoSProfile(
         history=QoSHistoryPolicy.KEEP_LAST,
-        depth=1,
+        depth=depth,
         reliability=QoSReliabilityPolicy.RELIABLE,
-        durability=QoSDurabilityPolicy.TRANSIENT_LOCAL,
+        durability=durability,
     )
 
 
@@ -124,7 +119,7 @@ def check_overrides(
 def _is_value(policy: str, value: object) -> bool:
     """Return whether a policy has a value."""
     if policy == 'depth':
-        return type(value) is int and 0 <= value <= MAX_DEPTH
+        return is_whole(value) and 0 <= value <= MAX_DEPTH
     names = QoSHistoryPolicy if policy == 'history' else QoSReliabilityPolicy
     return (
         isinstance(value, str)

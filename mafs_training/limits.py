@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 from mafs_model.errors import ConfigError
+from mafs_model.numeric import is_number
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Limits:
             return all(self.fits(item) for item in value)
         if self.choices:
             return value in self.choices
-        if not isinstance(value, int | float):
+        if not is_number(value):
             return False
         return value == self.apart or (
             (self.low is None or value >= self.low)

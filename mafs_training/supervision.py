@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mafs_model.network.mafs import AuxOutputs
+from mafs_model.network.segmentation_decoder import AuxiliaryLogits
 from mafs_training.losses import (
     deep_supervision_loss,
     dice_loss,
@@ -79,7 +79,7 @@ def class_loss(
 
 def segmentation_loss(
     logits: Tensor,
-    aux: AuxOutputs,
+    aux: AuxiliaryLogits,
     labels: Tensor,
     options: SegmentationOptions,
     class_weights: Tensor | None,

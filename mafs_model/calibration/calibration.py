@@ -18,6 +18,7 @@ from mafs_model.images.preprocessing import (
     MIN_SIDE_PX,
 )
 from mafs_model.images.registration import check_homography
+from mafs_model.numeric import check_number
 from mafs_model.types import Size
 from mafs_model.version import __version__
 from mafs_model.yaml_files import read_yaml
@@ -242,7 +243,10 @@ def _latency(data: Any, where: str) -> Latency:
     required = {'offset_s', 'interval_s'}
     _check_keys(data, required, set(limits) - required, where)
     return Latency(
-        **{name: _number(value, *limits[name], f'{where}: {name}') for name, value in data.items()}
+        **{
+            name: check_number(value, *limits[name], f'{where}: {name}')
+            for name, value in data.items()
+        }
     )
 
 
@@ -251,16 +255,9 @@ def _scores(data: Any, where: str) -> dict[str, float]:
     if not isinstance(data, Mapping) or len(data) > _MAX_SCORES:
         raise ConfigError(f'{where}: expected at most {_MAX_SCORES} named numbers')
     return {
-        _text(name, f'{where}: name'): _number(value, -1e12, 1e12, f'{where}: {name}')
+        _text(name, f'{where}: name'): check_number(value, -1e12, 1e12, f'{where}: {name}')
         for name, value in data.items()
     }
-
-
-def _number(value: Any, low: float, high: float, what: str) -> float:
-    """Return a number in a range."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise ConfigError(f'{what} {value!r}: expected a number from {low:g} to {high:g}')
-    return float(value)
 
 
 def _text(value: Any, what: str) -> str:

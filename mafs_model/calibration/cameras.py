@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 from mafs_model.errors import ConfigError
 from mafs_model.images.registration import scaling
+from mafs_model.numeric import is_number
 from mafs_model.types import Size
 import numpy as np
 from numpy.typing import NDArray
@@ -159,6 +160,6 @@ def _flatten(value: Any, what: str) -> list[float]:
     flat: list[Any] = []
     for entry in value:
         flat.extend(entry if isinstance(entry, (list, tuple)) else [entry])
-    if len(flat) > 32 or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in flat):
+    if len(flat) > 32 or not all(is_number(v) for v in flat):
         raise ConfigError(f'{what}: expected numbers only')
     return [float(v) if abs(v) < 1e300 else float('inf') for v in flat]

@@ -17,6 +17,7 @@ from mafs_model.images.registration import (
     Registration,
     scaling,
 )
+from mafs_model.numeric import is_number
 from mafs_model.types import Size
 from mafs_model.yaml_files import read_yaml
 import numpy as np
@@ -53,7 +54,7 @@ class RigRegistration(Registration):
             raise ConfigError(
                 'calibration has no extrinsics: expected those of mafs-calibrate target'
             )
-        if isinstance(distance_m, bool) or not distance_m >= MIN_DISTANCE_M:
+        if not is_number(distance_m) or not distance_m >= MIN_DISTANCE_M:
             raise ConfigError(
                 f'registration distance {distance_m!r}: expected at least {MIN_DISTANCE_M:g} m'
             )

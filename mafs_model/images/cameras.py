@@ -12,8 +12,9 @@ from typing import Any
 from mafs_model.errors import ConfigError
 from mafs_model.images.palettes import PALETTE_NAMES
 from mafs_model.images.temperature import AUTO_UNIT, UNIT_NAMES
+from mafs_model.numeric import is_finite, is_whole
 from mafs_model.types import Size
-import yaml
+from mafs_model.yaml_files import read_yaml
 
 AUTO = 'auto'
 OF_CAMERA = 'camera'  # a setting that leaves the camera's value
@@ -23,7 +24,6 @@ MIRRORS = ('none', 'horizontal', 'vertical')
 POLARITIES = ('white_hot', 'black_hot', AUTO)
 PALETTES = (AUTO, 'none', *PALETTE_NAMES)
 _FOLDER = Path(__file__).resolve().parents[1] / 'data' / 'cameras'
-_MAX_BYTES = 1 << 16
 _FRAME_SIZE = re.compile(r'([1-9]\d{0,3})x([1-9]\d{0,3})')
 
 
@@ -176,7 +176,7 @@ def _known_frames() -> dict[Size, FrameLayout]:
 def _load(path: Path) -> CameraProfile:
     """Return the camera in a file; raises ConfigError."""
     where = f"camera file '{path}'"
-    data = _read(path, where)
+    data = read_yaml(path, 'camera file')
     if not isinstance(data, Mapping):
         raise ConfigError(f'{where}: expected a mapping of settings')
     known = {f.name for f in fields(CameraProfile)} - {'name'}
@@ -214,8 +214,7 @@ def _check_value(name: str, value: object, where: str) -> None:
             expected = ', '.join(str(choice) for choice in choices)
             raise ConfigError(f'{where} {value!r}: expected one of {expected}')
     elif name in _NUMBERS:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 0.0 <= value <= _NUMBERS[name]:  # type: ignore[operator]
+        if not is_finite(value) or not 0.0 <= value <= _NUMBERS[name]:
             raise ConfigError(f'{where} {value!r}: expected a number 0 to {_NUMBERS[name]:g}')
     elif name == 'title' and not isinstance(value, str):
         raise ConfigError(f'{where} {value!r}: expected a text')
@@ -241,7 +240,7 @@ def _parse_layout(value: Mapping[Any, Any], size: Size, where: str) -> FrameLayo
     if unknown:
         raise ConfigError(f'{where}: unknown keys: {", ".join(unknown)}')
     rows = value.get('telemetry_rows', 0)
-    if not isinstance(rows, int) or isinstance(rows, bool) or not 0 <= rows < size[0] // 2:
+    if not is_whole(rows) or not 0 <= rows < size[0] // 2:
         raise ConfigError(f'{where}: telemetry_rows {rows!r}: expected less than half the rows')
     for name in ('split', 'counts'):
         if not isinstance(value.get(name, False), bool):
@@ -251,7 +250,7 @@ def _parse_layout(value: Mapping[Any, Any], size: Size, where: str) -> FrameLayo
         raise ConfigError(f'{where}: split: expected an even number of rows')
     crop = value.get('crop')
     if crop is not None:
-        whole = isinstance(crop, list) and len(crop) == 4 and all(type(v) is int for v in crop)
+        whole = isinstance(crop, list) and len(crop) == 4 and all(is_whole(v) for v in crop)
         if not whole or not _inside(crop, size):
             raise ConfigError(
                 f'{where}: crop {crop!r}: expected [x, y, width, height] inside the frame'
@@ -265,17 +264,3 @@ def _inside(crop: list[int], size: Size) -> bool:
     x, y, width, height = crop
     fits = x + width <= size[1] and y + height <= size[0]
     return x >= 0 and y >= 0 and width > 0 and height > 0 and fits
-
-
-def _read(path: Path, where: str) -> Any:
-    """Return the parsed file; raises ConfigError with one line."""
-    if not path.is_file():
-        raise ConfigError(f'{where}: no such file')
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError(f'{where}: larger than {_MAX_BYTES} bytes')
-        return yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f'{where}: cannot be read: {error}') from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f'{where}: not valid YAML: {" ".join(str(error).split())}') from None

@@ -9,6 +9,7 @@ import cv2
 from mafs_model.errors import ConfigError, ImageError
 from mafs_model.images import temperature
 from mafs_model.images.preprocessing import check_thermal
+from mafs_model.numeric import check_number
 from mafs_model.types import LIMIT_UNITS, SCALING_METHODS, ThermalImage, UInt8Image
 import numpy as np
 from numpy.typing import NDArray
@@ -87,8 +88,8 @@ class ThermalScaler:
         self.method = method
         self.unit = unit
         self.low, self.high = _check_limits(method, unit, low, high)
-        self.smoothing = _check_number('thermal smoothing', smoothing, 0.0, 0.9999)
-        self.min_span = _check_number('thermal min_span', min_span, 0.0, 1e9)
+        self.smoothing = check_number(smoothing, 0.0, 0.9999, 'thermal smoothing')
+        self.min_span = check_number(min_span, 0.0, 1e9, 'thermal min_span')
         for name, value, choices in (
             ('camera unit', camera_unit, temperature.UNIT_NAMES),
             ('scale_8bit', scale_8bit, SCALE_8BIT),
@@ -101,7 +102,7 @@ class ThermalScaler:
         self.camera_unit, self.scale_8bit, self.polarity = camera_unit, scale_8bit, polarity
         if not isinstance(tiles, int) or not 1 <= tiles <= 64:
             raise ConfigError(f'thermal clahe tiles {tiles!r}: expected 1 to 64')
-        clip_limit = _check_number('thermal clahe clip_limit', clip_limit, 0.01, 100.0)
+        clip_limit = check_number(clip_limit, 0.01, 100.0, 'thermal clahe clip_limit')
         self._clahe = cv2.createCLAHE(clip_limit, (tiles, tiles)) if method == 'clahe' else None
         self._limits: tuple[float, float] | None = None
         self._dtype: np.dtype[Any] | None = None
@@ -275,17 +276,6 @@ def _local_skew(image: UInt8Image) -> float:
     return float((np.clip(band / deviation, -6.0, 6.0) ** 3).mean())
 
 
-def _check_number(name: str, value: Any, low: float, high: float) -> float:
-    """Return value as float; raises ConfigError unless it is a number in low..high."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float, np.number))
-        or not low <= float(value) <= high
-    ):
-        raise ConfigError(f'{name} {value!r}: expected a number from {low:g} to {high:g}')
-    return float(value)
-
-
 def _check_limits(
     method: str, unit: str, low: float | None, high: float | None
 ) -> tuple[float, float]:
@@ -298,11 +288,11 @@ def _check_limits(
                 f"thermal scaling 'range': low {low} and high {high}, expected two numbers "
                 f'in unit {unit}'
             )
-        low = _check_number('thermal low', low, -1e9, 1e9)
-        high = _check_number('thermal high', high, -1e9, 1e9)
+        low = check_number(low, -1e9, 1e9, 'thermal low')
+        high = check_number(high, -1e9, 1e9, 'thermal high')
     else:
-        low = _check_number('thermal low percentile', 1.0 if low is None else low, 0, 100)
-        high = _check_number('thermal high percentile', 99.0 if high is None else high, 0, 100)
+        low = check_number(1.0 if low is None else low, 0, 100, 'thermal low percentile')
+        high = check_number(99.0 if high is None else high, 0, 100, 'thermal high percentile')
     if not low < high:
         raise ConfigError(f'thermal low {low:g} and high {high:g}: expected low below high')
     return low, high

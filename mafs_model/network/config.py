@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from mafs_model.errors import ConfigError
+from mafs_model.numeric import is_whole
 
 FUSION_DECODERS = ('pyramid', 'direct')
 NORMALISATIONS = ('batch', 'instance')
@@ -20,7 +21,7 @@ MAX_LEVELS = 8
 
 def _check_integer(name: str, value: object, low: int, high: int) -> None:
     """Raise ConfigError unless a value is an integer within its limits."""
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+    if not is_whole(value) or not low <= value <= high:
         raise ConfigError(f'{name} is {_short(value)}, expected an integer of {low} to {high}')
 
 

@@ -18,32 +18,12 @@ from mafs_model.network.fusion_decoder import create_fusion_decoder
 from mafs_model.network.layers.colour import luminance, replace_luminance
 from mafs_model.network.layers.padding import pad_to_multiple
 from mafs_model.network.layers.saturation import saturate
-from mafs_model.network.segmentation_decoder import SegmentationDecoder
+from mafs_model.network.segmentation_decoder import AuxiliaryLogits, SegmentationDecoder
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
 MIN_SIZE_PX = 32
-
-
-@dataclass(frozen=True)
-class AuxOutputs:
-    """
-    What only training needs.
-
-    Attributes:
-        stage_logits: semantic logits of each Transformer stage, coarsest first, each at its own
-            resolution ``[B, C, h, w]``, of the padded image.
-        binary_logits: foreground logits ``[B, 1, h, w]`` at stride 4 of the padded image.
-        boundary_logits: class boundary logits, the same shape.
-        fused_features: fused code per level, finest first.
-
-    """
-
-    stage_logits: list[Tensor]
-    binary_logits: Tensor
-    boundary_logits: Tensor
-    fused_features: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -57,7 +37,7 @@ class MAFSOutput:
         logits: ``[B, C, H, W]``, or ``[B, C, ceil(H / 2), ceil(W / 2)]`` with
             ``full_logits=False``.
         modalities: which inputs were used, of ``('visible', 'thermal')``.
-        aux: auxiliary outputs in training mode, else None.
+        aux: what else is supervised in training mode, of the padded image, else None.
 
     """
 
@@ -65,7 +45,7 @@ class MAFSOutput:
     fused_rgb: Tensor
     logits: Tensor
     modalities: tuple[str, ...]
-    aux: AuxOutputs | None = None
+    aux: AuxiliaryLogits | None = None
 
 
 class MAFS(nn.Module):
@@ -135,15 +115,8 @@ class MAFS(nn.Module):
         fused = saturate(fused) if self.training else fused.clamp(0.0, 1.0)
         fused_rgb = replace_luminance(rgb, old, fused)
 
-        logits, extra = self.segmentation_decoder(fused_code, modulated[self.config.head_level])
+        logits, aux = self.segmentation_decoder(fused_code, modulated[self.config.head_level])
         logits = _crop_logits(logits, height, width, full_logits)
-        aux = (
-            None
-            if extra is None
-            else AuxOutputs(
-                extra.stage_logits, extra.binary_logits, extra.boundary_logits, fused_code
-            )
-        )
         used = tuple(
             name
             for name, image in (('visible', visible), ('thermal', thermal))

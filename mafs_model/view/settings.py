@@ -7,6 +7,7 @@ from typing import Any
 
 from mafs_model.defaults import OPACITY
 from mafs_model.errors import ConfigError
+from mafs_model.numeric import check_number
 from mafs_model.types import Picture, PICTURES
 
 # What a page may show besides the pictures of a result.
@@ -65,16 +66,9 @@ class ViewSettings:
                 if value not in SHOWN:
                     raise ConfigError(f'picture {value!r}: expected one of {", ".join(SHOWN)}')
             else:
-                _check_number(name, value)
+                check_number(value, *_BOUNDS[name], name)
         return replace(self, **values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return asdict(self)
-
-
-def _check_number(name: str, value: Any) -> None:
-    """Raise ConfigError unless a value is a number in its range."""
-    low, high = _BOUNDS[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise ConfigError(f'{name} {value!r}: expected a number from {low:g} to {high:g}')

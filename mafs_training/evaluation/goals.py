@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import ConfigError
+from mafs_model.numeric import is_finite
 from mafs_model.yaml_files import read_yaml
-from mafs_training.evaluation.results import is_number
 from mafs_training.evaluation.tables import number, text_table
 from mafs_training.metrics.fusion import LOWER_IS_BETTER, METRICS
 
@@ -59,7 +59,7 @@ def read_goals(path: Path) -> Goals:
     if strange:
         raise ConfigError(f'{where}: rivals {strange!r}, expected a list of {", ".join(METRICS)}')
     within = data.get('within', 0.0)
-    if not (is_number(within) and 0 <= within <= 1):
+    if not (is_finite(within) and 0 <= within <= 1):
         raise ConfigError(f'{where}: within {within!r}, expected a share from 0 to 1')
     limits = {key: _limits(data.get(key, {}), f'{where}: {key}') for key in _KEYS[2:]}
     return Goals(tuple(rivals), float(within), **limits)
@@ -70,7 +70,7 @@ def _limits(data: Any, where: str) -> dict[str, float]:
     if not isinstance(data, Mapping):
         raise ConfigError(f'{where} is {data!r}, expected scores with a number each')
     for key, value in data.items():
-        if not isinstance(key, str) or not is_number(value):
+        if not isinstance(key, str) or not is_finite(value):
             raise ConfigError(
                 f'{where}: {key!r}: {value!r}, expected a score such as {_EXAMPLE} and a number'
             )

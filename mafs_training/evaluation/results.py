@@ -115,7 +115,25 @@ def write_json(document: Mapping[str, Any], path: Path) -> None:
     write_text(path, text + '\n', error=DatasetError)
 
 
-def read_json(path: Path, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
+def read_json(path: Path) -> Any:
+    """
+    Return the plain values of a JSON file.
+
+    Raises:
+        DatasetError: missing, unreadable, too large, or not JSON.
+
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DatasetError(f'{path}: larger than {_MAX_BYTES >> 20} MiB')
+        return json.loads(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise DatasetError(f'cannot read {path}: {error.strerror or error}') from None
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f'{path}: not a JSON file: {error}') from None
+
+
+def read_document(path: Path, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
     """
     Read a document that `mafs-eval` wrote.
 
@@ -127,14 +145,7 @@ def read_json(path: Path, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
         DatasetError: not there, not JSON, or not such a document.
 
     """
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DatasetError(f'{path}: larger than {_MAX_BYTES >> 20} MiB')
-        document = json.loads(path.read_text(encoding='utf-8'))
-    except OSError as error:
-        raise DatasetError(f'cannot read {path}: {error.strerror or error}') from None
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f'{path}: not a JSON file: {error}') from None
+    document = read_json(path)
     schema = document.get('schema') if isinstance(document, dict) else None
     if schema != SCHEMA:
         raise DatasetError(f'{path}: schema is {schema!r}, expected {SCHEMA!r}')
@@ -143,8 +154,3 @@ def read_json(path: Path, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
             f'{path}: kind is {document.get("kind")!r}, expected one of {", ".join(kinds)}'
         )
     return document
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a value out of a file is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -205,16 +205,18 @@ def test_auxiliary_outputs_exist_in_training_only(variant):
     assert sizes == [(64 // s, 96 // s) for s in reversed(model.config.strides[-len(sizes) :])]
     assert output.aux.binary_logits.shape == (2, 1, 16, 24)
     assert output.aux.boundary_logits.shape == (2, 1, 16, 24)
-    assert [tuple(code.shape[1:]) for code in output.aux.fused_features] == [
-        (channels, 64 // stride, 96 // stride)
-        for channels, stride in zip(model.config.widths, model.config.strides, strict=True)
-    ]
 
 
 def test_encoder_reports_its_strides_and_channels():
-    encoder = network('mafs_s').encoder
+    model = network('mafs_s')
+    encoder = model.encoder
     with torch.inference_mode():
         levels = encoder(*images(64, 96))
+        codes = model.fuse(levels)
+    assert [tuple(code.shape[1:]) for code in codes] == [
+        (channels, 64 // stride, 96 // stride)
+        for channels, stride in zip(model.config.widths, model.config.strides, strict=True)
+    ]
     assert len(levels) == len(encoder.strides) == len(encoder.channels)
     for level, stride, channels in zip(levels, encoder.strides, encoder.channels, strict=True):
         assert level.visible.shape == level.thermal.shape

@@ -17,7 +17,7 @@ from mafs_training.evaluation.bag.command import evaluate
 from mafs_training.evaluation.bag.find import SUFFIXES
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.parallel import default_jobs, map_tasks
-from mafs_training.evaluation.results import new_document, plain, read_json, write_json
+from mafs_training.evaluation.results import new_document, plain, read_document, write_json
 from mafs_training.evaluation.tables import number, text_table
 
 # What the table shows of the fused images; the results of the bags have all.
@@ -121,7 +121,7 @@ def _kept(task: BagTask) -> dict[str, Any] | None:
     if task.target is None or not task.target.is_file():
         return None
     try:
-        document = read_json(task.target, ('bag',))
+        document = read_document(task.target, ('bag',))
     except MafsError:
         return None  # Cut off or damaged: it is measured again.
     return document if document.get('state') == task.state else None

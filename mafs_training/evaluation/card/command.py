@@ -10,7 +10,7 @@ from mafs_model.files import write_text
 from mafs_model.runtime.factory import find_weights
 from mafs_training.evaluation.card.card import fill, make_blocks, read_card, unwritten
 from mafs_training.evaluation.console import say, warn
-from mafs_training.evaluation.results import read_json
+from mafs_training.evaluation.results import read_document
 
 KINDS = ('fusion', 'objects', 'model', 'flicker', 'agree')
 
@@ -19,7 +19,7 @@ def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
     path = find_weights(options.weights)
     checkpoint = load_checkpoint(path)
-    documents = [read_json(file, KINDS) for file in options.results]
+    documents = [read_document(file, KINDS) for file in options.results]
     if options.check and not options.card.is_file():
         raise DatasetError(f'{options.card}: no such file')
     old = read_card(options.card, str(checkpoint.architecture.get('variant', 'mafs')))

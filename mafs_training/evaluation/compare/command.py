@@ -12,7 +12,7 @@ from mafs_model.files import write_text
 from mafs_training.evaluation.compare.run import compare_documents
 from mafs_training.evaluation.console import say
 from mafs_training.evaluation.fusion.verdicts import span
-from mafs_training.evaluation.results import read_json, write_json
+from mafs_training.evaluation.results import read_document, write_json
 from mafs_training.evaluation.tables import number, text_table
 
 COMPARABLE = ('fusion', 'seg', 'objects', 'model', 'bag')
@@ -26,8 +26,8 @@ def run(options: Namespace) -> int:
     """Run the command; returns the number of problems."""
     before, after = _sides(options)
     document = compare_documents(
-        [read_json(path, COMPARABLE) for path in before],
-        [read_json(path, COMPARABLE) for path in after],
+        [read_document(path, COMPARABLE) for path in before],
+        [read_document(path, COMPARABLE) for path in after],
         options.method,
         options.level,
     )

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-import json
 from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import ConfigError, DatasetError
+from mafs_model.numeric import is_finite
 from mafs_training.evaluation.fusion.baselines import BASELINES
-from mafs_training.evaluation.results import is_number, SCHEMA
-
-_MAX_BYTES = 64 << 20
+from mafs_training.evaluation.results import read_json, SCHEMA
 
 
 def read_references(
@@ -49,7 +47,7 @@ def read_references(
         row = {
             metric: float(value)
             for metric, value in table.items()
-            if metric in metrics and is_number(value)
+            if metric in metrics and is_finite(value)
         }
         if row:
             rows[f'{name} (ref)'] = row
@@ -60,14 +58,7 @@ def read_references(
 
 def _methods_of(path: Path) -> dict[str, Mapping[str, Any]]:
     """Return name to table of the methods in a file."""
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DatasetError(f'{path}: larger than {_MAX_BYTES >> 20} MiB')
-        document = json.loads(path.read_text(encoding='utf-8'))
-    except OSError as error:
-        raise DatasetError(f'cannot read {path}: {error.strerror or error}') from None
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f'{path}: not a JSON file: {error}') from None
+    document = read_json(path)
     methods = document.get('methods') if isinstance(document, dict) else None
     if not isinstance(methods, dict) or not all(isinstance(t, dict) for t in methods.values()):
         raise DatasetError(f"{path}: expected a mapping 'methods' of tables")
