@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from mafs_model.detections import Detection
 from mafs_model.images.overlay import OverlayStyle
-from mafs_model.types import Mode, UInt8Image
+from mafs_model.types import Float32Image, Mode, UInt8Image
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Outputs:
         confidence: the largest class probability per pixel.
         overlay: how the fused image is painted with the classes; None: not wanted.
         detections: the objects of a label image; smallest area in px, None: not wanted.
+        temperature: the temperature of every pixel.
 
     """
 
@@ -28,11 +29,12 @@ class Outputs:
     confidence: bool = True
     overlay: OverlayStyle | None = None
     detections: int | None = None
+    temperature: bool = False
 
     @property
     def any(self) -> bool:
         """Return whether anything is wanted at all."""
-        images = self.fused or self.labels or self.confidence
+        images = self.fused or self.labels or self.confidence or self.temperature
         return images or self.overlay is not None or self.detections is not None
 
     def with_sources(self) -> Outputs:
@@ -59,6 +61,8 @@ class Prediction:
         confidence: uint8 [H,W], 255 = probability 1, or None if not wanted.
         overlay: uint8 [H,W,3] RGB, or None if not wanted.
         detections: the objects, or None if not wanted.
+        temperature: float32 [H,W], degrees Celsius, NaN where the thermal camera does not look, or
+            None if not wanted or not measured by this camera.
         mode: which images were used, ``'classical'`` if no network was; the predictor says it.
         timings_ms: wall time of the stages ``preprocess``, ``inference``, ``postprocess``, said by
             the predictor.
@@ -71,6 +75,7 @@ class Prediction:
     confidence: UInt8Image | None = None
     overlay: UInt8Image | None = None
     detections: tuple[Detection, ...] | None = None
+    temperature: Float32Image | None = None
     mode: Mode = 'idle'
     timings_ms: dict[str, float] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
@@ -84,4 +89,5 @@ class Prediction:
             confidence=self.confidence if outputs.confidence else None,
             overlay=self.overlay if outputs.overlay is not None else None,
             detections=self.detections if outputs.detections is not None else None,
+            temperature=self.temperature if outputs.temperature else None,
         )

@@ -30,6 +30,7 @@ from mafs_model.images.preprocessing import (
     resize,
 )
 from mafs_model.images.registration import Registration, Unregistered
+from mafs_model.images.temperature import celsius_image
 from mafs_model.images.thermal import ThermalScaler
 from mafs_model.images.thermal_decoder import ThermalDecoder
 from mafs_model.images.visualization import CLEAR_NAMES
@@ -302,8 +303,8 @@ class Predictor:
             result = replace(result, labels=self._regrouping(result.labels))
         if outputs.overlay is not None:
             result = self._paint(result, outputs.overlay)
-        if outputs.detections is not None:
-            result = self._detect(result, thermal, size, outputs.detections)
+        if outputs.detections is not None or outputs.temperature:
+            result = self._measure(result, thermal, size, outputs)
         done = time.perf_counter()
         timings_ms = {
             'preprocess': 1e3 * (prepared - start),
@@ -478,17 +479,21 @@ class Predictor:
         self._annotate(painted, style, CLASSICAL_NOTICE if self.is_classical else '')
         return replace(result, overlay=painted)
 
-    def _detect(
-        self, result: Prediction, thermal: ThermalImage | None, size: Size, min_area: int
+    def _measure(
+        self, result: Prediction, thermal: ThermalImage | None, size: Size, outputs: Outputs
     ) -> Prediction:
-        """Return results with the objects, followed from the last pair."""
-        assert result.labels is not None
-        assert result.confidence is not None
+        """Return results with temperatures, and with objects, followed from the last pair."""
         counts = outside = None
         unit = self.thermal_scaler.image_unit
         if thermal is not None and thermal.dtype != np.uint8 and unit is not None:
             counts = self.registration.warp(thermal, size, self._visible_size)
             outside = self.registration.coverage(_size_of(thermal), size, self._visible_size)
+            if outputs.temperature:
+                result = replace(result, temperature=celsius_image(counts, unit, outside))
+        if outputs.detections is None:
+            return result
+        assert result.labels is not None
+        assert result.confidence is not None
         found = find_detections(
             result.labels,
             self.classes.names,
@@ -497,7 +502,7 @@ class Predictor:
             counts=counts,
             unit=unit,
             outside=outside,
-            min_area=min_area,
+            min_area=outputs.detections,
         )
         return replace(result, detections=self._track(found))
 

@@ -10,6 +10,8 @@ NODE_NAME = 'mafs_fusion'
 
 INPUT_TOPICS = {'visible': 'rgb/image_raw', 'thermal': 'thermal/image_raw'}
 CAMERA_INFO_INPUT = 'rgb/camera_info'
+# As depth_image_proc names what it makes of a depth image for another camera.
+DEPTH_INPUT = 'depth_registered/image_rect'
 
 IMAGE_TOPICS = {
     'fused': '~/fused/image',
@@ -23,6 +25,7 @@ COMPRESSED_TOPICS = {
 }
 OBJECTS_TOPIC = '~/semantic/objects'
 DETECTIONS_TOPIC = '~/detections'
+POINTS_TOPIC = '~/semantic/points'
 CAMERA_INFO_TOPIC = '~/fused/camera_info'
 STATUS_TOPIC = '~/status'
 CLASSES_TOPIC = '~/semantic/classes'

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UInt8Image: TypeAlias = 'NDArray[np.uint8]'
+Float32Image: TypeAlias = 'NDArray[np.float32]'
 ThermalImage: TypeAlias = 'NDArray[Any]'  # [H,W] uint8, uint16 or float32, native byte order
 Size = tuple[int, int]  # (height, width) in pixels
 

@@ -97,7 +97,7 @@ def check_image(
     """
     if isinstance(message, CompressedImage):
         compressed = encodings.probe_compressed(message.data, message.format)
-        _check_pixels(compressed.height, compressed.width, max_pixels)
+        check_pixels(compressed.height, compressed.width, max_pixels)
         return ImageInfo(
             message.format, (compressed.height, compressed.width), compressed.channels > 1
         )
@@ -115,12 +115,12 @@ def check_image(
                 f"visible image has encoding '{encoding}', expected colour, mono8 or mono16 "
                 '(is this the topic of the thermal camera?)',
             )
-    _check_pixels(message.height, message.width, max_pixels)
+    check_pixels(message.height, message.width, max_pixels)
     encodings.view(buffer_of(message))
     return ImageInfo(encoding, (message.height, message.width), encodings.is_colour(encoding))
 
 
-def _check_pixels(height: int, width: int, limit: int) -> None:
+def check_pixels(height: int, width: int, limit: int) -> None:
     """Raise ImageError for an image that is larger than allowed."""
     if height * width > limit:
         raise ImageError(
@@ -282,8 +282,8 @@ def scale_camera_info(info: CameraInfo, size: tuple[int, int], header: Header) -
         p=p,
     )
     roi = info.roi
-    scaled.roi.x_offset = round(roi.x_offset * scale_x)
-    scaled.roi.y_offset = round(roi.y_offset * scale_y)
+    scaled.roi.x_offset = min(round(roi.x_offset * scale_x), width)
+    scaled.roi.y_offset = min(round(roi.y_offset * scale_y), height)
     scaled.roi.width = min(round(roi.width * scale_x), width)
     scaled.roi.height = min(round(roi.height * scale_y), height)
     scaled.roi.do_rectify = roi.do_rectify

@@ -24,6 +24,7 @@ _PARAMETER = {'visible': 'rgb', 'thermal': 'thermal'}
 PAIRING_REASONS = frozenset(
     {
         'no_partner',
+        'no_depth',
         'not_nearest',
         'duplicate',
         'late',

@@ -292,6 +292,8 @@ class FusionNode(LifecycleNode):
         """Publish diagnostics, and log when the state gets worse or better."""
         if self._intake is not None:
             self._intake.tick()
+            if self._outputs is not None:
+                self._outputs.tick()
         self._answers.tick()
         message, level, sentence = self._assess()
         if self._intake is not None and level != self._level:

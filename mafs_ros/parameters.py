@@ -487,6 +487,16 @@ TABLE: tuple[Parameter, ...] = (
         dynamic=True,
     ),
     Parameter(
+        'points.slop',
+        'double',
+        SLOP_S,
+        'Largest offset of a depth image and the visible image whose points it gives.',
+        unit='s',
+        minimum=0.0001,
+        maximum=10.0,
+        dynamic=True,
+    ),
+    Parameter(
         'diagnostics.stale_after',
         'double',
         3.0,
@@ -572,6 +582,7 @@ class Settings:
     overlay_min_confidence: float
     record_folder: str
     detections_min_area: int
+    points_slop: float
     diagnostics_stale_after: float
     diagnostics_min_pair_rate: float
 

@@ -18,12 +18,12 @@ from mafs_ros.image_watch import RegistrationWatch
 from mafs_ros.inference import Inference, overlay_style
 from mafs_ros.mailbox import Worker
 from mafs_ros.parameters import SettingsBox
+from mafs_ros.point_outputs import Origin
 from mafs_ros.publishers import make_status, OutputPublishers
-from mafs_ros.reporting import Reporter
+from mafs_ros.reporting import NOTICE_PERIOD_S, Reporter
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-_NOTICE_PERIOD_S = 60.0  # A fault that lasts must not fill the log.
 _ONCE_S = 86_400.0
 _SATURATED_SHARE = 0.25
 _OVERTAKEN_PERIOD_S = 60.0  # Normal where the network is slower than the cameras.
@@ -66,6 +66,7 @@ class PairProcessor:
         self._frozen = self._new_frozen()
         self.watch = RegistrationWatch(inference.registration)
         self._frame_id = ''  # of the reference camera, once it was seen
+        self._visible_frame_id = ''  # of the visible camera, once it was seen
         self.fault = ''
         self.device_failed = False
         self.mode = ''
@@ -139,6 +140,7 @@ class PairProcessor:
         self._outputs.publish_images(results, header)
         if results.detections is not None:
             self._outputs.publish_detections(results.detections, header)
+        self._publish_points(job, results, header)
         self._publish_camera_info(settings.output_size or size, header)
         published = time.monotonic()
         self.fault = ''
@@ -181,7 +183,7 @@ class PairProcessor:
                 'frozen',
                 f'{stream} image has not changed for {self._frozen.age_s[stream]:.1f} s while the '
                 f'{other} one has; the {other} one alone is used',
-                _NOTICE_PERIOD_S,
+                NOTICE_PERIOD_S,
             )
         if self._frozen.shutter:
             self._statistics.noted('shutter')
@@ -201,7 +203,7 @@ class PairProcessor:
         """Say what is wrong with the images of a pair."""
         for notice in results.notices:
             self._statistics.noted('dead_image')
-            self._reporter.say('dead_image', notice, _NOTICE_PERIOD_S)
+            self._reporter.say('dead_image', notice, NOTICE_PERIOD_S)
         saturated = self._inference.predictor.thermal_scaler.saturated
         if saturated > _SATURATED_SHARE:
             self._statistics.noted('saturated')
@@ -209,7 +211,7 @@ class PairProcessor:
                 'saturated',
                 f'{saturated:.0%} of the thermal pixels lie beyond thermal.range_low and '
                 'thermal.range_high: are limits and thermal.unit right?',
-                _NOTICE_PERIOD_S,
+                NOTICE_PERIOD_S,
             )
 
     def _on_overtaken(self, job: Job) -> None:
@@ -263,6 +265,14 @@ class PairProcessor:
             self._outputs.publish_camera_info(info, size or (info.height, info.width), header)
         except ImageError as error:
             self._reporter.drop(error.reason, str(error))
+
+    def _publish_points(self, job: Job, results: Prediction, header: Header) -> None:
+        """Publish points in the frame of the visible camera, with the stamp of the labels."""
+        if job.visible is not None:
+            self._visible_frame_id = job.visible.header.frame_id
+        origin = Origin(header.stamp, self._visible_frame_id or header.frame_id)
+        stamp_ns = job.stamp_ns('visible')
+        self._outputs.publish_points(results, origin, stamp_ns, self._camera_info)
 
     def _publish_status(
         self,

@@ -20,6 +20,7 @@ from mafs_model.topics import (
     IMAGE_TOPICS,
     LABEL_INFO_TOPIC,
     OBJECTS_TOPIC,
+    POINTS_TOPIC,
     STATUS_TOPIC,
 )
 from mafs_ros import qos
@@ -29,6 +30,7 @@ from mafs_ros.conversions import OutgoingImage, scale_camera_info
 from mafs_ros.detection_outputs import DetectionOutputs
 from mafs_ros.msg import FusionStatus, SemanticClass, SemanticClasses
 from mafs_ros.parameters import SettingsBox
+from mafs_ros.point_outputs import Origin, PointOutputs
 from mafs_ros.reporting import Reporter
 from mafs_ros.statistics import Counters
 from rclpy.lifecycle import LifecycleNode
@@ -61,6 +63,7 @@ def overridable_publishers(node: LifecycleNode) -> list[str]:
         *COMPRESSED_TOPICS.values(),
         OBJECTS_TOPIC,
         DETECTIONS_TOPIC,
+        POINTS_TOPIC,
         CAMERA_INFO_TOPIC,
         STATUS_TOPIC,
     )
@@ -90,8 +93,10 @@ class OutputPublishers:
         self._settings = settings
         self._compressed = CompressedOutputs(node, settings, reporter)
         self._detections: DetectionOutputs | None = None
+        self._points: PointOutputs | None = None
         try:
             self._detections = DetectionOutputs(node, self._vision_msgs)
+            self._points = PointOutputs(node, settings, reporter)
             for name, topic in IMAGE_TOPICS.items():
                 self._create(name, Image, topic, qos.image_output())
             self._create('camera_info', CameraInfo, CAMERA_INFO_TOPIC, qos.image_output())
@@ -126,6 +131,8 @@ class OutputPublishers:
         self._compressed.destroy()
         if self._detections is not None:
             self._detections.destroy()
+        if self._points is not None:
+            self._points.destroy()
         while self._publishers:
             _, publisher = self._publishers.popitem()
             self._node.destroy_lifecycle_publisher(publisher)
@@ -141,17 +148,26 @@ class OutputPublishers:
     def _is_wanted(self, name: str) -> bool:
         return self._has_reader(name) or self._compressed.has_reader(name)
 
+    def tick(self) -> None:
+        """Subscribe to what an output needs beside the cameras; called while active."""
+        assert self._points is not None
+        self._points.tick()
+
     def stop(self, timeout_s: float) -> bool:
-        """End the thread that encodes; return whether it ended within the time."""
-        return self._compressed.stop(timeout_s)
+        """End the threads of outputs; return whether all ended within the time."""
+        assert self._points is not None
+        return all([self._points.stop(timeout_s), self._compressed.stop(timeout_s)])
 
     def wanted(self, style: OverlayStyle) -> Outputs:
         """Return what somebody listens to; an overlay is to look as the style says."""
         assert self._detections is not None
+        assert self._points is not None
+        points = self._points.has_reader()
         return Outputs(
-            fused=self._is_wanted('fused'),
-            labels=self._is_wanted('labels'),
-            confidence=self._is_wanted('confidence'),
+            fused=points or self._is_wanted('fused'),
+            labels=points or self._is_wanted('labels'),
+            confidence=points or self._is_wanted('confidence'),
+            temperature=points,
             overlay=style if self._is_wanted('overlay') else None,
             detections=self._settings.current.detections_min_area
             if self._detections.has_reader()
@@ -175,6 +191,22 @@ class OutputPublishers:
         """Publish the objects of a pair to whoever listens."""
         assert self._detections is not None
         self._detections.publish(detections, header)
+
+    def publish_points(
+        self, results: Prediction, origin: Origin, stamp_ns: int, info: CameraInfo | None
+    ) -> None:
+        """
+        Make points of the results of a pair once its depth image is there, if somebody listens.
+
+        Args:
+            results: what was computed.
+            origin: stamp and frame of the points.
+            stamp_ns: stamp of the visible image.
+            info: calibration of the visible camera, None if none has come.
+
+        """
+        assert self._points is not None
+        self._points.submit(results, origin, stamp_ns, info)
 
     def publish_camera_info(self, info: CameraInfo, size: tuple[int, int], header: Header) -> None:
         """

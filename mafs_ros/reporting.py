@@ -8,6 +8,8 @@ import time
 
 from mafs_ros.statistics import Statistics
 
+NOTICE_PERIOD_S = 60.0  # of a fault that lasts: it must not fill the log
+
 
 class Reporter:
     """

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from mafs_model.errors import ImageError
-from mafs_model.topics import CAMERA_INFO_INPUT, INPUT_TOPICS
+from mafs_model.topics import CAMERA_INFO_INPUT, DEPTH_INPUT, INPUT_TOPICS
 from mafs_ros import qos
 from mafs_ros.conversions import check_image, Frame, ImageInfo, NS_PER_S, pixels, stamp_to_ns
 from mafs_ros.image_watch import CopyWatch
@@ -223,4 +223,5 @@ def overridable_subscriptions(node: LifecycleNode, settings: Settings) -> list[s
         input_topic(node, 'visible', settings.rgb_transport),
         input_topic(node, 'thermal', settings.thermal_transport),
         str(node.resolve_topic_name(CAMERA_INFO_INPUT)),
+        str(node.resolve_topic_name(DEPTH_INPUT)),
     ]

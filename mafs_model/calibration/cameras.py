@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DISTORTION_COUNTS = (0, 4, 5, 8, 12, 14)  # what OpenCV's model plumb_bob and rational take
-_MAX_FOCAL = 1e6
+MAX_FOCAL_PX = 1e6
 _MAX_SHIFT_M = 100.0
 
 
@@ -51,7 +51,7 @@ class Camera:
                 f'{", ".join(map(str, DISTORTION_COUNTS))}'
             )
         if (
-            not (1 <= k[0, 0] <= _MAX_FOCAL and 1 <= k[1, 1] <= _MAX_FOCAL)
+            not (1 <= k[0, 0] <= MAX_FOCAL_PX and 1 <= k[1, 1] <= MAX_FOCAL_PX)
             or k[1, 0] != 0
             or not np.array_equal(k[2], [0, 0, 1])
         ):

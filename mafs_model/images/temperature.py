@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mafs_model.types import ThermalImage
+from mafs_model.types import Float32Image, ThermalImage, UInt8Image
 import numpy as np
 
 AUTO_UNIT = 'auto'
@@ -87,3 +87,26 @@ def guess_unit(image: ThermalImage) -> Unit | None:
         if _PLAUSIBLE[0] <= UNITS[name].to_celsius(middle) <= _PLAUSIBLE[1]:
             return UNITS[name]
     return None
+
+
+def celsius_image(counts: ThermalImage, unit: Unit, outside: UInt8Image | None) -> Float32Image:
+    """
+    Return the temperature of every pixel.
+
+    Args:
+        counts: [H,W] in the values of the camera.
+        unit: what these values mean.
+        outside: uint8 [H,W], not 0 where the thermal camera does not look; None: nowhere.
+
+    Returns:
+        float32 [H,W], degrees Celsius; NaN where nothing was measured.
+
+    """
+    celsius = counts.astype(np.float32)
+    celsius *= np.float32(unit.scale)
+    celsius += np.float32(unit.offset)
+    unknown = ~np.isfinite(celsius)
+    if outside is not None:
+        unknown |= outside != 0
+    celsius[unknown] = np.nan
+    return celsius

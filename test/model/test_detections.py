@@ -13,6 +13,7 @@ from mafs_model.detections import (
     Temperature,
     Tracker,
 )
+from mafs_model.images.registration import Registration
 from mafs_model.images.temperature import UNITS
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.predictor import Predictor
@@ -212,3 +213,31 @@ def test_counts_are_those_of_all_pairs_and_cost_no_memory() -> None:
     alone = DetectionCounts(followed=False)
     alone.add_pair(every[:4])
     assert all('tracks' not in figures for figures in alone.summary().values())
+
+
+@pytest.mark.parametrize('shift', [0.0, 40.0])
+def test_temperature_of_every_pixel_where_the_camera_looks(shift: float) -> None:
+    celsius = np.random.default_rng(6).uniform(5.0, 35.0, (96, 128))
+    counts = np.round((celsius + 273.15) / 0.01).astype(np.uint16)
+    visible = np.random.default_rng(7).integers(0, 256, (96, 128, 3), np.uint8)
+    registration = Registration(np.array([[1, 0, shift], [0, 1, 0], [0, 0, 1]]))
+    predictor = Predictor.create('classical', registration=registration)
+    wanted = Outputs(fused=False, labels=False, confidence=False, temperature=True)
+    assert wanted.any
+    result = predictor.predict(visible, counts, wanted)
+    assert result.fused is result.labels is result.detections is None
+    found = result.temperature
+    assert found is not None
+    assert found.dtype == np.float32
+    seen = 128 - int(shift)
+    np.testing.assert_allclose(found[:, int(shift) :], celsius[:, :seen], atol=0.006)
+    assert np.isnan(found[:, : int(shift)]).all()
+    floats = celsius.astype(np.float32)
+    floats[8, 9] = np.nan
+    found = predictor.predict(visible, floats, wanted).temperature
+    assert found is not None
+    assert np.isnan(found[8, 9 + int(shift)])
+    np.testing.assert_allclose(found[20:, int(shift) :], floats[20:, :seen], rtol=1e-5)
+    for grey in ((counts >> 8).astype(np.uint8), None):
+        assert predictor.predict(visible, grey, wanted).temperature is None
+    assert predictor.predict(visible, counts, Outputs()).temperature is None

@@ -16,6 +16,7 @@ import yaml
 pytest.importorskip('rclpy')
 pytest.importorskip('mafs_ros.msg')
 
+from mafs_model.topics import absolute, LABEL_INFO_TOPIC
 from mafs_ros import layouts
 from mafs_ros.msg import FusionStatus
 
@@ -142,3 +143,25 @@ def test_documented_topics_are_those_of_the_node(topics: set[str], document: str
         relative = topic.replace('/mafs_fusion/', '~/', 1)
         relative = relative if relative in ('/diagnostics', '/clock') else relative.lstrip('/')
         assert f'`{relative}`' in text, f'{document} does not mention {relative}'
+
+
+def test_nav2_layer_takes_topics_and_classes_of_the_node(make_node: Callable[..., Any]) -> None:
+    from mafs_model.classes import ClassTable
+
+    content = yaml.safe_load((ROOT / 'config/nav2_semantic_layer.yaml').read_text('utf-8'))
+    parameters = content['local_costmap']['local_costmap']['ros__parameters']
+    assert set(parameters['plugins']) <= set(parameters)
+    layer = parameters['semantic_layer']
+    source = layer[layer['observation_sources']]
+    node = make_node(weights='classical')
+    node.trigger_configure()
+    published = {p.topic_name: p.msg_type.__name__ for p in node.publishers}
+    expected = {'segmentation': 'Image', 'confidence': 'Image', 'pointcloud': 'PointCloud2'}
+    for name, kind in expected.items():
+        assert published[source[f'{name}_topic']] == kind
+    # Published where vision_msgs is installed.
+    assert source['labels_topic'] == absolute(LABEL_INFO_TOPIC)
+    named = [name for kind in source['class_types'] for name in source[kind]['classes']]
+    assert sorted(named) == sorted(set(ClassTable.load('mfnet').names) - {'unlabelled'})
+    for kind in source['class_types']:
+        assert 0 <= source[kind]['base_cost'] <= source[kind]['max_cost'] <= 254

@@ -22,6 +22,7 @@ from mafs_model.prediction import Outputs, Prediction
 from mafs_ros.alignment import Job
 from mafs_ros.conversions import Frame
 from mafs_ros.parameters import Settings, SettingsBox
+from mafs_ros.point_outputs import Origin
 from mafs_ros.processor import PairProcessor
 from mafs_ros.reporting import Reporter
 from mafs_ros.statistics import Statistics
@@ -42,6 +43,7 @@ class FakeOutputs:
         self.images: list[tuple[Prediction, Header]] = []
         self.statuses: list[Any] = []
         self.infos: list[tuple[tuple[int, int], Header]] = []
+        self.points: list[tuple[Origin, int, Any]] = []
         self.done = threading.Event()
 
     def wanted(self, style: Any) -> Outputs:
@@ -49,6 +51,11 @@ class FakeOutputs:
 
     def publish_images(self, results: Prediction, header: Header) -> None:
         self.images.append((results, header))
+
+    def publish_points(
+        self, results: Prediction, origin: Origin, stamp_ns: int, info: Any
+    ) -> None:
+        self.points.append((origin, stamp_ns, info))
 
     def publish_camera_info(self, info: Any, size: tuple[int, int], header: Header) -> None:
         self.infos.append((size, header))
@@ -173,6 +180,21 @@ def test_missing_camera_keeps_clock_and_frame_of_the_reference() -> None:
     assert status.header.stamp.nanosec == 250_000_000, 'as the thermal camera would have it'
     assert (status.thermal_stamp.sec, status.thermal_stamp.nanosec) == (0, 0)
     assert bench.processor.mode == 'visible_only'
+
+
+def test_points_are_in_the_visible_frame_with_the_stamp_of_the_labels() -> None:
+    bench = Bench(reference='thermal')
+    both = bench.run(job())
+    alone = bench.run(job(visible=False))
+    for status, (origin, _, info) in zip((both, alone), bench.outputs.points, strict=True):
+        assert origin == (status.header.stamp, 'visible_frame')
+        assert info is None
+    taken = [stamp_ns for _, stamp_ns, _ in bench.outputs.points]
+    assert taken == [frame('visible').stamp_ns, frame('thermal', 10.0).stamp_ns]
+    info = CameraInfo(height=12, width=16)
+    bench.processor.set_camera_info(info)
+    bench.run(job())
+    assert bench.outputs.points[-1][2] is info
 
 
 def test_nobody_listens_nothing_is_converted_or_computed() -> None:

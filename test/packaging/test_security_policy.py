@@ -59,6 +59,7 @@ def test_node_may_publish_all_outputs_and_nothing_else(policy: ET.Element) -> No
         topics.STATUS_TOPIC,
         topics.OBJECTS_TOPIC,
         topics.DETECTIONS_TOPIC,
+        topics.POINTS_TOPIC,
         topics.CLASSES_TOPIC,
         topics.LABEL_INFO_TOPIC,
         topics.DIAGNOSTICS_TOPIC,
@@ -75,7 +76,7 @@ def test_node_may_answer_all_its_services(policy: ET.Element) -> None:
 def test_inputs_come_from_the_cameras_alone(policy: ET.Element) -> None:
     inputs = {
         name + suffix for name in topics.INPUT_TOPICS.values() for suffix in ('', '/compressed')
-    } | {topics.CAMERA_INFO_INPUT}
+    } | {topics.CAMERA_INFO_INPUT, topics.DEPTH_INPUT}
     read_along = {  # by snapshots and recordings
         *topics.IMAGE_TOPICS.values(),
         topics.CAMERA_INFO_TOPIC,
