@@ -17,6 +17,8 @@ EXTRAS = {
     'av': 'demo',
     'PIL': 'demo',
     'rosbags': 'demo',
+    'lz4': 'demo',
+    'mcap': 'demo',
     'jsonargparse': 'train',
     'kornia': 'train',
     'lightning': 'train',
@@ -31,8 +33,9 @@ def is_installed(package: str) -> bool:
     return find_spec(package) is not None
 
 
-def how_to_install(package: str) -> str:
+def how_to_install(module: str) -> str:
     """Return the end of an error message: that a package is missing, and what brings it."""
+    package = module.partition('.')[0]
     extra = EXTRAS.get(package)
     advice = f', install mafs_ros[{extra}]' if extra else ''
     return f"package '{package}' is not installed{advice}"

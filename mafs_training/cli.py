@@ -8,6 +8,7 @@ import sys
 from typing import Any, TYPE_CHECKING
 
 from mafs_model.errors import MafsError
+from mafs_model.extras import how_to_install
 from mafs_model.version import __version__
 
 if TYPE_CHECKING:
@@ -91,10 +92,7 @@ def guard(action: Callable[[], int]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or '').startswith('mafs'):
             raise
-        print(
-            f"error: the Python package '{error.name}' is missing: pip install '.[train]'",
-            file=sys.stderr,
-        )
+        print(f'error: {how_to_install(error.name or str(error))}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)

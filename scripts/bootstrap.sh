@@ -194,11 +194,11 @@ can_import() {
 modules_of() {
     # Prints what must be importable after a stage.
     case $1 in
-        core) echo 'cv2, lz4, numpy, safetensors, tqdm, yaml' ;;
+        core) echo 'cv2, numpy, safetensors, tqdm, yaml' ;;
         torch) echo torch ;;
         openvino) echo 'onnx, openvino' ;;
         build) echo 'setuptools, wheel' ;;
-        demo) echo 'av, PIL, rosbags, mcap' ;;
+        demo) echo 'av, lz4, PIL, rosbags, mcap' ;;
         onnx) echo 'onnx, onnxruntime' ;;
         train) echo 'lightning, torchmetrics' ;;
         dev) echo 'pytest, pytest_timeout' ;;

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from mafs_model.errors import BagError
+from mafs_model.extras import how_to_install
 
 
 def _zstd() -> Any:
@@ -46,9 +47,8 @@ def decompress_beginning(compression: str, data: bytes, most: int) -> bytes:
         else:
             raise BagError(f'a chunk is compressed with {compression!r}, expected zstd or lz4')
     except ImportError as error:
-        raise BagError(
-            f'a chunk is compressed with {compression}, which needs the package {error.name}'
-        ) from error
+        advice = how_to_install(error.name or compression)
+        raise BagError(f'a chunk is compressed with {compression}: {advice}') from error
     try:
         return bytes(decompressor.decompress(data, max_length=most))
     except Exception as error:  # each library has its own error type

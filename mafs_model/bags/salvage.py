@@ -9,6 +9,7 @@ import sqlite3
 
 from mafs_model.bags.sqlite_salvage import read_rows
 from mafs_model.errors import BagError
+from mafs_model.extras import how_to_install
 
 
 @dataclass
@@ -48,8 +49,7 @@ def _read_mcap(file: SalvagedFile) -> Iterator[tuple[str, str, int, bytes]]:
         from mafs_model.bags.mcap_salvage import DamagedMcapError, read_messages
     except ImportError as error:
         raise BagError(
-            f'{file.path} has lost its end, and what is left needs the Python package mcap '
-            f'({error}): pip install mcap'
+            f'{file.path} has lost its end; to read what is left: {how_to_install("mcap")}'
         ) from error
     try:
         yield from read_messages(file.path, file.topics)

@@ -11,6 +11,7 @@ from typing import Any, TYPE_CHECKING
 
 from mafs_model.bags.cdr import COMPRESSED_TYPE, IMAGE_TYPE, serialize_compressed, serialize_image
 from mafs_model.errors import BagError
+from mafs_model.extras import how_to_install
 from mafs_model.files import check_space
 from mafs_model.images.encodings import ImageBuffer
 import numpy as np
@@ -27,9 +28,9 @@ def import_rosbags() -> Any:
         import rosbags.rosbag2
         import rosbags.typesys
     except ImportError as error:
-        raise BagError(
-            f'bags need the Python package rosbags ({error}): pip install rosbags'
-        ) from error
+        # A release that lacks one of these modules is as good as none.
+        detail = '' if error.name == 'rosbags' else f' ({error})'
+        raise BagError(f'bags: {how_to_install("rosbags")}{detail}') from error
     return rosbags
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from mafs_model.errors import ConfigError, DeviceError, MafsError
+from mafs_model.errors import ConfigError, MafsError
+from mafs_model.extras import missing
 from mafs_model.files import replacing
 from mafs_model.images.preprocessing import resize
 from mafs_model.sinks.results import Paint
@@ -58,7 +59,7 @@ class FilmSink:
         try:
             import av
         except ModuleNotFoundError:
-            raise DeviceError("videos need the Python package 'av': pip install av") from None
+            raise missing(f"--out '{path}'", 'av') from None
         self._av = av
         self._path = path
         self._picture: Picture = picture

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
-from mafs_model.errors import ConfigError, DeviceError, ImageError
+from mafs_model.errors import ConfigError, ImageError
+from mafs_model.extras import missing
 from mafs_model.images.encodings import check_size
 from mafs_model.images.preprocessing import gray_to_rgb
 from mafs_model.images.thermal_decoder import ThermalDecoder
@@ -212,9 +213,7 @@ def open_container(
     try:
         import av
     except ModuleNotFoundError:
-        raise DeviceError(
-            "films and streams need the Python package 'av': pip install av"
-        ) from None
+        raise missing('films and streams', 'av') from None
     av.logging.set_level(None)  # Broken files are ours to report, in one line.
     try:
         container = av.open(address, timeout=timeout_s, options=options or {})

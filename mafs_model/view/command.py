@@ -6,13 +6,16 @@ import argparse
 from collections.abc import Callable
 from contextlib import closing, suppress
 import ipaddress
+import os
 import webbrowser
 
-from mafs_model.command_line import quiet_start
+from mafs_model.command_line import EXIT_OK, quiet_start
 from mafs_model.errors import ConfigError
 from mafs_model.pair_setup import check_settings, create_predictor, open_source
 from mafs_model.view.server import ViewServer
 from mafs_model.view.viewer import Viewer
+
+_END_S = 1.0  # how long Ctrl-C waits for the pair that is being computed
 
 
 def view(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
@@ -57,6 +60,10 @@ def view(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
             if arguments.open:
                 webbrowser.open(server.url)
             server.serve_forever(poll_interval=0.2)
+        if not viewer.close(_END_S):
+            # A network of a new image size is being compiled, which nothing interrupts; there is
+            # nothing to lose, and taking its libraries away beneath it would be a crash.
+            os._exit(EXIT_OK)
 
 
 def _is_loopback(host: str) -> bool:

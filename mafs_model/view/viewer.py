@@ -57,14 +57,26 @@ class Viewer:
         """Start computing."""
         self._thread.start()
 
-    def close(self) -> None:
-        """End the thread and close the source; may be repeated."""
+    def close(self, timeout_s: float = 10.0) -> bool:
+        """
+        End the thread and close the source; may be repeated.
+
+        Args:
+            timeout_s: longest wait for the pair that is being computed.
+
+        Returns:
+            False if the thread is still at it; then nothing is closed.
+
+        """
         with self._changed:
             self._end = True
             self._changed.notify_all()
         if self._thread.is_alive():
-            self._thread.join(timeout=10.0)
+            self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return False
         self._source.close()
+        return True
 
     def change(self, values: Any) -> None:
         """Take new settings; raises ConfigError where they are wrong."""

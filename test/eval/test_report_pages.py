@@ -8,6 +8,7 @@ from mafs_training.evaluation.html.charts import (
     bar_chart,
     box_chart,
     heat_map,
+    histogram,
     interval_chart,
     LONGEST_NAME,
     shorten,
@@ -35,6 +36,23 @@ def test_no_name_loses_its_first_letter(kind, svg):
     assert [words for _, words in ends] == [shorten(name) for name in NAMES], kind
     for x, words in ends:
         assert float(x) - LETTER * len(words) >= 0, words
+
+
+@pytest.mark.parametrize(
+    'values',
+    [
+        [100.0, 100.0 + 1.5e-14, 100.0 - 1.5e-14],  # gaps of a recording at a steady rate
+        [0.0, 0.0],
+        [0.0, 1e-310],
+        [-1e9, -1e9 + 1e-7],
+        [1e-12, 3e-12],
+        [0.0, 1e300],
+    ],
+)
+def test_values_that_hardly_differ_are_drawn(values):
+    bars = re.findall(r'<rect x="([\d.]+)"', histogram(values, 't', x_title='ms'))
+    assert bars
+    assert 'nan' not in histogram(values, 't', x_title='ms')
 
 
 def test_long_names_keep_both_ends():

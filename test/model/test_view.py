@@ -268,11 +268,24 @@ def test_wrong_usage_is_one_line(data, monkeypatch, capsys, options, message):
     assert message in err[0]
 
 
+# A first pair that takes half a minute in compiled code, as where OpenVINO compiles a network.
+SLOW_INFERENCE = """
+import ctypes, sys
+from mafs_model.predictor import Predictor
+def predict(self, *unused):
+    print('computing', file=sys.stderr, flush=True)
+    ctypes.CDLL(None).sleep(30)
+Predictor.predict = predict
+from mafs_model.cli import main
+sys.exit(main())
+"""
+
+
 @contextmanager
-def serving(data, *options):
+def serving(data, *options, program=('-m', 'mafs_model.cli')):
     """Run the command as a process and yield it with the address it prints."""
     process = subprocess.Popen(
-        [sys.executable, '-u', '-m', 'mafs_model.cli', 'view', '--rgb', str(data / 'vi'),
+        [sys.executable, '-u', *program, 'view', '--rgb', str(data / 'vi'),
          '--thermal', str(data / 'ir'), '--device', 'cpu', '--port', '0', *options],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -292,6 +305,17 @@ def test_ctrl_c_ends_it(data):
         _, err = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 0, err
         assert 'Traceback' not in err
+
+
+def test_ctrl_c_does_not_wait_for_a_slow_pair(data):
+    with serving(data, '--weights', 'classical', program=('-c', SLOW_INFERENCE)) as (process, _):
+        assert process.stderr is not None
+        while 'computing' not in process.stderr.readline():
+            assert process.poll() is None
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_S) == 0
+        assert time.monotonic() - start < 10.0
 
 
 class Browser:

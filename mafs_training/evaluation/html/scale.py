@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
+_ROUNDING = 1e-9  # of values: what sums and differences of the same ones may differ by
+_SMALLEST = 1e-300  # spans below this cannot be divided into bins
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -43,10 +46,10 @@ def label(value: float) -> str:
 
 
 def padded(low: float, high: float, share: float = 0.05) -> tuple[float, float]:
-    """Widen a range a little; a single value gets a range around it."""
+    """Widen a range a little; values that differ by rounding alone get one around them."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return 0.0, 1.0
-    span = high - low
-    if span <= 0:
-        span = abs(low) or 1.0
+    span, largest = high - low, max(abs(low), abs(high))
+    if span <= _ROUNDING * largest or span < _SMALLEST:
+        span = largest if largest >= _SMALLEST else 1.0
     return low - share * span, high + share * span
