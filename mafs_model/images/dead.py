@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from mafs_model.types import ThermalImage
+from mafs_model.types import ThermalImage, UInt8Image
 import numpy as np
 from numpy.typing import NDArray
 
@@ -187,3 +187,28 @@ class FrozenCamera:
         if min(visible_s, thermal_s) > 0.5 * self._after_s:
             return None
         return 'visible' if visible_s > thermal_s else 'thermal'
+
+
+def without_dead(
+    visible: UInt8Image | None, thermal: ThermalImage | None
+) -> tuple[UInt8Image | None, ThermalImage | None, tuple[str, ...]]:
+    """
+    Return a pair without an image that shows nothing, and notices about it.
+
+    Where both show nothing both stay, for want of better ones.
+
+    Args:
+        visible: uint8 [H,W,3] RGB or None.
+        thermal: uint8, uint16 or float32 [h,w] or None.
+
+    """
+    if visible is None or thermal is None:
+        return visible, thermal, ()
+    of_thermal, of_visible = why_dead(thermal), why_visible_dead(visible)
+    if of_thermal is not None and of_visible is not None:
+        return visible, thermal, (f'thermal image {of_thermal}', f'visible image {of_visible}')
+    if of_thermal is not None:
+        return visible, None, (f'thermal image {of_thermal}; the visible one alone is used',)
+    if of_visible is not None:
+        return None, thermal, (f'visible image {of_visible}; the thermal one alone is used',)
+    return visible, thermal, ()

@@ -14,6 +14,7 @@ from mafs_model.types import Size, ThermalImage, UInt8Image
 import numpy as np
 
 MIN_SIDE_PX = 32  # The network's smallest input side.
+_GRID_PX = 16  # Shrunken sizes are multiples of what the network pads to anyway.
 MIN_THERMAL_SIDE_PX = 8  # Thermal arrays start at 24x32; anything below is no image.
 MAX_SIDE_PX = 8192  # OpenCV's remap is limited to 16-bit coordinates; no camera is larger.
 PIXEL_SCALE = 1.0 / 255.0  # uint8 image -> network input in 0..1
@@ -90,6 +91,20 @@ def _check_sides(image: ThermalImage, name: str, smallest: int) -> None:
             'size',
             f'{name} image is {width}x{height}, expected sides of {smallest} to {MAX_SIDE_PX} px',
         )
+
+
+def size_of(image: ThermalImage) -> Size:
+    """Return (height, width) of an image [H,W] or [H,W,C]."""
+    return int(image.shape[0]), int(image.shape[1])
+
+
+def within_pixels(size: Size, max_pixels: int | None) -> Size:
+    """Return the largest size of the same shape with so many pixels, size itself if it fits."""
+    if max_pixels is None or size[0] * size[1] <= max_pixels:
+        return size
+    shrink = (max_pixels / (size[0] * size[1])) ** 0.5
+    height, width = (int(side * shrink) // _GRID_PX * _GRID_PX for side in size)
+    return max(MIN_SIDE_PX, height), max(MIN_SIDE_PX, width)
 
 
 def resize(image: UInt8Image, size: Size) -> UInt8Image:

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 from mafs_model.errors import ConfigError, ImageError
 from mafs_model.files import write_text
-from mafs_model.images.preprocessing import check_size, format_size, luminance, resize
+from mafs_model.images.preprocessing import check_size, format_size, luminance, resize, size_of
 from mafs_model.types import Size, UInt8Image
 from mafs_model.yaml_files import read_yaml
 import numpy as np
@@ -139,7 +139,7 @@ class Registration:
         """
         if self.is_identity:
             return resize(thermal, size)
-        return _remap(thermal, self._lookup(_size_of(thermal), size, visible_size or size))
+        return _remap(thermal, self._lookup(size_of(thermal), size, visible_size or size))
 
     def coverage(
         self, thermal_size: Size, size: Size, visible_size: Size | None = None
@@ -169,7 +169,7 @@ class Registration:
             which takes averages over areas.
 
         """
-        own = _size_of(thermal)
+        own = size_of(thermal)
         if self.is_identity and (own == size or own[0] > size[0] or own[1] > size[1]):
             return None
         return Unregistered(thermal, self._lookup(own, size, visible_size or size))
@@ -297,11 +297,6 @@ def _remap(thermal: UInt8Image, maps: Maps) -> UInt8Image:
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-
-
-def _size_of(image: UInt8Image) -> Size:
-    """Return (height, width)."""
-    return int(image.shape[0]), int(image.shape[1])
 
 
 def check_proportions(name: str, size: Size, calibrated: Size | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import cv2
 from mafs_model.classes import ClassTable
-from mafs_model.images.preprocessing import gray_to_rgb, luminance, replace_luminance
+from mafs_model.images.preprocessing import gray_to_rgb, luminance, replace_luminance, size_of
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.types import Size, UInt8Image
 import numpy as np
@@ -41,7 +41,7 @@ class ClassicalEngine:
         """Compute the wanted outputs; see :class:`mafs_model.runtime.engine.Engine`."""
         image = visible if visible is not None else thermal
         assert image is not None, 'the predictor passes at least one image'
-        size = (int(image.shape[0]), int(image.shape[1]))
+        size = size_of(image)
         fused = self._fuse(visible, thermal, size) if outputs.fused else None
         return Prediction(
             fused=fused,

@@ -9,7 +9,7 @@ import logging
 from mafs_model.classes import ClassTable
 from mafs_model.errors import OutOfMemoryError
 from mafs_model.images.enlargement import enlarge
-from mafs_model.images.preprocessing import MIN_SIDE_PX, resize
+from mafs_model.images.preprocessing import MIN_SIDE_PX, resize, size_of
 from mafs_model.images.registration import Unregistered
 from mafs_model.prediction import Outputs, Prediction
 from mafs_model.runtime.engine import Engine, registers
@@ -86,7 +86,7 @@ class FallbackEngine:
         """Run the engine in use, at half size if need be."""
         image = visible if visible is not None else thermal
         assert image is not None
-        size = (int(image.shape[0]), int(image.shape[1]))
+        size = size_of(image)
         if not self._halved or self._on_cpu:
             return self._engine.infer(visible, thermal, outputs)
         half = (max(MIN_SIDE_PX, size[0] // 2), max(MIN_SIDE_PX, size[1] // 2))
