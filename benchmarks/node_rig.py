@@ -19,6 +19,7 @@ from mafs_model.topics import (
     absolute,
     CAMERA_INFO_INPUT,
     CAMERA_INFO_TOPIC,
+    DEPTH_INPUT,
     IMAGE_TOPICS,
     INPUT_TOPICS,
     NODE_NAME,
@@ -30,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PERIOD_NS = 33_333_333
 THERMAL_DELAY_NS = 3_000_000
 START_WITHIN_S = 60.0
+_PATIENCE_S = 1.0  # a pair that is lost in transport never comes
 _BEGIN_NS = 1_700_000_000 * 10**9
 
 
@@ -106,18 +108,27 @@ class NodeRig:
             for topic, kind in (
                 *((topic, Image) for topic in INPUT_TOPICS.values()),
                 (CAMERA_INFO_INPUT, CameraInfo),
+                (DEPTH_INPUT, Image),
             )
         }
         self.node.create_subscription(FusionStatus, absolute(STATUS_TOPIC), self._on_status, 100)
         for topic in options.outputs:
-            self.node.create_subscription(
-                Image, absolute(topic), self._counter(topic), qos_profile_sensor_data
-            )
+            self.listen(topic, Image)
         if options.outputs:
             self.node.create_subscription(
                 CameraInfo, absolute(CAMERA_INFO_TOPIC), lambda message: None, 1
             )
         self._frames = _frames(options.size)
+
+    def listen(self, topic: str, kind: Any) -> Callable[[], None]:
+        """Subscribe to an output and count what comes; return what ends that."""
+        from rclpy.qos import qos_profile_sensor_data
+
+        self.received[topic] = 0
+        subscription = self.node.create_subscription(
+            kind, absolute(topic), self._counter(topic), qos_profile_sensor_data
+        )
+        return lambda: self.node.destroy_subscription(subscription) and None
 
     def _on_status(self, status: Any) -> None:
         self.statuses.append(status)
@@ -176,9 +187,10 @@ class NodeRig:
             self._clock.publish(Clock(clock=Time(nanoseconds=stamp_ns).to_msg()))
         else:
             stamp_ns = self.node.get_clock().now().nanoseconds
-        visible, thermal, info = self._frames
+        visible, thermal, depth, info = self._frames
         for topic, message in (
-            ('rgb/camera_info', info),
+            (CAMERA_INFO_INPUT, info),
+            (DEPTH_INPUT, depth),  # sent only while the node wants it
             (INPUT_TOPICS['visible'], visible[index % len(visible)]),
             (INPUT_TOPICS['thermal'], thermal[index % len(thermal)]),
         ):
@@ -194,6 +206,13 @@ class NodeRig:
             self._spin_until(begun + k / rate_hz)
             self.publish(first + k)
         self._spin_until(begun + count / rate_hz)
+
+    def play_each(self, first: int, count: int, rate_hz: float) -> None:
+        """Publish exposures at a rate, but none before the node is done with the last."""
+        for k in range(count):
+            due = time.monotonic() + 1.0 / rate_hz
+            self.wait_for_pair(self.publish(first + k), _PATIENCE_S)
+            self._spin_until(due)
 
     def _spin_until(self, when: float) -> None:
         while (left := when - time.monotonic()) > 0:
@@ -229,8 +248,8 @@ def _total(names_and_types: list[tuple[str, list[str]]]) -> int:
     return sum(len(types) for _, types in names_and_types)
 
 
-def _frames(size: tuple[int, int]) -> tuple[list[Any], list[Any], Any]:
-    """Return a few visible and thermal messages that look like a scene, and a calibration."""
+def _frames(size: tuple[int, int]) -> tuple[list[Any], list[Any], Any, Any]:
+    """Return a few visible and thermal messages like a scene, its depth, and a calibration."""
     from sensor_msgs.msg import CameraInfo, Image
 
     height, width = size
@@ -249,9 +268,13 @@ def _frames(size: tuple[int, int]) -> tuple[list[Any], list[Any], Any]:
             message.header.frame_id = 'camera_optical'
             message.data = array.array('B', data.tobytes())
             images.append(message)
+    millimetres = (800 + 6000 * y / height).astype(np.uint16)
+    depth = Image(height=height, width=width, encoding='16UC1', step=millimetres.strides[0])
+    depth.header.frame_id = 'camera_optical'
+    depth.data = array.array('B', millimetres.tobytes())
     info = CameraInfo(height=height, width=width, distortion_model='plumb_bob')
     info.k = [0.9 * width, 0.0, width / 2, 0.0, 0.9 * width, height / 2, 0.0, 0.0, 1.0]
-    return visible, thermal, info
+    return visible, thermal, depth, info
 
 
 @contextlib.contextmanager

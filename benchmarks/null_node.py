@@ -6,6 +6,7 @@ Everything else is the node as it is installed; arguments are those of `fusion_n
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mafs_model import predictor
@@ -15,9 +16,11 @@ from mafs_model.types import UInt8Image
 from mafs_ros.executable import main
 import numpy as np
 
+_BLOCK_PX = 60
+
 
 class NullEngine:
-    """Hands out the same arrays for every pair of a size."""
+    """Computes nothing: what it hands out is there already."""
 
     backend = 'null'
     device = 'cpu'
@@ -32,19 +35,21 @@ class NullEngine:
     def infer(
         self, visible: UInt8Image | None, thermal: UInt8Image | None, outputs: Outputs
     ) -> Prediction:
-        """Return blank results, made once."""
+        """Return the visible image as the fused one, and labels made once."""
         image = visible if visible is not None else thermal
         assert image is not None
         size = image.shape[:2]
         if self._output.fused is None or self._output.fused.shape[:2] != size:
-            # Labels in blocks: colouring and legend must have something to do.
-            labels = np.arange(size[0] * size[1]).reshape(size) // 97 % len(self.classes)
+            # Labels in blocks: colours, legend, objects and PNG must have something to do.
+            row, column = np.indices(size)
+            labels = (row // _BLOCK_PX * 3 + column // _BLOCK_PX) % len(self.classes)
             self._output = Prediction(
                 fused=np.full((*size, 3), 90, np.uint8),
                 labels=labels.astype(np.uint8),
                 confidence=np.full(size, 200, np.uint8),
             )
-        return self._output.only(outputs)
+        fused = self._output.fused if visible is None else visible
+        return replace(self._output, fused=fused).only(outputs)
 
     def close(self) -> None:
         """Do nothing."""

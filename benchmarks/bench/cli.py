@@ -17,7 +17,14 @@ from benchmarks.bench.machine import (
     machine_name,
     ROOT,
 )
-from benchmarks.bench.options import CLASSICAL, CONFIGURATIONS, Options, SECTIONS, STAGES
+from benchmarks.bench.options import (
+    CLASSICAL,
+    CONFIGURATIONS,
+    Options,
+    SECTIONS,
+    STAGES,
+    WITH_ROS,
+)
 from benchmarks.bench.results import empty_results, merge, read_results, write_results
 from benchmarks.bench.table import render
 from mafs_model.errors import ConfigError, MafsError
@@ -72,7 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
         '--sizes',
         nargs='+',
         metavar='WxH',
-        help='default: 640x480 640x512 1280x720; floor and node take the first',
+        help='default: 640x480 640x512 1280x720; floor, node and outputs take the first',
     )
     parser.add_argument(
         '--devices',
@@ -106,7 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
         '--quick',
         action='store_true',
         help='small images and few calls: shows that it works, measures nothing; '
-        'without --only it leaves out the node',
+        'without --only it leaves out node and outputs',
     )
     return parser
 
@@ -152,6 +159,8 @@ def measure(section: str, options: Options) -> list[dict[str, Any]]:
         from benchmarks.bench.floor import measure_floor as function
     elif section == 'node':
         from benchmarks.bench.node import measure_node as function
+    elif section == 'outputs':
+        from benchmarks.bench.outputs import measure_outputs as function
     else:
         from benchmarks.bench.training import measure_training as function
     return function(options, _report)
@@ -166,7 +175,7 @@ def read_options(parsed: argparse.Namespace, machine: dict[str, Any], work: Path
             raise ConfigError(f'--{name.replace("_", "-")} {value}: expected at least 1')
     sections = tuple(parsed.only)
     if quick and sections == SECTIONS:
-        sections = tuple(section for section in SECTIONS if section != 'node')
+        sections = tuple(section for section in SECTIONS if section not in WITH_ROS)
     sizes = parsed.sizes or (['128x96'] if quick else ['640x480', '640x512', '1280x720'])
     return Options(
         sections=sections,

@@ -40,10 +40,10 @@ def measure_node(options: Options, report: Report) -> list[Row]:
             runs, units = [], []
             for number in range(options.node_runs):
                 report(f'{name}: run {number + 1} of {options.node_runs}')
-                units.append(_unit(options))
+                units.append(reference_unit_ms(options))
                 chosen = CLASSICAL if classical else trained
                 runs.append(_run_demo(options, chosen, parameters, size))
-            units.append(_unit(options))
+            units.append(reference_unit_ms(options))
             rows.append(
                 {
                     'variant': '-' if classical else options.variants[0],
@@ -91,7 +91,7 @@ def _figures(runs: list[dict[str, Any]]) -> Row:
     }
 
 
-def _unit(options: Options) -> float:
+def reference_unit_ms(options: Options) -> float:
     """Return the median time of the matrix product while nothing plays."""
     worker = Worker('reference', dict(options.reference('cpu')))
     try:

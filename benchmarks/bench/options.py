@@ -9,7 +9,8 @@ import shutil
 
 from mafs_model.types import Size
 
-SECTIONS = ('runtime', 'floor', 'node', 'training')
+SECTIONS = ('runtime', 'floor', 'node', 'outputs', 'training')
+WITH_ROS = ('node', 'outputs')
 STAGES = ('mae', 'joint', 'ssvif')
 CLASSICAL = 'classical'
 _NO_PRECISION = 'uint8'  # of the classical fusion, which computes on bytes

@@ -14,6 +14,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     'runtime': ('variant', 'backend', 'precision', 'device', 'size', 'threads'),
     'floor': ('variant', 'backend', 'precision', 'device', 'size', 'threads'),
     'node': ('variant', 'setting', 'precision', 'size', 'rate_hz'),
+    'outputs': ('output', 'size', 'rate_hz'),
     'training': ('stage', 'variant', 'device', 'crop', 'batch', 'threads'),
 }
 

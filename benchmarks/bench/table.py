@@ -121,6 +121,27 @@ def _node(rows: list[Row]) -> list[str]:
     ]
 
 
+def _outputs(rows: list[Row]) -> list[str]:
+    columns: list[Column] = [
+        ('listened to', _text('output')),
+        ('size', _text('size')),
+        ('input Hz', _number('rate_hz', 0)),
+        ('CPU ms per pair', _number('cpu_ms', 2)),
+        ('more than without', _number('extra_ms', 2)),
+        ('least to most', lambda r: f'{r["extra_least_ms"]:.2f} to {r["extra_most_ms"]:.2f}'),
+        ('arrived', lambda r: f'{100 * r["arrived"]:.0f} %' if 'arrived' in r else ''),
+        ('unit ms', _number('unit_ms', 1)),
+        ('turns x pairs', lambda r: f'{r["turns"]} x {r["pairs"]}'),
+        ('run', _run),
+    ]
+    rows = sorted(rows, key=lambda row: row['place'])
+    return [
+        '### CPU time of the node by what somebody listens to, without the network',
+        '',
+        *_table(rows, columns),
+    ]
+
+
 def _training(rows: list[Row]) -> list[str]:
     columns: list[Column] = [
         ('stage', _text('stage')),
@@ -141,6 +162,7 @@ _SECTIONS: dict[str, Callable[[list[Row]], list[str]]] = {
     'runtime': _runtime,
     'floor': _floor,
     'node': _node,
+    'outputs': _outputs,
     'training': _training,
 }
 

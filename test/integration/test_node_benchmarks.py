@@ -96,3 +96,54 @@ def test_overhead_is_measured(domain, tmp_path):
     # The whole process does more than what its worker reports, and less than a core at 30 Hz.
     assert 0.3 < row['cpu_median_ms'] < 33
     assert row['inference_ms'] < 0.5
+
+
+class _CountingRig:
+    """A rig whose node takes 2 ms of CPU a pair, and 3 more for each output listened to."""
+
+    def __init__(self, silent: str = '') -> None:
+        self.process = SimpleNamespace(pid=1)
+        self.statuses: list[int] = []
+        self.received: dict[str, int] = {}
+        self.listened: set[str] = set()
+        self.most = 0
+        self.cpu_s = 0.0
+        self._silent = silent
+
+    def listen(self, topic, kind):
+        self.listened.add(topic)
+        self.received[topic] = 0
+        return lambda: self.listened.remove(topic)
+
+    def play_each(self, first, count, rate_hz):
+        self.most = max(self.most, len(self.listened))
+        for k in range(count):
+            self.statuses.append(first + k)
+            self.cpu_s += 0.002 + 0.003 * len(self.listened)
+            for topic in self.listened - {self._silent}:
+                self.received[topic] += 1
+
+
+def test_outputs_are_listened_to_alone_and_compared_with_nothing(ros_domain, monkeypatch):
+    from benchmarks.bench import outputs
+    from mafs_model import topics
+
+    rig = _CountingRig()
+    monkeypatch.setattr(outputs, 'process_cpu_s', lambda pid: rig.cpu_s)
+    turn = outputs._Turn(rig, 10.0, 2.0)
+    rows = [turn.measure_all() for _ in range(2)]
+    assert rig.most == 1
+    assert rig.listened == set()
+    assert rig.statuses == list(range(len(rig.statuses))), 'no exposure twice'
+    images = {*topics.IMAGE_TOPICS.values(), *topics.COMPRESSED_TOPICS.values()}
+    assert set(rig.received) == images | {topics.OBJECTS_TOPIC, topics.POINTS_TOPIC}
+    for name in rows[0]:
+        figures = outputs._figures([(row[name], row['nothing']) for row in rows])
+        nothing = name.startswith('nothing')
+        assert figures['cpu_ms'] == pytest.approx(2.0 if nothing else 5.0)
+        assert figures['extra_ms'] == pytest.approx(0.0 if nothing else 3.0)
+        assert figures['pairs'] == 20
+        assert figures.get('arrived') == (None if nothing else 1.0)
+    rig = _CountingRig(silent=topics.POINTS_TOPIC)
+    with pytest.raises(RuntimeError, match=f'nothing arrived on {topics.POINTS_TOPIC}'):
+        outputs._Turn(rig, 10.0, 2.0).measure_all()
