@@ -13,9 +13,10 @@ from mafs_model.calibration.running_offset import RunningOffset
 from mafs_model.errors import ImageError
 from mafs_model.images.registration import Registration
 from mafs_model.pairing.nearest import Pair
+from mafs_model.streams import NS_PER_S, OTHER_STREAM, STREAMS
 from mafs_ros.conversions import Frame
 from mafs_ros.parameters import AUTO, SettingsBox
-from mafs_ros.sync import create_synchronizer, NS_PER_S, other_stream, STREAMS, Synchronizer
+from mafs_ros.sync import create_synchronizer, Synchronizer
 from numpy.typing import NDArray
 
 # Intervals of a camera without an image until it is missing rather than slow.
@@ -90,7 +91,7 @@ class Presence:
             self._intervals_s[stream].append(now_s - self._last_s[stream])
         self._last_s[stream] = now_s
         self._silent_since_s.pop(stream, None)
-        self._silent_since_s.setdefault(other_stream(stream), now_s)
+        self._silent_since_s.setdefault(OTHER_STREAM[stream], now_s)
 
     def is_missing(self, stream: str, now_s: float, after_s: float) -> bool:
         """Return whether the other camera has gone on without this one for too long."""
@@ -214,7 +215,7 @@ class Alignment:
         """Return whether a frame is to be worked with although the other camera is missing."""
         settings = self._settings.current
         alone = settings.on_missing == 'single' and self._presence.is_missing(
-            other_stream(stream), frame.received_s, settings.single_after
+            OTHER_STREAM[stream], frame.received_s, settings.single_after
         )
         if alone and self.alone != stream:
             # What waits is older than what goes out alone now: outputs never go back in time.

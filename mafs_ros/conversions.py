@@ -10,12 +10,11 @@ from typing import Any
 from mafs_model.errors import ImageError
 from mafs_model.images import encodings
 from mafs_model.images.thermal_decoder import ThermalDecoder
+from mafs_model.streams import NS_PER_S
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
-
-NS_PER_S = 1_000_000_000
 
 # Colour is what no raw thermal camera sends.
 COLOR_ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', '8UC3', '8UC4')

@@ -6,8 +6,8 @@ import threading
 from typing import Generic, TypeVar
 
 from mafs_model.pairing.nearest import NearestPairer
+from mafs_model.streams import NS_PER_S, STREAMS
 from mafs_ros.parameters import SettingsBox
-from mafs_ros.sync import NS_PER_S, STREAMS
 from sensor_msgs.msg import Image
 
 # Results that wait for their depth image: it comes within a few pairs or not at all.

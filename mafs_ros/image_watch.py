@@ -13,10 +13,10 @@ from mafs_model.images.dead import FrozenFrames
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
 from mafs_model.images.thermal_decoder import ThermalDecoder
+from mafs_model.streams import OTHER_STREAM
 from mafs_model.topics import INPUT_TOPICS
 from mafs_model.types import ThermalImage, UInt8Image
 from mafs_ros.conversions import Frame, thermal_array, visible_array
-from mafs_ros.sync import other_stream
 from numpy.typing import NDArray
 
 # A driver that sends a 9 Hz camera at 27 Hz shows 4 new pictures and 8 copies among so many.
@@ -65,7 +65,7 @@ class CopyWatch:
         seen.append(copy)
         copies = sum(seen)
         makes_copies = copies >= _MIN_COPIES and len(seen) - copies >= _MIN_NEW
-        others = sum(self._copies[other_stream(stream)])
+        others = sum(self._copies[OTHER_STREAM[stream]])
         return copy and makes_copies and others <= copies // 2
 
 

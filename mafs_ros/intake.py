@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mafs_model.pairing.nearest import DROP_REASONS
+from mafs_model.streams import STREAMS
 from mafs_ros.alignment import Alignment, Job
 from mafs_ros.conversions import Frame
 from mafs_ros.image_watch import Pictures
@@ -12,7 +13,7 @@ from mafs_ros.processor import PairProcessor
 from mafs_ros.rate_limit import RateLimit
 from mafs_ros.reporting import Reporter
 from mafs_ros.subscriptions import CameraInputs
-from mafs_ros.sync import load_message_filters, STREAMS
+from mafs_ros.sync import load_message_filters
 from rclpy.lifecycle import LifecycleNode
 
 # Without a partner is normal for cameras of different rates; these are not.

@@ -11,9 +11,10 @@ from builtin_interfaces.msg import Time
 from mafs_model.errors import DeviceError, ImageError, MafsError
 from mafs_model.images.dead import FrozenCamera
 from mafs_model.prediction import Prediction
+from mafs_model.streams import NS_PER_S, OTHER_STREAM
 from mafs_model.types import ThermalImage, UInt8Image
 from mafs_ros.alignment import Job
-from mafs_ros.conversions import Frame, NS_PER_S, thermal_array, visible_array
+from mafs_ros.conversions import Frame, thermal_array, visible_array
 from mafs_ros.image_watch import RegistrationWatch
 from mafs_ros.inference import Inference, overlay_style
 from mafs_ros.mailbox import Worker
@@ -177,7 +178,7 @@ class PairProcessor:
             return visible, thermal
         stream = self._frozen.check(visible, thermal, job.stamp_ns('visible') / NS_PER_S)
         if stream is not None:
-            other = 'thermal' if stream == 'visible' else 'visible'
+            other = OTHER_STREAM[stream]
             self._statistics.noted('frozen')
             self._reporter.say(
                 'frozen',

@@ -15,11 +15,11 @@ from mafs_model.bags.cdr import parse_image, stamp_of
 from mafs_model.errors import MafsError
 from mafs_model.files import private_folder
 from mafs_model.images.encodings import ImageBuffer
+from mafs_model.streams import STREAMS
 from mafs_model.topics import IMAGE_TOPICS
 from mafs_model.version import __version__
 from mafs_ros.conversions import stamp_to_ns
 from mafs_ros.msg import FusionStatus
-from mafs_ros.sync import STREAMS
 from mafs_ros.tap import open_bag, Taken
 import numpy as np
 from rclpy.serialization import deserialize_message

@@ -9,6 +9,8 @@ from itertools import pairwise
 import threading
 import time
 
+from mafs_model.streams import STREAMS
+
 WINDOW_S = 5.0  # Rates follow a change within this time and are steady enough to read.
 _PUBLICATIONS = 30  # of one topic that are remembered
 # A larger latency than any network or queue explains: the stamps are of another clock.
@@ -167,8 +169,6 @@ class Statistics:
 
     """
 
-    STREAMS = ('visible', 'thermal')
-
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
@@ -178,7 +178,7 @@ class Statistics:
         """Start again from zero."""
         with self._lock:
             self._started = self._now()
-            self._streams = {name: _Stream() for name in self.STREAMS}
+            self._streams = {name: _Stream() for name in STREAMS}
             self._pairs = RateWindow()
             self._pair_count = 0
             self._processed = RateWindow()

@@ -7,13 +7,13 @@ import time
 from typing import Any
 
 from mafs_model.errors import ImageError
+from mafs_model.streams import NS_PER_S, OTHER_STREAM
 from mafs_model.topics import CAMERA_INFO_INPUT, DEPTH_INPUT, INPUT_TOPICS
 from mafs_ros import qos
-from mafs_ros.conversions import check_image, Frame, ImageInfo, NS_PER_S, pixels, stamp_to_ns
+from mafs_ros.conversions import check_image, Frame, ImageInfo, pixels, stamp_to_ns
 from mafs_ros.image_watch import CopyWatch
 from mafs_ros.parameters import Settings, SettingsBox
 from mafs_ros.reporting import Reporter
-from mafs_ros.sync import other_stream
 from rclpy.lifecycle import LifecycleNode
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -138,7 +138,7 @@ class CameraInputs:
         encoding, size = self._statistics.last_image(stream)
         try:
             stamp_ns, age_s = self._check_stamp(stream, message)
-            other_encoding, _ = self._statistics.last_image(other_stream(stream))
+            other_encoding, _ = self._statistics.last_image(OTHER_STREAM[stream])
             limit = self._settings.current.input_max_pixels
             image = check_image(message, stream, other_encoding, limit)
         except ImageError as error:

@@ -10,14 +10,7 @@ from typing import Any, Protocol
 from builtin_interfaces.msg import Time
 from mafs_model.errors import ConfigError
 from mafs_model.pairing.nearest import NearestPairer, Pair, Stamped
-
-NS_PER_S = 1_000_000_000
-STREAMS = ('visible', 'thermal')
-
-
-def other_stream(stream: str) -> str:
-    """Return the other of the two streams."""
-    return 'thermal' if stream == 'visible' else 'visible'
+from mafs_model.streams import NS_PER_S, STREAMS
 
 
 class Synchronizer(Protocol):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mafs_demo.replay.schedule import Schedule, STREAMS
+from mafs_demo.replay.schedule import Schedule
 from mafs_demo.replay.session import Recording
 from mafs_demo.topics import IMAGE_TOPICS
 from mafs_model.detections import DetectionCounts
 from mafs_model.pairing.nearest import NearestPairer
+from mafs_model.streams import NS_PER_S, STREAMS
 import numpy as np
-
-_SECOND_NS = 1_000_000_000
 
 
 def expected_pairs(schedule: Schedule, slop_ns: int) -> int:
@@ -55,7 +54,7 @@ def summarize(
     pairs = int(final.get('pairs', 0))
     processed = int(final.get('processed', 0))
     offsets_ms = [1e3 * abs(status['offset']) for status in statuses]
-    span_s = (statuses[-1]['stamp_ns'] - statuses[0]['stamp_ns']) / _SECOND_NS if statuses else 0
+    span_s = (statuses[-1]['stamp_ns'] - statuses[0]['stamp_ns']) / NS_PER_S if statuses else 0
     outputs = {
         name: sum(entry[0] == topic for entry in recording.index)
         for name, topic in IMAGE_TOPICS.items()

@@ -11,10 +11,11 @@ import time
 from typing import Any
 
 from mafs_demo.replay.protocol import Commands, emit
-from mafs_demo.replay.schedule import Schedule, STREAMS
+from mafs_demo.replay.schedule import Schedule
 from mafs_demo.replay.sources import thermal_encoding
 from mafs_demo.replay.store import FrameStore
 from mafs_demo.topics import INPUT_DEPTH, INPUT_FRAMES, INPUT_INFO_TOPIC, INPUT_TOPICS
+from mafs_model.streams import NS_PER_S, STREAMS
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -22,7 +23,6 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
-_SECOND_NS = 1_000_000_000
 # Between the parent's word and the first frame: all readers have found the writers by then.
 LEAD_S = 0.5
 # Sleep to just before the time, then watch the clock: a sleep alone wakes up late.
@@ -72,7 +72,7 @@ class Player(Node):
             message.data = array.array('B', bytes(frame.nbytes))
             self._messages[key] = message
         np.frombuffer(message.data, np.uint8)[:] = frame.reshape(-1).view(np.uint8)
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, _SECOND_NS)
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, NS_PER_S)
         return message
 
     def _publish_info(self, image: Image) -> None:
@@ -92,14 +92,14 @@ class Player(Node):
 
     def play(self, commands: Commands) -> dict[str, Any]:
         """Publish everything; return when what was sent, and how late at most."""
-        start_ns = time.time_ns() + round(LEAD_S * _SECOND_NS)
+        start_ns = time.time_ns() + round(LEAD_S * NS_PER_S)
         sent: list[tuple[str, int, int]] = []
         late_ms = []
         reported = 0.0
         for event in self._schedule.events:
             stamp_ns = start_ns + event.stamp_ns
             message = self._message(event.stream, event.index, stamp_ns)
-            rest_s = (stamp_ns - time.time_ns()) / _SECOND_NS
+            rest_s = (stamp_ns - time.time_ns()) / NS_PER_S
             if rest_s > _SPIN_S:
                 time.sleep(rest_s - _SPIN_S)
             while time.time_ns() < stamp_ns:

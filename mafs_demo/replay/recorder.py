@@ -22,6 +22,7 @@ from mafs_demo.topics import (
     STATUS_TOPIC,
 )
 from mafs_model.classes import ClassTable, SemanticClass
+from mafs_model.streams import NS_PER_S
 from mafs_model.topics import NODE_NAME
 from mafs_ros.executor import QuietExecutor
 from mafs_ros.msg import FusionStatus, SemanticClasses, SemanticObjects
@@ -109,7 +110,7 @@ class Recorder(Node):
 
 
 def _stamp_ns(stamp: Any) -> int:
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
 
 
 def _status_fields(data: bytes, receive_ns: int) -> dict[str, Any]:

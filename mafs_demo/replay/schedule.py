@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 import random
 
-STREAMS = ('visible', 'thermal')
-_SECOND_NS = 1_000_000_000
+from mafs_model.streams import NS_PER_S, STREAMS
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Schedule:
     @property
     def duration_s(self) -> float:
         """Return the time from the first to the last stamp."""
-        return (self.events[-1].stamp_ns - self.events[0].stamp_ns) / _SECOND_NS
+        return (self.events[-1].stamp_ns - self.events[0].stamp_ns) / NS_PER_S
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -124,7 +123,7 @@ def simulate(count: int, rate_hz: float, cameras: dict[str, Camera], seed: int) 
     events = []
     for stream in STREAMS:
         camera = cameras[stream]
-        newest_ns = -_SECOND_NS
+        newest_ns = -NS_PER_S
         for index in range(count):
             jitter_s = rng.gauss(0.0, camera.jitter_s)
             jitter_s = max(-3 * camera.jitter_s, min(3 * camera.jitter_s, jitter_s))
@@ -132,7 +131,7 @@ def simulate(count: int, rate_hz: float, cameras: dict[str, Camera], seed: int) 
             lost |= any(first <= index < first + size for first, size in camera.pauses)
             if lost and index < count - 1:
                 continue
-            stamp_ns = round((index / rate_hz + camera.offset_s + jitter_s) * _SECOND_NS)
+            stamp_ns = round((index / rate_hz + camera.offset_s + jitter_s) * NS_PER_S)
             newest_ns = max(stamp_ns, newest_ns + 1)
             events.append(Event(stream, index, newest_ns))
     return Schedule(tuple(sorted(events, key=lambda e: (e.stamp_ns, e.stream))))

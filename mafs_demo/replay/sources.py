@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from mafs_demo.mark import is_ours, remove
-from mafs_demo.replay.schedule import default_cameras, Event, Schedule, simulate, STREAMS
+from mafs_demo.replay.schedule import default_cameras, Event, Schedule, simulate
 from mafs_demo.replay.store import FrameStore, FrameWriter
 from mafs_demo.workers import worker_pool
 from mafs_model.bags.reader import BagReader, open_bag
 from mafs_model.bags.topics import choose_topics
 from mafs_model.errors import BagError, ConfigError, ImageError
+from mafs_model.streams import STREAMS
 import numpy as np
 from numpy.typing import NDArray
 

@@ -9,8 +9,8 @@ import shutil
 from typing import Any
 
 from mafs_demo.mark import remove, set_mark
-from mafs_demo.replay.schedule import STREAMS
 from mafs_model.errors import ConfigError
+from mafs_model.streams import STREAMS
 import numpy as np
 from numpy.typing import NDArray
 

@@ -15,6 +15,7 @@ from mafs_demo.replay.sources import Sequence, thermal_encoding
 from mafs_demo.replay.store import FrameStore, FrameWriter
 from mafs_demo.topics import INPUT_FRAMES, INPUT_TOPICS
 from mafs_model.bags.writer import BagWriter
+from mafs_model.streams import NS_PER_S
 from mafs_model.types import Size
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,7 @@ from numpy.typing import NDArray
 BOSON_SIZE: Size = (512, 640)  # of a Boson
 TELEMETRY_ROWS = 2
 CROOKED_HZ = 9.0
-_NS = 1_000_000_000
-_EPOCH_NS = 1_700_000_000 * _NS  # of the bag: stamps near zero look like stamps nobody set
+_EPOCH_NS = 1_700_000_000 * NS_PER_S  # of the bag: stamps near zero look like stamps nobody set
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def make_crooked(
             progress('crooking', number + 1, len(wanted))
             writer.add_image('thermal', rig.frame(store.frame('thermal', index), number))
             stamp_s = index / rate_hz + rig.latency_s
-            events.append(Event('thermal', number, round(stamp_s * _NS)))
+            events.append(Event('thermal', number, round(stamp_s * NS_PER_S)))
         writer.close(moments=wanted)
     except BaseException:
         writer.abort()

@@ -8,11 +8,11 @@ from typing import Any
 
 from mafs_model.errors import ImageError
 from mafs_model.images.encodings import ImageBuffer
+from mafs_model.streams import NS_PER_S
 
 IMAGE_TYPE = 'sensor_msgs/msg/Image'
 COMPRESSED_TYPE = 'sensor_msgs/msg/CompressedImage'
 
-_SECOND_NS = 1_000_000_000
 # The encapsulation header says the byte order; alignment counts from behind it.
 _LITTLE_ENDIAN_HEADER = b'\x00\x01\x00\x00'
 _HEADER_SIZE = 4
@@ -87,7 +87,7 @@ def parse_image(message_type: str, data: bytes) -> ImageMessage:
     """
     reader = _Reader(data)
     seconds, nanoseconds = reader.integers('iI')
-    stamp_ns = seconds * _SECOND_NS + nanoseconds
+    stamp_ns = seconds * NS_PER_S + nanoseconds
     frame_id = reader.string()
     if message_type == COMPRESSED_TYPE:
         image_format = reader.string()
@@ -106,7 +106,7 @@ def stamp_of(data: bytes) -> int | None:
         seconds, nanoseconds = _Reader(data).integers('iI')
     except ImageError:
         return None
-    return int(seconds) * _SECOND_NS + int(nanoseconds)
+    return int(seconds) * NS_PER_S + int(nanoseconds)
 
 
 class _Writer:
@@ -115,7 +115,7 @@ class _Writer:
     def __init__(self, stamp_ns: int, frame_id: str) -> None:
         self._parts: list[Any] = [_LITTLE_ENDIAN_HEADER]
         self._at = 0
-        seconds, nanoseconds = divmod(stamp_ns, _SECOND_NS)
+        seconds, nanoseconds = divmod(stamp_ns, NS_PER_S)
         self.put(struct.pack('<iI', seconds, nanoseconds))
         self.string(frame_id)
 

@@ -7,9 +7,9 @@ import struct
 from mafs_model.bags.cdr import COMPRESSED_TYPE, IMAGE_TYPE, serialize_compressed, serialize_image
 from mafs_model.errors import ImageError
 from mafs_model.images.encodings import ImageBuffer
+from mafs_model.streams import NS_PER_S
 
 SUFFIX = '.bag'
-_SECOND_NS = 1_000_000_000
 
 
 class _Cursor:
@@ -51,7 +51,7 @@ def to_ros2(message_type: str, data: bytes) -> bytes:
     assert message_type in (IMAGE_TYPE, COMPRESSED_TYPE)
     cursor = _Cursor(data)
     _, seconds, nanoseconds = cursor.integers('III')  # the first one numbers the messages
-    stamp_ns = seconds * _SECOND_NS + nanoseconds
+    stamp_ns = seconds * NS_PER_S + nanoseconds
     frame_id = cursor.string()
     if message_type == COMPRESSED_TYPE:
         return serialize_compressed(stamp_ns, frame_id, cursor.string(), cursor.octets())

@@ -16,11 +16,10 @@ from mafs_model.calibration.image_motion import COARSE_CELLS, MIN_LAG_S, MotionT
 from mafs_model.images.preprocessing import luminance
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
+from mafs_model.streams import STREAMS
 from mafs_model.types import Size, UInt8Image
 import numpy as np
 from numpy.typing import NDArray
-
-STREAMS = ('visible', 'thermal')
 
 # What is kept, what is needed before the first look, and how often it is looked at.
 WINDOW_S = 30.0

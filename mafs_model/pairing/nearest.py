@@ -30,7 +30,8 @@ from typing import Any
 
 from mafs_model.defaults import QUEUE_SIZE
 from mafs_model.pairing.stamp_track import Entry, Stamped, StampTrack
-from mafs_model.pairing.statistics import DROP_REASONS, Pair, PairingStatistics, STREAMS
+from mafs_model.pairing.statistics import DROP_REASONS, Pair, PairingStatistics
+from mafs_model.streams import NS_PER_S, STREAMS
 
 __all__ = [
     'DROP_REASONS',
@@ -42,7 +43,6 @@ __all__ = [
     'stamp_cost',
 ]
 
-_SECOND_NS = 1_000_000_000
 # Late frames in rising order that are taken as a short backward jump (a bag of less than
 # `jump_back_ns` that loops) rather than as frames out of order.
 _LATE_RUN = 5
@@ -118,7 +118,7 @@ class NearestPairer:
         min_interval_ns: int | None = None,
         reorder_ns: int = 0,
         jump_back_ns: int | None = None,
-        jump_ahead_ns: int = 60 * _SECOND_NS,
+        jump_ahead_ns: int = 60 * NS_PER_S,
     ) -> None:
         """Create a pairer without frames."""
         if queue_size < 2:
@@ -137,9 +137,9 @@ class NearestPairer:
         self.slop_ns = slop_ns
         self.queue_size = queue_size
         self.reorder_ns = reorder_ns
-        self.max_wait_ns = 2 * slop_ns + _SECOND_NS // 10 if max_wait_ns is None else max_wait_ns
+        self.max_wait_ns = 2 * slop_ns + NS_PER_S // 10 if max_wait_ns is None else max_wait_ns
         self.jump_back_ns = (
-            max(_SECOND_NS // 2, 4 * slop_ns, 4 * reorder_ns)
+            max(NS_PER_S // 2, 4 * slop_ns, 4 * reorder_ns)
             if jump_back_ns is None
             else jump_back_ns
         )

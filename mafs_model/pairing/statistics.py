@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mafs_model.pairing.stamp_track import Stamped
-
-STREAMS = ('visible', 'thermal')
+from mafs_model.streams import STREAMS
 
 DROP_REASONS = {
     'no_partner': 'no frame of the other stream within the slop',

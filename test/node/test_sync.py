@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip('rclpy')
 
 from mafs_model.errors import ConfigError, ImageError
+from mafs_model.streams import OTHER_STREAM
 from mafs_ros import sync
 from mafs_ros.alignment import Alignment
 from mafs_ros.conversions import Frame
@@ -325,7 +326,7 @@ class TestOneCameraAlone:
     @pytest.mark.parametrize('alone', sync.STREAMS)
     def test_it_is_worked_with_until_the_other_is_back(self, alone: str) -> None:
         alignment = Alignment(box({'thermal.time_offset': -0.005}))
-        other = sync.other_stream(alone)
+        other = OTHER_STREAM[alone]
         assert all(len(job.frames) == 2 for job in self.play(alignment, (0, 2)))
         single = self.play(alignment, (2, 5), (alone,))
         assert alignment.alone == alone

@@ -189,3 +189,17 @@ def test_each_kind_of_home_is_seen(first, second):
 
 def test_neutral_and_computed_values_are_no_homes():
     assert homes({'a': 'def f(rate=1.0): ...', 'b': 'def f(rate=RATE): ...\nRATE = 0.5'}) == {}
+
+
+def test_streams_and_seconds_have_one_home():
+    other = re.compile(
+        r"^\s*\w+ = (\('visible', 'thermal'\)|1_?000_?000_?000|10\*\*9)$", re.MULTILINE
+    )
+    homes = [
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob('*.py'))
+        if other.search(path.read_text('utf-8'))
+    ]
+    # Bytes that a disk keeps free are as many as nanoseconds of a second by chance.
+    assert set(homes) == {'mafs_model/streams.py', 'mafs_demo/replay/store.py'}

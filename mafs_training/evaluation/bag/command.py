@@ -14,8 +14,9 @@ from mafs_model.errors import ConfigError
 from mafs_model.files import write_text
 from mafs_model.images.cameras import load_camera
 from mafs_model.predictor import Predictor
+from mafs_model.streams import NS_PER_S
 from mafs_training.evaluation.bag.find import find_bags
-from mafs_training.evaluation.bag.pairs import BagPairing, NS_PER_S, PairingSettings
+from mafs_training.evaluation.bag.pairs import BagPairing, PairingSettings
 from mafs_training.evaluation.bag.run import bag_document, BagOutcome, KeepingScaler, process_bag
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.fusion.baselines import SOURCES

@@ -13,8 +13,8 @@ from mafs_model.calibration.running_offset import RunningOffset
 from mafs_model.defaults import QUEUE_SIZE, SLOP_S
 from mafs_model.errors import ImageError
 from mafs_model.pairing.nearest import NearestPairer, Pair
+from mafs_model.streams import NS_PER_S
 
-NS_PER_S = 1_000_000_000
 # As the node's parameter stamps.jump_back.
 JUMP_BACK_NS = NS_PER_S
 

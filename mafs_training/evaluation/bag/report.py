@@ -10,7 +10,7 @@ from typing import Any
 from mafs_model.images.overlay import paint
 from mafs_model.images.people_colors import for_people
 from mafs_model.predictor import Predictor
-from mafs_training.evaluation.bag.pairs import NS_PER_S
+from mafs_model.streams import NS_PER_S
 from mafs_training.evaluation.bag.run import BagOutcome
 from mafs_training.evaluation.fusion.report import (
     conventions_section,
