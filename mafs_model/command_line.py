@@ -48,12 +48,19 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help='print the result as JSON on stdout',
     )
+    add_talk_options(group)
+
+
+def add_talk_options(
+    group: argparse._ActionsContainer, quiet: str = 'no progress and no summary; errors only'
+) -> None:
+    """Add the options of how much is told, whose defaults :func:`parse` sets."""
     group.add_argument(
         '-q',
         '--quiet',
         action='store_true',
         default=argparse.SUPPRESS,
-        help='no progress and no summary; errors only',
+        help=quiet,
     )
     group.add_argument(
         '-v',
@@ -140,6 +147,9 @@ def run(name: str, action: Callable[[], int], verbose: bool = False) -> int:
         # The reader (head, less) has seen enough; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except OSError as error:
+        _say(f'{name}: {error.filename or "files"}: {error.strerror or error}')
+        return EXIT_USAGE
 
 
 class quiet_start:  # noqa: N801 - reads as a phrase after `with`

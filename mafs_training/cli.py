@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from mafs_model.errors import MafsError
-from mafs_model.extras import how_to_install
+from mafs_model.command_line import complete, OneLineParser, parse, quiet_start, run
 from mafs_model.version import __version__
 
 if TYPE_CHECKING:
@@ -23,14 +22,19 @@ _STAGES = {
 }
 
 
-def _usage() -> str:
-    usage = (
-        'usage: mafs-train [-h] [--version] STAGE [--config FILE] [--dry-run] [--trust-config] '
-        '[options]'
+def _parser() -> OneLineParser:
+    """Return the parser of what stands before the options of a stage."""
+    parser = OneLineParser(
+        prog='mafs-train',
+        usage='mafs-train [-h] [--version] STAGE [--config FILE] [--dry-run] [--trust-config] '
+        '[options]',
+        description='Train a network in stages. Options of a stage: mafs-train STAGE --help',
     )
-    lines = [usage, '', 'stages:']
-    lines += [f'  {name:7s}{text}' for name, text in _STAGES.items()]
-    return '\n'.join([*lines, '', 'options of a stage: mafs-train STAGE --help'])
+    parser.add_argument('--version', action='version', version=f'mafs-train {__version__}')
+    stages = parser.add_subparsers(title='stages', required=True, metavar='STAGE')
+    for name, text in _STAGES.items():
+        stages.add_parser(name, help=text)
+    return parser
 
 
 def parse_stage(stage: str, arguments: Sequence[str]) -> StageConfig:
@@ -67,55 +71,39 @@ def parse_stage(stage: str, arguments: Sequence[str]) -> StageConfig:
         raise ConfigError(' '.join(str(error).split())[:400]) from None
 
 
-def guard(action: Callable[[], int]) -> int:
+def guard(name: str, action: Callable[[], int]) -> int:
     """
     Run a command.
 
+    Args:
+        name: how messages begin, e.g. ``mafs-train joint``.
+        action: the work; returns the exit code.
+
     Returns:
-        Its exit code; 2 for an error of the user or of the system, which is one line; 128 and
-        the number of the signal for a run that was ended by one.
+        Its exit code, see :func:`mafs_model.command_line.run`; 128 and the number of the signal
+        for a run that was ended by one.
 
     """
     from mafs_training.interruption import InterruptedRunError
 
     logging.basicConfig(level=logging.INFO, format='%(message)s', stream=sys.stderr)
-    try:
-        return action()
-    except InterruptedRunError as error:
-        return 128 + error.number  # it has said where it stands
-    except MafsError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f'error: {error.filename or "files"}: {error.strerror or error}', file=sys.stderr)
-        return 2
-    except ModuleNotFoundError as error:
-        if (error.name or '').startswith('mafs'):
-            raise
-        print(f'error: {how_to_install(error.name or str(error))}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr)
-        return 130
+
+    def work() -> int:
+        try:
+            return action()
+        except InterruptedRunError as error:
+            return 128 + error.number  # it has said where it stands
+
+    return run(name, work)
 
 
 def main_train(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``mafs-train``; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ('-h', '--help'):
-        print(_usage())
-        return 0 if arguments else 2
-    if arguments[0] == '--version':
-        print(f'mafs-train {__version__}')
-        return 0
+    if not arguments or arguments[0] not in _STAGES:
+        _parser().parse_args(arguments)  # help, version, or what is wrong: it ends here
     stage, rest = arguments[0], arguments[1:]
-    if stage not in _STAGES:
-        print(
-            f'error: unknown stage {stage!r}, expected one of {", ".join(_STAGES)}',
-            file=sys.stderr,
-        )
-        return 2
-    return guard(lambda: _train(stage, rest))
+    return guard(f'mafs-train {stage}', lambda: _train(stage, rest))
 
 
 def _train(stage: str, arguments: Sequence[str]) -> int:
@@ -158,9 +146,11 @@ def main_data(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``mafs-data``; returns the exit code."""
     from mafs_training.datasets.cli import build_parser
 
-    parser: Any = build_parser()
-    arguments = parser.parse_args(argv)
-    return guard(lambda: int(arguments.run(arguments)))
+    with quiet_start('mafs-data'):
+        parser = build_parser()
+        complete(parser)
+        arguments = parse(parser, argv)
+    return guard(f'mafs-data {arguments.command}', lambda: int(arguments.run(arguments)))
 
 
 if __name__ == '__main__':

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import asdict
+import json
 import os
 from pathlib import Path
 import sys
 
-from mafs_model.command_line import add_thermal_camera
+from mafs_model.command_line import add_common_options, add_thermal_camera, OneLineParser
 from mafs_model.version import __version__
 from mafs_training.datasets.splits import SPLITS
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser; each command carries the function that runs it."""
-    parser = argparse.ArgumentParser(
-        prog='mafs-data', description='Prepare and check data for training.'
-    )
+    parser = OneLineParser(prog='mafs-data', description='Prepare and check data for training.')
     parser.add_argument('--version', action='version', version=f'mafs-data {__version__}')
-    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+    add_common_options(parser)
+    commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
 
     check = commands.add_parser('check', help='report what is wrong with a data set')
     check.add_argument('root', help='folder, or KIND:PATH?labels=...&split=...')
@@ -26,7 +28,6 @@ def build_parser() -> argparse.ArgumentParser:
         '--split', default='all', choices=SPLITS, help='split to examine (default: all)'
     )
     check.add_argument('--classes', default='', help="class table (default: the layout's)")
-    check.add_argument('--json', action='store_true', help='print the report as JSON')
     check.set_defaults(run=_check)
 
     bag = commands.add_parser('from-bag', help='write the pairs of a rosbag to folders')
@@ -82,7 +83,17 @@ def build_parser() -> argparse.ArgumentParser:
     pack.add_argument('sources', nargs='+', help='KIND:PATH?...')
     pack.add_argument('--out', type=Path, required=True)
     pack.set_defaults(run=_pack)
+    for command in (check, bag, synthetic, fuse, pack):
+        add_common_options(command)
     return parser
+
+
+def _tell(arguments: argparse.Namespace, values: Mapping[str, object], text: str) -> None:
+    """Print what a command did: its values as JSON, or in words, or not at all."""
+    if arguments.json:
+        print(json.dumps(values, indent=2, default=str))
+    elif not arguments.quiet:
+        print(text)
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -108,7 +119,8 @@ def _check(arguments: argparse.Namespace) -> int:
     layout = LAYOUTS.get(spec.kind, LAYOUTS['generic'])
     table = ClassTable.load(arguments.classes or layout.classes)
     report = check_source(spec, tuple(table.names), table.ignore_index)
-    print(report.to_json() if arguments.json else report.to_text())
+    if arguments.json or not (arguments.quiet and report.ok):
+        print(report.to_json() if arguments.json else report.to_text())
     return 0 if report.ok else 1
 
 
@@ -125,9 +137,11 @@ def _from_bag(arguments: argparse.Namespace) -> int:
         every=arguments.every,
         camera=arguments.thermal_camera,
     )
-    print(
+    _tell(
+        arguments,
+        asdict(result),
         f'{result.visible} and {result.thermal}: {result.pairs} pairs, {result.written} '
-        f'written, {result.unpaired} images without partner, {result.unusable} unusable'
+        f'written, {result.unpaired} images without partner, {result.unusable} unusable',
     )
     return 0
 
@@ -140,10 +154,15 @@ def _synthetic(arguments: argparse.Namespace) -> int:
 
     spec = parse_source(f'synthetic:{arguments.count}?size={arguments.size}&seed={arguments.seed}')
     folders = [arguments.out / name for name in ('vi', 'ir', 'label')]
-    for pair in tqdm(render_pairs(spec), disable=not sys.stderr.isatty(), unit='pair'):
+    silent = arguments.quiet or not sys.stderr.isatty()
+    for pair in tqdm(render_pairs(spec), disable=silent, unit='pair'):
         for folder, image in zip(folders, (pair.visible, pair.thermal, pair.label), strict=True):
             write_png(folder / f'{pair.name}.png', image)
-    print(f'{arguments.count} pairs in {arguments.out}')
+    _tell(
+        arguments,
+        {'pairs': arguments.count, 'out': arguments.out},
+        f'{arguments.count} pairs in {arguments.out}',
+    )
     return 0
 
 
@@ -165,9 +184,16 @@ def _fuse_labels(arguments: argparse.Namespace) -> int:
         pairs += 1
     shares = counts / max(1, counts.sum())
     found = ', '.join(f'{i} {100 * shares[i]:.2f} %' for i in range(IGNORE) if counts[i])
-    print(
+    _tell(
+        arguments,
+        {
+            'targets': pairs,
+            'out': arguments.out,
+            'shares': {str(i): float(shares[i]) for i in range(IGNORE) if counts[i]},
+            'ignored': float(shares[IGNORE]),
+        },
         f'{pairs} targets in {arguments.out}; pixels of class {found}; ignored '
-        f'{100 * shares[IGNORE]:.2f} %'
+        f'{100 * shares[IGNORE]:.2f} %',
     )
     return 0
 
@@ -178,8 +204,15 @@ def _pack(arguments: argparse.Namespace) -> int:
 
     store = load_sources(arguments.sources, None, threads=os.cpu_count() or 1)
     write_pack(arguments.out, store.pairs)
-    print(
-        f'{len(store)} pairs, {len(store.labelled)} labelled, '
-        f'{arguments.out.stat().st_size / 1e6:.1f} MB in {arguments.out}'
+    size_mb = arguments.out.stat().st_size / 1e6
+    _tell(
+        arguments,
+        {
+            'pairs': len(store),
+            'labelled': len(store.labelled),
+            'size_mb': size_mb,
+            'out': arguments.out,
+        },
+        f'{len(store)} pairs, {len(store.labelled)} labelled, {size_mb:.1f} MB in {arguments.out}',
     )
     return 0

@@ -6,6 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
+from mafs_model.command_line import add_talk_options
+
+QUIET = 'no progress bar'
 Commands: TypeAlias = 'argparse._SubParsersAction[argparse.ArgumentParser]'
 
 
@@ -29,7 +32,7 @@ def add_command(
             metavar='FILE',
             help='write a report: one file that opens without a network',
         )
-    parser.add_argument('--quiet', action='store_true', help='no progress bar')
+    add_talk_options(parser, quiet=QUIET)
     if jobs:
         parser.add_argument(
             '--jobs', type=positive, metavar='N', help='processes (default: one per usable core)'

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
+from mafs_model.command_line import add_talk_options, EXIT_CODES, OneLineParser
 from mafs_model.version import __version__
+from mafs_training.evaluation.argument_parts import QUIET
 
 # In the order of `mafs-eval --help`; each is a folder with arguments, command, run and report.
 COMMANDS = (
@@ -22,22 +24,18 @@ COMMANDS = (
     'compare',
 )
 DESCRIPTION = 'Measure fused images, label images, models and bags the way the field does.'
-EPILOG = """\
-exit codes: 0 all was measured; 2 bad input (one line on stderr each; what could be read is
-measured and written all the same); 130 interrupted.
-Metrics: docs/metrics.md. Commands, JSON schema and reports: docs/evaluation.md.
-"""
+EPILOG = (
+    f'{EXIT_CODES}. Bad input is one line on stderr each; what could be read is measured and '
+    'written all the same. Metrics: docs/metrics.md. Commands, JSON schema and reports: '
+    'docs/evaluation.md.'
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the whole command line."""
-    parser = argparse.ArgumentParser(
-        prog='mafs-eval',
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = OneLineParser(prog='mafs-eval', description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument('--version', action='version', version=f'mafs-eval {__version__}')
+    add_talk_options(parser.add_argument_group('output'), quiet=QUIET)
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     for name in COMMANDS:
         module = import_module(f'mafs_training.evaluation.{name}.arguments')

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from importlib import import_module
 import sys
 
-from mafs_model.errors import MafsError
+from mafs_model.command_line import complete, EXIT_OK, EXIT_PARTIAL, parse, quiet_start, run
 from mafs_training.evaluation.arguments import build_parser
-
-EXIT_OK, EXIT_PROBLEMS, EXIT_INTERRUPTED = 0, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,27 +18,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command line without the program's name; None: that of the process.
 
     Returns:
-        The exit code.
+        0 all was measured, 1 some inputs were not, a goal is missed or a check failed, 2 wrong
+        usage, settings or files, 130 interrupted.
 
     """
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    options.command_line = ' '.join(
-        ['mafs-eval', *(sys.argv[1:] if arguments is None else arguments)]
-    )
-    try:
-        command = import_module(f'mafs_training.evaluation.{options.command}.command')
-        problems = command.run(options)
-    except MafsError as error:
-        print(f'mafs-eval: {error}', file=sys.stderr)
-        return EXIT_PROBLEMS
-    except BrokenPipeError:
-        sys.stderr.close()
-        return EXIT_PROBLEMS
-    except KeyboardInterrupt:
-        print('mafs-eval: interrupted', file=sys.stderr)
-        return EXIT_INTERRUPTED
-    return EXIT_PROBLEMS if problems else EXIT_OK
+    with quiet_start('mafs-eval'):
+        parser = build_parser()
+        complete(parser)
+        options = parse(parser, arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options.command_line = ' '.join(['mafs-eval', *words])
+
+    def work() -> int:
+        with quiet_start('mafs-eval'):
+            command = import_module(f'mafs_training.evaluation.{options.command}.command')
+        return EXIT_PARTIAL if command.run(options) else EXIT_OK
+
+    return run('mafs-eval', work, verbose=options.verbose)
 
 
 if __name__ == '__main__':

@@ -180,7 +180,7 @@ def spoil_alpha(folder):
 )
 def test_one_bad_file_is_one_line_and_the_rest_is_measured(folders, capsys, spoil):
     message = spoil(folders)
-    assert run(folders, '--html', f'{folders}/r.html') == 2
+    assert run(folders, '--html', f'{folders}/r.html') == 1
     errors = capsys.readouterr().err.splitlines()
     lines = [line for line in errors if line.startswith('mafs-eval: ')]
     assert any(re.search(message, line) for line in lines), errors

@@ -135,7 +135,7 @@ def test_classical_fusion_needs_no_labels(dataset, capsys):
                 f'{out}/m.json',
             ]
         )
-        == 2
+        == 1
     )
     result = json.loads((out / 'm.json').read_text())
     assert result['labels'] is None

@@ -98,6 +98,6 @@ def test_wrong_use(dataset, capsys):
     assert run(dataset, '--weights', 'classical', '--rank', 'FID') == 2
     assert "--rank 'FID': expected one of Qabf" in capsys.readouterr().err
     (dataset / 'val' / 'vi' / 'p1.png').write_bytes(b'no image')
-    assert run(dataset, '--weights', 'classical') == 2
+    assert run(dataset, '--weights', 'classical') == 1
     assert 'p1.png: not a readable image' in capsys.readouterr().err
     assert (dataset / 'out' / 'sheet_01.png').is_file()

@@ -12,6 +12,7 @@ import time
 
 from mafs_model.cli import build_parser, COMMANDS, main
 from mafs_model.command_line import EXIT_CODES
+from mafs_model.command_line import run as run_command
 from mafs_model.info import model_info
 import pytest
 
@@ -92,6 +93,21 @@ def test_info_needs_no_heavy_library():
     )
     assert done.returncode == 0, done.stderr
     assert 'mafs_t' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ('error', 'line'),
+    [
+        (PermissionError(13, 'Permission denied', '/sealed/x'), '/sealed/x: Permission denied'),
+        (OSError(28, 'No space left on device'), 'files: No space left on device'),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(error, line, capsys):
+    def work():
+        raise error
+
+    assert run_command('mafs x', work) == 2
+    assert capsys.readouterr().err == f'mafs x: {line}\n'
 
 
 HELP = """

@@ -76,7 +76,7 @@ def test_errors_are_one_line(bag, tmp_path, capsys, extra, message):
     assert main_data(['from-bag', str(bag), '--out', str(tmp_path / 'd'), *extra]) == 2
     error = capsys.readouterr().err
     assert message in error
-    assert error.startswith('error: ')
+    assert error.startswith('mafs-')
     assert error.count('\n') == 1
 
 
@@ -94,7 +94,7 @@ def test_nowhere_to_write_is_one_line(bag, tmp_path, capsys):
         capsys.readouterr()
         assert main_data(command) == 2
         last = capsys.readouterr().err.splitlines()[-1]
-        assert last.startswith('error: ')
+        assert last.startswith('mafs-')
         assert 'cannot be written' in last
 
 

@@ -251,7 +251,7 @@ class TestCheck:
         assert main_data(['check', str(tmp_path / 'nothing')]) == 2
         error = capsys.readouterr().err
         assert error.count('\n') == 1
-        assert error.startswith('error: generic:')
+        assert error.startswith('mafs-data check: generic:')
 
     def test_guess(self, tmp_path, pairs):
         pairs.write(tmp_path / 'a' / 'train', 1, folders=('rgb', 'thermal', 'labels'))
@@ -528,3 +528,17 @@ def test_synthetic_command(tmp_path, capsys):
     report = check_source(SourceSpec('generic', str(tmp_path)), tuple(map(str, range(9))))
     assert report.ok
     assert (report.pairs, report.labelled, report.sizes) == (2, 2, {'160x128': 2})
+
+
+@pytest.mark.parametrize('words', [['--json'], ['--quiet'], []])
+def test_what_a_command_did_is_told_as_asked(tmp_path, capsys, words):
+    out = tmp_path / 'drive'
+    command = ['synthetic', '--count', '1', '--size', '96x64', '--out', str(out)]
+    assert main_data([*words, *command]) == 0
+    told = capsys.readouterr().out
+    if words == ['--json']:
+        assert json.loads(told) == {'pairs': 1, 'out': str(out)}
+    else:
+        assert told == ('' if words else f'1 pairs in {out}\n')
+    assert main_data(['check', str(out), *words]) == 0
+    assert bool(capsys.readouterr().out) == (words != ['--quiet'])

@@ -251,7 +251,7 @@ class TestErrors:
         )
         error = capsys.readouterr().err
         assert code == 2
-        assert error.startswith('error: ')
+        assert error.startswith('mafs-')
         assert message in error
         assert 'Traceback' not in error
         assert error.count('\n') == 1
@@ -311,7 +311,7 @@ class TestErrors:
         """Exit code 2 and one line that contains the message."""
         assert main_train([*arguments, '--trainer.out', str(tmp_path / 'run')]) == 2
         last = capsys.readouterr().err.splitlines()[-1]
-        assert last.startswith('error: ')
+        assert last.startswith('mafs-')
         assert message in last
 
     @pytest.fixture
@@ -406,7 +406,7 @@ class TestResumeErrors:
             command = [stage, *arguments, *changed, '--trainer.resume', str(checkpoint)]
             assert main_train([*command, '--trainer.out', str(tmp_path / 'next')]) == 2
             last = capsys.readouterr().err.splitlines()[-1]
-            assert last.startswith(f'error: trainer.resume: {checkpoint}: ')
+            assert last.startswith(f'mafs-train joint: trainer.resume: {checkpoint}: ')
             assert message in last
 
     def test_damaged(self, begun, tmp_path):

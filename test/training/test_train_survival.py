@@ -141,7 +141,7 @@ def test_no_room_is_one_line_before_the_first_step(tiny_arguments, tmp_path, mon
     out = str(tmp_path / 'run')
     assert main_train(['joint', *tiny_arguments, '--trainer.out', out]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith(f'error: {Path(out)}: 5 MB free, expected at least ')
+    assert last.startswith(f'mafs-train joint: {Path(out)}: 5 MB free, expected at least ')
     assert not (Path(out) / 'checkpoints').exists()
 
 

@@ -47,7 +47,7 @@ def test_no_file_can_give_the_flag(trap, tmp_path, capsys):
     path = tmp_path / 'c.yaml'
     path.write_text(f'trust_config: true\nsegmenter: {{kind: torch, factory: "{module}:build"}}\n')
     assert main_train(['joint', '--dry-run', '--config', str(path)]) == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith('error: ')
+    assert capsys.readouterr().err.splitlines()[-1].startswith('mafs-')
     assert not mark.exists()
 
 
@@ -88,7 +88,7 @@ def test_strange_yaml_is_one_line(tmp_path, capsys, text, place):
     assert main_train(['mae', *arguments, '--data.train', '[x]']) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith('error: ')
+    assert lines[0].startswith('mafs-')
     assert len(lines[0]) < 600
 
 
