@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import array
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 from mafs_model.prediction import Prediction
 from mafs_model.topics import COMPRESSED_TOPICS
 from mafs_model.types import UInt8Image
-from mafs_ros import qos
 from mafs_ros.mailbox import Worker
+from mafs_ros.managed_publishers import ManagedPublishers
 from mafs_ros.parameters import SettingsBox
 from mafs_ros.reporting import Reporter
-from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
@@ -40,47 +39,32 @@ class CompressedOutputs:
     listener and ends with `stop`.
 
     Args:
-        node: the node that owns the publishers.
+        publishers: where those of compressed images are made.
         settings: what is in force.
         reporter: says what cannot be encoded.
 
     """
 
-    def __init__(self, node: LifecycleNode, settings: SettingsBox, reporter: Reporter) -> None:
-        self._node = node
+    def __init__(
+        self, publishers: ManagedPublishers, settings: SettingsBox, reporter: Reporter
+    ) -> None:
+        self._publishers = publishers
         self._settings = settings
         self._reporter = reporter
-        self._publishers: dict[str, Any] = {}
         self._worker: Worker[_Item] | None = None
-        try:
-            for name, topic in COMPRESSED_TOPICS.items():
-                self._publishers[name] = node.create_lifecycle_publisher(
-                    CompressedImage,
-                    topic,
-                    qos.image_output(),
-                    qos_overriding_options=qos.overridable(),
-                    event_callbacks=qos.no_publisher_events(),
-                )
-        except BaseException:
-            self.destroy()
-            raise
-
-    def destroy(self) -> None:
-        """Remove all publishers."""
-        while self._publishers:
-            _, publisher = self._publishers.popitem()
-            self._node.destroy_lifecycle_publisher(publisher)
+        for topic in COMPRESSED_TOPICS.values():
+            publishers.create(topic, CompressedImage)
 
     def has_reader(self, name: str) -> bool:
-        """Return whether somebody listens to the compressed form of an output."""
-        publisher = self._publishers.get(name)
-        return publisher is not None and publisher.get_subscription_count() > 0
+        """Return whether somebody listens to the compressed form of an output, if there is one."""
+        topic = COMPRESSED_TOPICS.get(name)
+        return topic is not None and self._publishers.is_read(topic)
 
     def submit(self, results: Prediction, header: Header) -> None:
         """Hand over results; those that wait are replaced."""
         names = tuple(
             name
-            for name in self._publishers
+            for name in COMPRESSED_TOPICS
             if getattr(results, name) is not None and self.has_reader(name)
         )
         if not names:
@@ -102,11 +86,12 @@ class CompressedOutputs:
         quality = self._settings.current.output_jpeg_quality
         for name in item.names:
             image = getattr(item.results, name)
-            self._publishers[name].publish(encode(image, item.header, name in _LOSSLESS, quality))
+            message = encode(image, item.header, name in _LOSSLESS, quality)
+            self._publishers.publish(COMPRESSED_TOPICS[name], message)
 
     def _on_error(self, error: Exception) -> None:
         """Say what went wrong, unless ROS has ended."""
-        if self._node.context.ok():
+        if self._publishers.usable:
             self._reporter.note('encoder', f'compressed image not published: {error!r}')
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from mafs_model.detections import Detection
 from mafs_model.topics import DETECTIONS_TOPIC, OBJECTS_TOPIC
-from mafs_ros import qos
+from mafs_ros.managed_publishers import ManagedPublishers
 from mafs_ros.msg import SemanticObject, SemanticObjects
-from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
+
+_TOPICS = (OBJECTS_TOPIC, DETECTIONS_TOPIC)
 
 
 class DetectionOutputs:
@@ -21,53 +22,31 @@ class DetectionOutputs:
     Threads: created and destroyed by lifecycle transitions, filled by the worker.
 
     Args:
-        node: the node that owns the publishers.
+        publishers: where those of objects are made.
         vision_msgs: module of the messages of others; None: `~/detections` has our message, too.
 
     """
 
-    def __init__(self, node: LifecycleNode, vision_msgs: Any | None) -> None:
-        self._node = node
+    def __init__(self, publishers: ManagedPublishers, vision_msgs: Any | None) -> None:
+        self._publishers = publishers
         self._vision_msgs = vision_msgs
         kind = SemanticObjects if vision_msgs is None else vision_msgs.Detection2DArray
-        self._publishers: dict[str, Any] = {}
-        try:
-            for topic, message_type in (
-                (OBJECTS_TOPIC, SemanticObjects),
-                (DETECTIONS_TOPIC, kind),
-            ):
-                self._publishers[topic] = node.create_lifecycle_publisher(
-                    message_type,
-                    topic,
-                    qos.image_output(),
-                    qos_overriding_options=qos.overridable(),
-                    event_callbacks=qos.no_publisher_events(),
-                )
-        except BaseException:
-            self.destroy()
-            raise
-
-    def destroy(self) -> None:
-        """Remove the publishers."""
-        while self._publishers:
-            _, publisher = self._publishers.popitem()
-            self._node.destroy_lifecycle_publisher(publisher)
+        publishers.create(OBJECTS_TOPIC, SemanticObjects)
+        publishers.create(DETECTIONS_TOPIC, kind)
 
     def has_reader(self) -> bool:
         """Return whether somebody listens."""
-        return any(self._is_read(topic) for topic in self._publishers)
-
-    def _is_read(self, topic: str) -> bool:
-        return bool(self._publishers[topic].get_subscription_count() > 0)
+        return any(self._publishers.is_read(topic) for topic in _TOPICS)
 
     def publish(self, detections: Sequence[Detection], header: Header) -> None:
         """Publish the objects of a pair."""
-        for topic, publisher in self._publishers.items():
-            if self._is_read(topic):
+        for topic in _TOPICS:
+            if self._publishers.is_read(topic):
                 if topic == DETECTIONS_TOPIC and self._vision_msgs is not None:
-                    publisher.publish(vision_message(self._vision_msgs, detections, header))
+                    message = vision_message(self._vision_msgs, detections, header)
                 else:
-                    publisher.publish(own_message(detections, header))
+                    message = own_message(detections, header)
+                self._publishers.publish(topic, message)
 
 
 def own_message(detections: Sequence[Detection], header: Header) -> SemanticObjects:

@@ -19,6 +19,7 @@ from mafs_ros import qos
 from mafs_ros.conversions import buffer_of, check_pixels, scale_camera_info, stamp_to_ns
 from mafs_ros.depth_pairing import DepthPairing
 from mafs_ros.mailbox import Worker
+from mafs_ros.managed_publishers import ManagedPublishers
 from mafs_ros.parameters import SettingsBox
 from mafs_ros.reporting import NOTICE_PERIOD_S, Reporter
 import numpy as np
@@ -62,14 +63,22 @@ class PointOutputs:
     thread runs, while somebody listens to points.
 
     Args:
-        node: the node that owns publisher and subscription.
+        node: the node that owns the subscription.
+        publishers: where that of points is made.
         settings: what is in force.
         reporter: counts and says what cannot be used.
 
     """
 
-    def __init__(self, node: LifecycleNode, settings: SettingsBox, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        node: LifecycleNode,
+        publishers: ManagedPublishers,
+        settings: SettingsBox,
+        reporter: Reporter,
+    ) -> None:
         self._node = node
+        self._publishers = publishers
         self._settings = settings
         self._reporter = reporter
         self._pairing: DepthPairing[_Item] = DepthPairing(settings)
@@ -77,23 +86,11 @@ class PointOutputs:
         self._worker: Worker[tuple[_Item, Image]] | None = None
         self._cloud = OutgoingCloud()
         self._subscription: Any | None = None
-        self._publisher = node.create_lifecycle_publisher(
-            PointCloud2,
-            POINTS_TOPIC,
-            qos.image_output(),
-            qos_overriding_options=qos.overridable(),
-            event_callbacks=qos.no_publisher_events(),
-        )
-
-    def destroy(self) -> None:
-        """Remove the publisher; to be called after `stop`."""
-        if self._publisher is not None:
-            self._node.destroy_lifecycle_publisher(self._publisher)
-            self._publisher = None
+        publishers.create(POINTS_TOPIC, PointCloud2)
 
     def has_reader(self) -> bool:
         """Return whether somebody listens to points."""
-        return self._publisher is not None and self._publisher.get_subscription_count() > 0
+        return self._publishers.is_read(POINTS_TOPIC)
 
     def tick(self) -> None:
         """Subscribe to depth while somebody listens to points, and say where it is missing."""
@@ -204,11 +201,9 @@ class PointOutputs:
         depth = depth_in_metres(buffer_of(image), (info.height, info.width), (height, width))
         cloud = self._cloud
         fill_points(cloud.points((height, width)), depth, pinhole, item.results)
-        publisher = self._publisher
-        if publisher is not None:
-            origin = item.origin
-            header = Header(stamp=origin.stamp, frame_id=origin.frame_id)
-            publisher.publish(cloud.message(header))
+        origin = item.origin
+        header = Header(stamp=origin.stamp, frame_id=origin.frame_id)
+        self._publishers.publish(POINTS_TOPIC, cloud.message(header))
 
     def _refuse(self, error: ImageError) -> None:
         topic = self._depth_topic
@@ -216,7 +211,7 @@ class PointOutputs:
 
     def _on_error(self, error: Exception) -> None:
         """Count and say what went wrong, unless ROS has ended."""
-        if not self._node.context.ok():
+        if not self._publishers.usable:
             return
         if isinstance(error, ImageError):
             self._refuse(error)

@@ -28,13 +28,13 @@ from mafs_ros.alignment import Job
 from mafs_ros.compressed_outputs import CompressedOutputs
 from mafs_ros.conversions import OutgoingImage, scale_camera_info
 from mafs_ros.detection_outputs import DetectionOutputs
+from mafs_ros.managed_publishers import ManagedPublishers
 from mafs_ros.msg import FusionStatus, SemanticClass, SemanticClasses
 from mafs_ros.parameters import SettingsBox
 from mafs_ros.point_outputs import Origin, PointOutputs
 from mafs_ros.reporting import Reporter
 from mafs_ros.statistics import Counters
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import ColorRGBA, Header
 
@@ -85,83 +85,53 @@ class OutputPublishers:
     """
 
     def __init__(self, node: LifecycleNode, settings: SettingsBox, reporter: Reporter) -> None:
-        self._node = node
         self._statistics = reporter.statistics
-        self._publishers: dict[str, Any] = {}
+        self._publishers = ManagedPublishers(node)
         self._messages = {name: OutgoingImage() for name in IMAGE_TOPICS}
         self._vision_msgs = load_vision_msgs()
         self._settings = settings
-        self._compressed = CompressedOutputs(node, settings, reporter)
-        self._detections: DetectionOutputs | None = None
-        self._points: PointOutputs | None = None
         try:
-            self._detections = DetectionOutputs(node, self._vision_msgs)
-            self._points = PointOutputs(node, settings, reporter)
-            for name, topic in IMAGE_TOPICS.items():
-                self._create(name, Image, topic, qos.image_output())
-            self._create('camera_info', CameraInfo, CAMERA_INFO_TOPIC, qos.image_output())
-            self._create('status', FusionStatus, STATUS_TOPIC, qos.status_output())
-            self._create('classes', SemanticClasses, CLASSES_TOPIC, qos.latched(), fixed=True)
-            if self._vision_msgs is not None:
-                self._create(
-                    'label_info',
-                    self._vision_msgs.LabelInfo,
-                    LABEL_INFO_TOPIC,
-                    qos.latched(),
-                    fixed=True,
-                )
+            self._compressed = CompressedOutputs(self._publishers, settings, reporter)
+            self._detections = DetectionOutputs(self._publishers, self._vision_msgs)
+            self._points = PointOutputs(node, self._publishers, settings, reporter)
+            self._create_others()
         except BaseException:
             self.destroy()
             raise
 
-    def _create(
-        self, name: str, message_type: Any, topic: str, profile: QoSProfile, fixed: bool = False
-    ) -> None:
-        """Create one managed publisher; `fixed`: its QoS is part of its meaning."""
-        options = {} if fixed else {'qos_overriding_options': qos.overridable()}
-        # The default callbacks would log what the subscriber's side logs as well, and the executor
-        # would look at each of them before every image: 0.3 ms of CPU per pair.
-        options['event_callbacks'] = qos.no_publisher_events()
-        self._publishers[name] = self._node.create_lifecycle_publisher(
-            message_type, topic, profile, **options
-        )
+    def _create_others(self) -> None:
+        """Create the publishers of everything that has no module of its own."""
+        create = self._publishers.create
+        for topic in IMAGE_TOPICS.values():
+            create(topic, Image)
+        create(CAMERA_INFO_TOPIC, CameraInfo)
+        create(STATUS_TOPIC, FusionStatus, qos.status_output())
+        create(CLASSES_TOPIC, SemanticClasses, qos.latched(), fixed=True)
+        if self._vision_msgs is not None:
+            create(LABEL_INFO_TOPIC, self._vision_msgs.LabelInfo, qos.latched(), fixed=True)
 
     def destroy(self) -> None:
         """Remove all publishers."""
-        self._compressed.destroy()
-        if self._detections is not None:
-            self._detections.destroy()
-        if self._points is not None:
-            self._points.destroy()
-        while self._publishers:
-            _, publisher = self._publishers.popitem()
-            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers.destroy()
 
     @property
     def usable(self) -> bool:
         """Return whether there is still a ROS to publish to."""
-        return bool(self._node.context.ok())
-
-    def _has_reader(self, name: str) -> bool:
-        return bool(self._publishers[name].get_subscription_count() > 0)
+        return self._publishers.usable
 
     def _is_wanted(self, name: str) -> bool:
-        return self._has_reader(name) or self._compressed.has_reader(name)
+        return self._publishers.is_read(IMAGE_TOPICS[name]) or self._compressed.has_reader(name)
 
     def tick(self) -> None:
         """Subscribe to what an output needs beside the cameras; called while active."""
-        assert self._points is not None
         self._points.tick()
 
     def stop(self, timeout_s: float) -> bool:
         """End the threads of outputs; return whether all ended within the time."""
-        assert self._points is not None
         return all([self._points.stop(timeout_s), self._compressed.stop(timeout_s)])
 
     def wanted(self, style: OverlayStyle) -> Outputs:
         """Return what somebody listens to; an overlay is to look as the style says."""
-        assert self._detections is not None
-        assert self._points is not None
         points = self._points.has_reader()
         return Outputs(
             fused=points or self._is_wanted('fused'),
@@ -179,17 +149,17 @@ class OutputPublishers:
         self._compressed.submit(results, header)
         for name, message in self._messages.items():
             image = getattr(results, name)
-            if image is not None and self._has_reader(name):
+            topic = IMAGE_TOPICS[name]
+            if image is not None and self._publishers.is_read(topic):
                 filled = message.fill(image, header)
                 started = time.perf_counter()
-                self._publishers[name].publish(filled)
+                self._publishers.publish(topic, filled)
                 self._statistics.published(
                     IMAGE_TOPICS[name], 1e3 * (time.perf_counter() - started)
                 )
 
     def publish_detections(self, detections: Sequence[Detection], header: Header) -> None:
         """Publish the objects of a pair to whoever listens."""
-        assert self._detections is not None
         self._detections.publish(detections, header)
 
     def publish_points(
@@ -205,7 +175,6 @@ class OutputPublishers:
             info: calibration of the visible camera, None if none has come.
 
         """
-        assert self._points is not None
         self._points.submit(results, origin, stamp_ns, info)
 
     def publish_camera_info(self, info: CameraInfo, size: tuple[int, int], header: Header) -> None:
@@ -216,43 +185,45 @@ class OutputPublishers:
             ImageError: the calibration as received has no size.
 
         """
-        if not self._has_reader('camera_info'):
+        if not self._publishers.is_read(CAMERA_INFO_TOPIC):
             return
         if (info.height, info.width) == size:
             info.header = header  # the usual case: nothing to scale, ten arrays less to check
         else:
             info = scale_camera_info(info, size, header)
-        self._publishers['camera_info'].publish(info)
+        self._publishers.publish(CAMERA_INFO_TOPIC, info)
 
     def status_wanted(self) -> bool:
         """Return whether somebody listens to the status."""
-        return self._has_reader('status')
+        return self._publishers.is_read(STATUS_TOPIC)
 
     def publish_status(self, status: FusionStatus) -> None:
         """Publish the status of one pair."""
-        self._publishers['status'].publish(status)
+        self._publishers.publish(STATUS_TOPIC, status)
 
     def publish_classes(self, table: ClassTable, stamp: Time, frame_id: str = '') -> None:
         """Publish what label values mean; late subscribers get it as well."""
         header = Header(stamp=stamp, frame_id=frame_id)
-        self._publishers['classes'].publish(
+        self._publishers.publish(
+            CLASSES_TOPIC,
             SemanticClasses(
                 header=header,
                 dataset=table.dataset,
                 ignore_index=table.ignore_index,
                 classes=[_class_message(c) for c in table.classes],
-            )
+            ),
         )
         if self._vision_msgs is not None:
             vision = self._vision_msgs
-            self._publishers['label_info'].publish(
+            self._publishers.publish(
+                LABEL_INFO_TOPIC,
                 vision.LabelInfo(
                     header=header,
                     threshold=0.0,
                     class_map=[
                         vision.VisionClass(class_id=c.id, class_name=c.name) for c in table.classes
                     ],
-                )
+                ),
             )
 
 

@@ -16,7 +16,14 @@ from builtin_interfaces.msg import Time
 from mafs_model.classes import ClassTable
 from mafs_model.images.overlay import OverlayStyle
 from mafs_model.prediction import Prediction
-from mafs_model.topics import CLASSES_TOPIC, COMPRESSED_TOPICS, IMAGE_TOPICS, STATUS_TOPIC
+from mafs_model.topics import (
+    CLASSES_TOPIC,
+    COMPRESSED_TOPICS,
+    IMAGE_TOPICS,
+    OBJECTS_TOPIC,
+    POINTS_TOPIC,
+    STATUS_TOPIC,
+)
 from mafs_ros.compressed_outputs import encode
 from mafs_ros.parameters import Settings, SettingsBox
 from mafs_ros.publishers import OutputPublishers
@@ -73,11 +80,29 @@ def test_all_are_created_and_destroyed() -> None:
     assert node.publishers == {}
 
 
-def test_failure_in_between_leaves_none_behind() -> None:
-    node = FakeNode(refused=STATUS_TOPIC)
-    with pytest.raises(RuntimeError, match=STATUS_TOPIC):
+@pytest.mark.parametrize(
+    'topic', [*COMPRESSED_TOPICS.values(), OBJECTS_TOPIC, POINTS_TOPIC, STATUS_TOPIC]
+)
+def test_failure_in_between_leaves_none_behind(topic: str) -> None:
+    node = FakeNode(refused=topic)
+    with pytest.raises(RuntimeError, match=topic):
         make(node)
     assert node.publishers == {}
+
+
+def test_a_worker_that_was_stuck_publishes_nothing_any_more() -> None:
+    node = FakeNode()
+    outputs, _ = make(node)
+    publishers = dict(node.publishers)
+    for publisher in publishers.values():
+        publisher.readers = 1
+    outputs.destroy()
+    assert not outputs.wanted(OverlayStyle()).any
+    outputs.publish_images(Prediction(labels=np.zeros((8, 8), np.uint8)), Header())
+    outputs.publish_detections((), Header())
+    outputs.publish_camera_info(CameraInfo(height=8, width=8), (8, 8), Header())
+    assert outputs.stop(5.0)
+    assert not any(publisher.sent for publisher in publishers.values())
 
 
 def test_only_what_has_a_reader_is_wanted() -> None:
