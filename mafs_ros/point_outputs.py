@@ -172,7 +172,9 @@ class PointOutputs:
             info: calibration of the visible camera, None if none has come.
 
         """
-        if self._worker is not None and results.labels is not None:
+        # Results of the pair during which somebody began to listen may lack what points need.
+        whole = not any(r is None for r in (results.fused, results.labels, results.confidence))
+        if self._worker is not None and whole:
             item = _Item(results, origin, info)
             self._hand_over(self._pairing.add_results(stamp_ns, item))
 

@@ -65,10 +65,10 @@ def depth_in_metres(buffer: encodings.ImageBuffer, of: Size, size: Size) -> Floa
             for before, after in zip((height, width), size, strict=True)
         )
         depth = depth[rows[:, None], columns]
-    metres = depth.astype(np.float32)
-    metres *= np.float32(_METRES[buffer.encoding])
-    # Also false for NaN.
-    measured = (metres > 0.0) & (metres <= MAX_DEPTH_M)
+    with np.errstate(invalid='ignore'):  # a signalling NaN is no distance, and no news
+        metres = depth.astype(np.float32)
+        metres *= np.float32(_METRES[buffer.encoding])
+        measured = (metres > 0.0) & (metres <= MAX_DEPTH_M)  # also false for NaN
     metres[~measured] = np.nan
     if not measured.any():
         raise ImageError(

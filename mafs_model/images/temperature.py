@@ -102,9 +102,10 @@ def celsius_image(counts: ThermalImage, unit: Unit, outside: UInt8Image | None) 
         float32 [H,W], degrees Celsius; NaN where nothing was measured.
 
     """
-    celsius = counts.astype(np.float32)
-    celsius *= np.float32(unit.scale)
-    celsius += np.float32(unit.offset)
+    with np.errstate(invalid='ignore'):  # a signalling NaN is no temperature, and no news
+        celsius = counts.astype(np.float32)
+        celsius *= np.float32(unit.scale)
+        celsius += np.float32(unit.offset)
     unknown = ~np.isfinite(celsius)
     if outside is not None:
         unknown |= outside != 0

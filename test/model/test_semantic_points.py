@@ -9,6 +9,7 @@ from typing import Any
 from mafs_model.errors import ImageError
 from mafs_model.images.depth import check_depth, depth_in_metres, MAX_DEPTH_M
 from mafs_model.images.encodings import ImageBuffer
+from mafs_model.images.temperature import celsius_image, UNITS
 from mafs_model.prediction import Prediction
 from mafs_model.semantic_points import fill_points, Pinhole, POINT_FIELDS
 import numpy as np
@@ -76,6 +77,17 @@ def test_other_size_takes_the_nearest_pixel(factor: int, shown: int) -> None:
             y = math.floor((row + 0.5) * before[0] / after[0])
             x = math.floor((column + 0.5) * before[1] / after[1])
             assert metres[row, column] == pytest.approx(depth[y, x] / 1000, rel=1e-6)
+
+
+@pytest.mark.filterwarnings('error')
+def test_signalling_nan_is_no_point_and_no_warning() -> None:
+    depth = np.full(SIZE, 2.0, np.float32)
+    depth.view(np.uint32)[3, 4] = 0x7FA00000
+    metres = depth_in_metres(buffer(depth, '32FC1'), SIZE, SIZE)
+    assert np.isnan(metres[3, 4])
+    celsius = celsius_image(depth, UNITS['kelvin'], None)
+    assert np.isnan(celsius[3, 4])
+    assert np.isnan(celsius).sum() == 1
 
 
 def test_other_proportions_are_refused_in_a_sentence() -> None:
