@@ -24,6 +24,7 @@ ARGUMENTS = {
     'rgb_topic': ('rgb/image_raw', 'visible images, without the suffix of the transport'),
     'rgb_info_topic': ('rgb/camera_info', 'calibration of the visible camera'),
     'thermal_topic': ('thermal/image_raw', 'thermal images, without the suffix of the transport'),
+    'depth_topic': ('depth_registered/image_rect', 'depth of the visible camera, for points'),
     'rgb_transport': ('', 'raw or compressed; empty: as params_file says'),
     'thermal_transport': ('', 'raw or compressed; empty: as params_file says'),
     'autostart': ('true', 'configure and activate the node, once'),
@@ -61,7 +62,7 @@ def start(context):
         launching.given_names([*sys.argv, *(context.argv or ())], Path(__file__).name), ARGUMENTS
     )
     values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    topics = {name: values[name] for name in ('rgb_topic', 'rgb_info_topic', 'thermal_topic')}
+    topics = {name: value for name, value in values.items() if name.endswith('_topic')}
     launching.check_topics(topics, values['namespace'])
     launching.check_parameters(Path(values['params_file']), values['namespace'])
     parameters = {
@@ -85,6 +86,7 @@ def start(context):
                 ('rgb/image_raw', values['rgb_topic']),
                 ('rgb/camera_info', values['rgb_info_topic']),
                 ('thermal/image_raw', values['thermal_topic']),
+                ('depth_registered/image_rect', values['depth_topic']),
             ],
             arguments=['--ros-args', '--log-level', level],
             additional_env=environment(),

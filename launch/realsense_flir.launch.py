@@ -3,7 +3,7 @@ Start the fusion node for the topics of a RealSense and a FLIR camera: an exampl
 
 The drivers are started apart, with the profile of docs/ros.md for large images:
 
-    ros2 launch realsense2_camera rs_launch.py
+    ros2 launch realsense2_camera rs_launch.py align_depth.enable:=true
     ros2 launch spinnaker_camera_driver driver_node.launch.py camera_type:=... serial:="'...'"
     ros2 launch mafs_ros realsense_flir.launch.py
 """
@@ -23,6 +23,10 @@ ARGUMENTS = {
     # What realsense2_camera calls them with its default camera_name and camera_namespace.
     'rgb_topic': ('/camera/camera/color/image_raw', 'visible images of the RealSense'),
     'rgb_info_topic': ('/camera/camera/color/camera_info', 'calibration of the RealSense'),
+    'depth_topic': (  # with align_depth.enable:=true
+        '/camera/camera/aligned_depth_to_color/image_raw',
+        'depth in the pixels of the visible images, for points',
+    ),
     # What spinnaker_camera_driver calls them with its default camera_name.
     'thermal_topic': ('/flir_camera/image_raw', 'images of the FLIR camera'),
     'namespace': ('', 'namespace of the node'),

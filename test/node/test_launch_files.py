@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from mafs_model.errors import MafsError
+from mafs_model.topics import CAMERA_INFO_INPUT, DEPTH_INPUT, INPUT_TOPICS
 from mafs_ros.parameters import TABLE
 import pytest
 import yaml
@@ -209,11 +210,9 @@ def test_memory_and_transport_settings_reach_the_node(doubles: set[str]) -> None
 
 
 def test_remapped_topics_are_those_of_the_node(doubles: set[str]) -> None:
-    from mafs_model.topics import CAMERA_INFO_INPUT, INPUT_TOPICS
-
     (node,) = started('fusion.launch.py')
     remapped = dict(node.options['remappings'])
-    assert set(remapped) == {*INPUT_TOPICS.values(), CAMERA_INFO_INPUT}
+    assert set(remapped) == {*INPUT_TOPICS.values(), CAMERA_INFO_INPUT, DEPTH_INPUT}
     assert all(source == target for source, target in remapped.items()), 'defaults rename nothing'
     assert started('fusion.launch.py', thermal_topic='/ir')[0].options['remappings'][2] == (
         'thermal/image_raw',
@@ -236,6 +235,7 @@ def test_transport_is_an_argument(doubles: set[str]) -> None:
         ({'rgb_topic': '/a b'}, "rgb_topic: got '/a b', expected the name of a topic"),
         ({'rgb_info_topic': ''}, "rgb_info_topic: got '', expected"),
         ({'thermal_topic': '/9x'}, "thermal_topic: got '/9x', expected"),
+        ({'depth_topic': ''}, "depth_topic: got '', expected"),
         ({'namespace': 'a:b'}, "namespace: got 'a:b', expected"),
         ({'rgb_topic': '/c', 'thermal_topic': 'c'}, "rgb_topic and thermal_topic are both '/c'"),
         ({'thermal_transport': 'jpeg'}, "thermal_transport: got 'jpeg', expected one of raw, com"),
@@ -380,6 +380,8 @@ def test_example_with_drivers_names_their_topics(doubles: set[str]) -> None:
     assert set(handed_over) <= set(declared(load_description('fusion.launch.py')))
     (node,) = started('fusion.launch.py', **handed_over)
     assert ('thermal/image_raw', '/flir_camera/image_raw') in node.options['remappings']
+    depth = '/camera/camera/aligned_depth_to_color/image_raw'
+    assert (DEPTH_INPUT, depth) in node.options['remappings']
 
 
 @pytest.mark.parametrize('name', ['demo.launch.py', 'realsense_flir.launch.py'])
