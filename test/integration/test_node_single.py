@@ -67,6 +67,12 @@ def test_the_other_camera_alone_until_it_is_back(
         'diagnostics',
         meanwhile=send,
     )
+    name = {'visible': 'visible (rgb)', 'thermal': 'thermal'}[alone]
+    rig.wait(
+        lambda: any(f'state WARN: The {name} camera alone' in t for t in rig.log()),
+        'line in the log',
+        meanwhile=send,
+    )
     values = {v.key: v.value for v in rig.last('/diagnostics').status[0].values}
     assert values['mode'] == f'{alone}_only'
     pairs = status.pairs
