@@ -85,7 +85,16 @@ class OpenVinoEngine(GraphEngine):
         super().close()
         self._core = None
 
-    def _compiled(self, graph: GraphFile, model: Any, size: Size, settings: dict[str, Any]) -> Any:
+    def _read(self, graph: GraphFile, size: Size) -> Any:
+        """Return the graph for a size."""
+        model = self._core.read_model(str(graph.path))
+        if graph.metadata['export'].get('size') is None:
+            model.reshape(
+                {node.get_any_name(): [1, *size, *node.partial_shape[3:]] for node in model.inputs}
+            )
+        return model
+
+    def _compiled(self, graph: GraphFile, size: Size, settings: dict[str, Any]) -> Any:
         """
         Return the graph compiled for a size, from the cache folder where it is there.
 
@@ -94,7 +103,7 @@ class OpenVinoEngine(GraphEngine):
         """
         folder = cache_folder()
         if folder is None:
-            return self._core.compile_model(model, 'CPU', settings)
+            return self._core.compile_model(self._read(graph, size), 'CPU', settings)
         key = json.dumps(
             [_digest(graph.path), size, settings, self._version, platform.machine(), _cpu_name()]
         )
@@ -108,7 +117,7 @@ class OpenVinoEngine(GraphEngine):
                     return self._core.import_model(BytesIO(blob), 'CPU', settings)
             except RuntimeError as error:
                 _LOGGER.warning("'%s': made again: %s", path, ' '.join(str(error).split())[:100])
-            compiled = self._core.compile_model(model, 'CPU', settings)
+            compiled = self._core.compile_model(self._read(graph, size), 'CPU', settings)
             try:
                 stream = BytesIO()  # what it returns by itself differs between versions
                 compiled.export_model(stream)
@@ -129,21 +138,14 @@ class OpenVinoEngine(GraphEngine):
         if self._threads is not None:
             settings['INFERENCE_NUM_THREADS'] = str(self._threads)
         try:
-            model = self._core.read_model(str(graph.path))
-            if graph.metadata['export'].get('size') is None:
-                model.reshape(
-                    {
-                        node.get_any_name(): [1, *size, *node.partial_shape[3:]]
-                        for node in model.inputs
-                    }
-                )
-            request = self._compiled(graph, model, size, settings).create_infer_request()
+            compiled = self._compiled(graph, size, settings)
+            request = compiled.create_infer_request()
         except RuntimeError as error:
             reason = ' '.join(str(error).split())[:200]
             raise CheckpointError(
                 f"graph '{graph.path}': OpenVINO cannot compile it: {reason}"
             ) from error
-        outputs = [(tuple(node.shape), index) for index, node in enumerate(model.outputs)]
+        outputs = [(tuple(node.shape), index) for index, node in enumerate(compiled.outputs)]
 
         def run(images: list[UInt8Image]) -> list[UInt8Image]:
             results = []
