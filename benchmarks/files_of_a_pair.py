@@ -145,7 +145,10 @@ def main() -> int:
     for name in sorted(files):
         print(name)
     own = sum(name.startswith('mafs_ros/') for name in files)
-    print(f'{own} files of mafs_ros, {len(files)} in all')
+    network = sum(name.startswith('mafs_model/network/') for name in files)
+    around = len(files) - own - network
+    print(f'{own} files of mafs_ros, {around} of mafs_model around the network, {network} inside')
+    print(f'{len(files)} in all')
     return 0
 
 

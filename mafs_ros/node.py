@@ -183,7 +183,7 @@ class FusionNode(LifecycleNode):
             self._outputs,
             self._handler.settings,
             self._reporter,
-            lambda: self.get_clock().now().nanoseconds,
+            self.get_clock(),
         )
         self._handler.locked = True
         predictor = self._inference.predictor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import threading
 import time
 import traceback
@@ -22,6 +21,7 @@ from mafs_ros.parameters import SettingsBox
 from mafs_ros.point_outputs import Origin
 from mafs_ros.publishers import make_status, OutputPublishers
 from mafs_ros.reporting import NOTICE_PERIOD_S, Reporter
+from rclpy.clock import Clock
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
@@ -43,7 +43,7 @@ class PairProcessor:
         outputs: the publishers.
         settings: what is in force.
         reporter: counts what went through, says what did not.
-        now_ns: ROS time in nanoseconds.
+        clock: of the node.
 
     """
 
@@ -53,14 +53,14 @@ class PairProcessor:
         outputs: OutputPublishers,
         settings: SettingsBox,
         reporter: Reporter,
-        now_ns: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self._inference = inference
         self._outputs = outputs
         self._settings = settings
         self._reporter = reporter
         self._statistics = reporter.statistics
-        self._now_ns = now_ns
+        self._clock = clock
         self._camera_info: CameraInfo | None = None
         self._worker: Worker[Job] | None = None
         self.between_pairs = threading.Lock()  # free while no pair is in work
@@ -243,7 +243,7 @@ class PairProcessor:
     def _latency_ms(self, job: Job) -> float:
         """Return the time since the later of the images was taken."""
         offset_ns = 0 if job.visible is None else max(0, round(job.offset_s * NS_PER_S))
-        return (self._now_ns() - job.stamp_ns('visible') - offset_ns) / 1e6
+        return (self._clock.now().nanoseconds - job.stamp_ns('visible') - offset_ns) / 1e6
 
     def _header(self, job: Job, reference: str) -> Header:
         """Return the header of all outputs: that of the reference camera, or as it would be."""

@@ -108,12 +108,13 @@ class Bench:
         self.settings = SettingsBox(
             Settings.from_values({name.replace('__', '.'): v for name, v in values.items()})
         )
+        self.clock = SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=(T0 + 1) * NS))
         self.processor = PairProcessor(
             self.inference,  # type: ignore[arg-type]
             self.outputs,  # type: ignore[arg-type]
             self.settings,
             Reporter(self.log.append, self.statistics),
-            lambda: (T0 + 1) * NS,
+            self.clock,  # type: ignore[arg-type]
         )
 
     def run(self, job: Job) -> Any:

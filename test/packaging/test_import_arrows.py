@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+import re
 
 import pytest
 
@@ -56,6 +57,32 @@ def test_package_imports_only_what_it_may(package_imports, package):
     assert not wrong, '\n'.join(wrong)
 
 
+@pytest.mark.parametrize('package', sorted(ALLOWED))
+def test_every_allowed_arrow_is_there(package_imports, package):
+    used = [i.module for i in package_imports[package]]
+    idle = [name for name in ALLOWED[package] if not any(is_allowed(m, {name}) for m in used)]
+    assert not idle, f'{package} imports nothing of {idle}: take the arrow away'
+
+
+def test_the_picture_has_these_arrows(root):
+    text = (root / 'docs' / 'architecture.md').read_text('utf-8')
+    picture = text.partition('```mermaid')[2].partition('```')[0]
+    drawn = {tuple(arrow) for arrow in re.findall(r'(mafs_\w+) (--|-\.-)> (mafs_\w+)', picture)}
+    assert drawn == {
+        (package, '--' if name in PROJECT else '-.-', top(name))
+        for package, names in ALLOWED.items()
+        for name in names
+    }
+
+
+@pytest.mark.parametrize('package', sorted(ALLOWED))
+def test_the_table_says_what_a_package_may_import(root, package):
+    text = (root / 'docs' / 'architecture.md').read_text('utf-8')
+    row = re.search(rf'^\| `{package}` \| ([^|]*) \|', text, re.MULTILINE)
+    assert row, f'docs/architecture.md has no row of {package}'
+    assert set(re.findall(r'`([\w.]+)`', row[1])) == ALLOWED[package]
+
+
 @pytest.mark.parametrize(
     'package', ['mafs_calibration', 'mafs_model', 'mafs_training', 'mafs_synthetic']
 )
@@ -71,7 +98,7 @@ def test_no_training_dependency_outside_training(package_imports, package):
     assert not wrong, '\n'.join(wrong)
 
 
-@pytest.mark.parametrize('package', ['mafs_model', 'mafs_synthetic'])
+@pytest.mark.parametrize('package', sorted(PROJECT))
 def test_no_module_imports_itself_by_way_of_others(package_imports, package):
     imports = [(module_of(i.file), i.module) for i in package_imports[package]]
     modules = {importer for importer, _ in imports}

@@ -13,15 +13,14 @@ from typing import Any
 from mafs_model.errors import ConfigError, MafsError
 from mafs_model.files import write_text
 from mafs_model.runtime.factory import find_weights
-from mafs_training.evaluation.bag.command import evaluate
+from mafs_training.evaluation.bag.evaluate import evaluate
 from mafs_training.evaluation.bag.find import SUFFIXES
+from mafs_training.evaluation.bag.many_report import bags_page
+from mafs_training.evaluation.bag.many_table import bags_table
 from mafs_training.evaluation.console import say, warn
 from mafs_training.evaluation.parallel import default_jobs, map_tasks
 from mafs_training.evaluation.results import new_document, plain, read_document, write_json
-from mafs_training.evaluation.tables import number, text_table
 
-# What the table shows of the fused images; the results of the bags have all.
-SHOWN = ('EN', 'AG', 'VIF', 'Qabf', 'SSIM', 'visible_kept')
 # Options that change where and how fast, not what is measured.
 _ASIDE = ('bags', 'command', 'command_line', 'html', 'jobs', 'json', 'quiet', 'results')
 
@@ -65,8 +64,6 @@ def run_many(options: Namespace, bags: Sequence[Path]) -> int:
     if options.json:
         write_json(document, options.json)
     if options.html:
-        from mafs_training.evaluation.bag.many_report import bags_page
-
         write_text(options.html, bags_page(document))
     return len(document['problems'])
 
@@ -145,26 +142,3 @@ def _row(bag: Path, document: Mapping[str, Any], *, kept: bool) -> dict[str, Any
         'damage': document['damage'],
         'problems': [f'{bag}: {problem}' for problem in document['problems']],
     }
-
-
-def bags_table(document: Mapping[str, Any]) -> str:
-    """Return the table that is printed: one row a bag."""
-    header = ['bag', 'seconds', 'pairs', 'paired %', 'max ms', 'median ms', *SHOWN, 'state']
-    return text_table(header, [row_cells(row) for row in document['bags']])
-
-
-def row_cells(row: Mapping[str, Any]) -> list[str]:
-    """Return the cells of a bag, '-' for all that a broken one lacks."""
-    if row['error'] is not None:
-        return [str(row['bag']), *['-'] * (5 + len(SHOWN)), 'not usable']
-    state = 'damaged' if row['damage'] else 'problems' if row['problems'] else 'good'
-    return [
-        str(row['bag']),
-        number(row['duration_s'], 1),
-        str(row['pairs']),
-        number(100 * row['match_rate'], 1),
-        number(row['offset_max_ms'], 1),
-        number(row['latency_median_ms'], 1),
-        *(number(row['metrics'].get(metric)) for metric in SHOWN),
-        f'{state}, kept' if row['kept'] else state,
-    ]

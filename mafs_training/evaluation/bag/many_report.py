@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from mafs_training.evaluation.bag.many import row_cells, SHOWN
+from mafs_training.evaluation.bag.many_table import HEADER, row_cells
 from mafs_training.evaluation.html.page import cell, page, problems_note, section, table
 
 
@@ -20,7 +20,6 @@ def bags_page(document: Mapping[str, Any]) -> str:
         mark = 'down' if row['error'] is not None else ''
         cells = [cell(escape(name), 'name'), *(cell(escape(value), mark) for value in values)]
         lines.append(('', cells))
-    header = ['bag', 'seconds', 'pairs', 'paired %', 'max ms', 'median ms', *SHOWN, 'state']
     facts = {
         'bags': str(len(rows)),
         'usable': str(len(usable)),
@@ -34,7 +33,7 @@ def bags_page(document: Mapping[str, Any]) -> str:
         [
             section(
                 'All bags',
-                table(header, lines) + problems_note(document['problems']),
+                table(HEADER, lines) + problems_note(document['problems']),
                 'Paired: share of the slower stream; max: largest offset of a pair; median: '
                 'latency of a pair; metrics: means over the measured pairs.',
             )

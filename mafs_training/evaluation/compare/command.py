@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import ConfigError
 from mafs_model.files import write_text
 from mafs_training.evaluation.compare.run import compare_documents
+from mafs_training.evaluation.compare.wording import judged, listed, scores_by_title
 from mafs_training.evaluation.console import say
 from mafs_training.evaluation.fusion.verdicts import span
 from mafs_training.evaluation.results import read_document, write_json
 from mafs_training.evaluation.tables import number, text_table
 
 COMPARABLE = ('fusion', 'seg', 'objects', 'model', 'bag')
-TITLES = {
-    'objects': '{}: labels against boxes',
-    'clear': '{}: boxed objects in the fused image',
-}
 
 
 def run(options: Namespace) -> int:
@@ -63,28 +60,6 @@ def _sides(options: Namespace) -> tuple[list[Path], list[Path]]:
         if twice:
             raise ConfigError(f'{side}: {twice[0]} is given twice, expected one file a seed')
     return options.before, options.after
-
-
-def scores_by_title(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return heading to the rows of a part, as tables and report show them."""
-    parts = dict(document['fusion'])
-    for part, title in TITLES.items():
-        parts.update({title.format(m): rows for m, rows in document[part].items()})
-    if document['labels']:
-        parts['labels against reference labels (pooled over images)'] = document['labels']
-    return parts
-
-
-def listed(files: Sequence[Any]) -> str:
-    """Name the files of a side."""
-    return ', '.join(map(str, files))
-
-
-def judged(row: Mapping[str, Any]) -> str:
-    """Return what is said of B: by seeds, in brackets what only these images say."""
-    if row['verdict']:
-        return str(row['verdict'])
-    return f'({row["image_verdict"]})' if row['image_verdict'] else ''
 
 
 def render(document: Mapping[str, Any]) -> str:

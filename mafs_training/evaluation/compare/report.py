@@ -7,7 +7,7 @@ from html import escape
 import math
 from typing import Any
 
-from mafs_training.evaluation.compare.command import judged, listed, scores_by_title
+from mafs_training.evaluation.compare.wording import judged, listed, scores_by_title
 from mafs_training.evaluation.fusion.verdicts import span
 from mafs_training.evaluation.html.charts import interval_chart
 from mafs_training.evaluation.html.page import cell, figure, note, page, section, table
