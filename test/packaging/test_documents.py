@@ -7,41 +7,52 @@ import re
 import runpy
 import shlex
 
+from mafs_calibration.cli import build_parser as calibrate_parser
 from mafs_model.cli import build_parser
 from mafs_model.command_line import parse
+from mafs_training.datasets.cli import build_parser as data_parser
+from mafs_training.evaluation.arguments import build_parser as eval_parser
 import pytest
 import yaml
 
+SYNOPSIS = re.compile(r'\.\.\.|\[-')  # what a reader fills in
+PARSERS = {
+    'mafs': build_parser,
+    'mafs-calibrate': calibrate_parser,
+    'mafs-data': data_parser,
+    'mafs-eval': eval_parser,
+}
 PACKAGES = (
     'mafs_ros', 'mafs_model', 'mafs_training', 'mafs_calibration', 'mafs_demo', 'mafs_synthetic',
 )  # fmt: skip
 
 
-def code_blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf'^```{language}\n(.*?)^```', text, re.DOTALL | re.MULTILINE)
+def code_blocks(text: str, *languages: str) -> list[str]:
+    blocks = re.findall(r'^```(\w*)\n(.*?)^```$', text, re.DOTALL | re.MULTILINE)
+    return [block for language, block in blocks if language in languages]
 
 
 def commands(root) -> list[tuple[str, list[str]]]:
-    """Return (document, words) of every `mafs` command in a code block."""
+    """Return (document, words) of every command of ours in a code block."""
     found = []
     for path in (root / 'README.md', *sorted((root / 'docs').glob('*.md'))):
-        for block in code_blocks(path.read_text('utf-8'), 'bash'):
+        for block in code_blocks(path.read_text('utf-8'), 'bash', ''):
             for line in block.replace('\\\n', ' ').splitlines():
-                words = shlex.split(line, comments=True)
-                if words[:1] == ['mafs'] and '...' not in line:
+                if line.partition(' ')[0] in PARSERS and not SYNOPSIS.search(line):
+                    words = shlex.split(line, comments=True)
                     end = next((i for i, w in enumerate(words) if w in {'>', '|', '&&'}), None)
-                    found.append((path.name, words[1:end]))
+                    found.append((path.name, words[:end]))
     return found
 
 
 def test_commands_in_documents_are_understood(root, capsys):
     found = commands(root)
-    assert len(found) > 25
+    assert len(found) > 50
     for name, words in found:
         try:
-            parse(build_parser(words), words)
+            parse(PARSERS[words[0]](), words[1:])
         except SystemExit:
-            pytest.fail(f'{name}: mafs {" ".join(words)}: {capsys.readouterr().err}')
+            pytest.fail(f'{name}: {" ".join(words)}: {capsys.readouterr().err}')
 
 
 def test_python_blocks_compile(root):
