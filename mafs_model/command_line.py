@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mafs_model.errors import MafsError
 from mafs_model.extras import how_to_install
@@ -32,6 +32,21 @@ class OneLineParser(argparse.ArgumentParser):
         options.setdefault('epilog', EXIT_CODES)
         options.setdefault('allow_abbrev', False)
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
+
+    def exit(self, status: int = EXIT_OK, message: str | None = None) -> NoReturn:
+        """End, after help and version are written as far as anybody reads them."""
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _drop_output()
+        super().exit(status, message)
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; argparse itself lets a closed pipe through."""
+        try:
+            super().print_help(file)
+        except BrokenPipeError:
+            _drop_output()
 
     def error(self, message: str) -> NoReturn:
         """End with the message."""
@@ -131,7 +146,9 @@ def run(name: str, action: Callable[[], int], verbose: bool = False) -> int:
         handlers=[handler],
     )
     try:
-        return int(action())
+        code = int(action())
+        sys.stdout.flush()  # what is met at the exit of Python has no handler
+        return code
     except MafsError as error:
         _say(f'{name}: {error}')
         return EXIT_USAGE
@@ -144,12 +161,16 @@ def run(name: str, action: Callable[[], int], verbose: bool = False) -> int:
         _say(f'{name}: interrupted')
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, less) has seen enough; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return EXIT_OK
     except OSError as error:
         _say(f'{name}: {error.filename or "files"}: {error.strerror or error}')
         return EXIT_USAGE
+
+
+def _drop_output() -> None:
+    """Let what is still to be written vanish: the reader (head, less) has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class quiet_start:  # noqa: N801 - reads as a phrase after `with`
