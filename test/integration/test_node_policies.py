@@ -92,7 +92,8 @@ def test_pairs_come_through_and_bad_images_are_refused(
     try:
         rig.listen_to_images('fused/image')
         rig.start()
-        assert rig.good_pair().offset == 0.0
+        # The approximate policy may take images of two pairs that came right after one another.
+        assert abs(rig.good_pair().offset) <= (0.03 if policy == 'approximate' else 0.0)
         bad = image(samples[0], 'bgr8', step=1)
 
         def send() -> None:
