@@ -1,10 +1,18 @@
-"""What all tests need where ROS is installed: loggers as Python makes them."""
+"""What all tests need: loggers and signals as Python makes them, wherever pytest was started."""
 
 from __future__ import annotations
 
 import logging
+import signal
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start be interrupted, also where a shell runs pytest with `&`."""
+    # Such a shell has SIGINT ignored, and what is ignored stays so in every child.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
