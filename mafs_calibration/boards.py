@@ -356,10 +356,10 @@ def _aruco() -> Any:
 def _variants(image: UInt8Image) -> Iterator[tuple[str, UInt8Image]]:
     """Yield the image as it is, inverted, equalised, and both."""
     yield 'as it is', image
-    yield 'inverted', 255 - image
+    yield 'inverted', cv2.bitwise_not(image)
     equalised = cv2.createCLAHE(2.0, (8, 8)).apply(image)
     yield 'equalised', equalised
-    yield 'equalised and inverted', 255 - equalised
+    yield 'equalised and inverted', cv2.bitwise_not(equalised)
 
 
 def _reason(image: UInt8Image) -> str:

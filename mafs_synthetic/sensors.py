@@ -62,7 +62,8 @@ class VisibleCamera:
         light = self._bloom(light)
         light += np.float32(0.004) * light.mean()  # stray light in the lens
         # The curve by a table over the square root, which spreads the dark values.
-        index = cv2.multiply(cv2.sqrt(light), _CURVE_STEPS, dtype=cv2.CV_16U)
+        # One number for each channel: of OpenCV 4.6 a single one is that of the first.
+        index = cv2.multiply(cv2.sqrt(light), (_CURVE_STEPS,) * 4, dtype=cv2.CV_16U)
         np.minimum(index, _CURVE.size - 1, out=index)
         noise = cv2.multiply(
             self._sigma.take(index), _window(self._noise, frame, self._seed, index.shape)

@@ -11,6 +11,7 @@ from mafs_demo.pictures.contact_sheet import NO_LABELS
 from mafs_demo.pictures.drawing import ACCENT, Canvas, draw_legend, fit, legend_rows, MUTED
 from mafs_demo.replay.playback import PanelMaker, Playback
 from mafs_model.classes import ClassTable
+from mafs_model.images.preprocessing import size_of
 from mafs_model.types import UInt8Image
 import numpy as np
 
@@ -88,7 +89,7 @@ def write_movie(
     """
     import av
 
-    layout = _Layout(playback.pair(0).fused.shape[:2], table, classical)
+    layout = _Layout(size_of(playback.pair(0).fused), table, classical)
     maker = PanelMaker(table)
     with av.open(str(path), 'w', options={'movflags': 'faststart'}) as container:
         stream: Any = container.add_stream(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import ConfigError, DatasetError, ImageError
+from mafs_model.images.preprocessing import size_of
 from mafs_training.evaluation.box_files import BoxFolder
 from mafs_training.evaluation.fusion.baselines import BASELINES
 from mafs_training.evaluation.fusion.clear import clear_part
@@ -47,7 +48,7 @@ def measure_pair(task: PairTask) -> PairOutcome:
         same_size(task.name, {'thermal': thermal, 'visible': visible})
         boxes = None
         if task.boxes is not None:
-            boxes = task.boxes.of_image(task.name, thermal.shape)
+            boxes = task.boxes.of_image(task.name, size_of(thermal))
     except (ImageError, DatasetError) as error:
         return PairOutcome(task.name, problems=[str(error)])
     fused = {}

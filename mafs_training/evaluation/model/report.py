@@ -7,6 +7,7 @@ from html import escape
 import math
 from typing import Any
 
+from mafs_model.images.preprocessing import size_of
 from mafs_model.predictor import Predictor
 from mafs_training.datasets.boxes import Box
 from mafs_training.datasets.layouts import PairFiles, read_pair
@@ -271,7 +272,7 @@ def worst_objects(
         predictor.reset()
         prediction = predictor.predict(pair.visible, pair.thermal)
         assert prediction.fused is not None
-        found = boxes.of_image(name, pair.thermal.shape)
+        found = boxes.of_image(name, size_of(pair.thermal))
         panels = [
             panel(pair.thermal, 'thermal'),
             panel(pair.visible, 'visible'),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mafs_model.errors import DatasetError, ImageError
+from mafs_model.images.preprocessing import size_of
 from mafs_model.predictor import Outputs, Prediction, Predictor
 from mafs_training.datasets.boxes import Box
 from mafs_training.datasets.layouts import PairFiles, read_pair
@@ -140,7 +141,7 @@ def _boxes_of(
 ) -> dict[str, list[Box]] | None:
     """Return the boxes of a pair by class; None where their file cannot be used."""
     try:
-        return boxes.of_image(pair.name, pair.thermal.shape)
+        return boxes.of_image(pair.name, size_of(pair.thermal))
     except DatasetError as error:
         outcome.problems.append(str(error))
         return None
