@@ -351,10 +351,13 @@ class TestErrors:
         assert 'data.train is empty' in capsys.readouterr().err
 
     def test_unknown_stage(self, capsys):
-        assert main_train(['magic']) == 2
-        assert (
-            "unknown stage 'magic', expected one of mae, joint, ssvif" in capsys.readouterr().err
-        )
+        with pytest.raises(SystemExit) as end:
+            main_train(['magic'])
+        assert end.value.code == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith('mafs-train: argument STAGE')
+        assert all(word in lines[0] for word in ('magic', 'mae', 'joint', 'ssvif'))
 
 
 @pytest.mark.parametrize('stage', ['joint', 'ssvif'])
@@ -406,7 +409,7 @@ class TestResumeErrors:
             command = [stage, *arguments, *changed, '--trainer.resume', str(checkpoint)]
             assert main_train([*command, '--trainer.out', str(tmp_path / 'next')]) == 2
             last = capsys.readouterr().err.splitlines()[-1]
-            assert last.startswith(f'mafs-train joint: trainer.resume: {checkpoint}: ')
+            assert last.startswith(f'mafs-train {stage}: trainer.resume: {checkpoint}: ')
             assert message in last
 
     def test_damaged(self, begun, tmp_path):
