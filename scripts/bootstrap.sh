@@ -47,6 +47,10 @@ clean_environment() {
         [[ -z ${!name:-} ]] || export "$name=$(without_clone "${!name}")"
     done
     unset MAFS_ENV COLCON_PREFIX_PATH
+    if [[ -n ${PYTHONDONTWRITEBYTECODE:-} ]]; then  # as in scripts/env.sh
+        unset PYTHONDONTWRITEBYTECODE
+        export PYTHONPYCACHEPREFIX=${PYTHONPYCACHEPREFIX:-$ROOT/.cache/python}
+    fi
     [[ ${VIRTUAL_ENV:-} != "$VENV" ]] || unset VIRTUAL_ENV
     if [[ -z ${AMENT_PREFIX_PATH:-} && $(cat "$VENV/mode" 2>/dev/null) == system ]]; then
         # Set up with a ROS environment before; this shell has not sourced it.

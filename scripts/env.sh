@@ -52,6 +52,12 @@ _mafs_environment() {
     export MAFS_CACHE_DIR="${MAFS_CACHE_DIR:-$_mafs_root/.cache/mafs}"
     export MPLCONFIGDIR="${MPLCONFIGDIR:-$_mafs_root/.cache/matplotlib}"
     export TORCH_HOME="${TORCH_HOME:-$_mafs_root/.cache/torch}"
+    # Where byte code is not wanted beside the sources it is kept in the cache of the clone: to
+    # compile all modules at every start more than doubles what an import takes.
+    if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then
+        unset PYTHONDONTWRITEBYTECODE
+        export PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX:-$_mafs_root/.cache/python}"
+    fi
     export TORCHINDUCTOR_CACHE_DIR="${TORCHINDUCTOR_CACHE_DIR:-$_mafs_root/.cache/inductor}"
     if [ -z "${MAFS_SKIP_OVERLAY:-}" ] && [ -f "$_mafs_root/install/local_setup.bash" ]; then
         . "$_mafs_root/install/local_setup.bash"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 import subprocess
 import sys
@@ -69,3 +70,25 @@ def test_environment_script_bears_strict_shells(root):
     # The strictness that the shell had is there again.
     assert done.returncode != 0
     assert 'unset_one: unbound variable' in done.stderr
+
+
+@pytest.mark.parametrize('forbidden', ['', '1'])
+def test_byte_code_is_kept_where_it_may_not_lie_beside_the_sources(root, forbidden, tmp_path):
+    if not (root / '.venv' / 'mode').exists():
+        pytest.skip('the environment was not made by scripts/bootstrap.sh')
+    (tmp_path / 'once.py').touch()
+    given = {k: v for k, v in os.environ.items() if not k.startswith('PYTHON')}
+    if forbidden:
+        given['PYTHONDONTWRITEBYTECODE'] = forbidden
+    script = '. scripts/env.sh; PYTHONPATH=$1 python -c "import once; print(once.__cached__)"'
+    done = subprocess.run(
+        ['bash', '-c', script, 'bash', str(tmp_path)],
+        cwd=root,
+        env=given,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    cached = Path(done.stdout.strip())
+    assert cached.is_file()
+    assert cached.is_relative_to(root / '.cache' / 'python' if forbidden else tmp_path)
