@@ -38,9 +38,22 @@ class ExtractResult:
     unpaired: int = 0
 
 
-def _pairs(
-    bag: BagReader, pairer: NearestPairer, result: ExtractResult, offset_ns: int
+def paired_images(
+    bag: BagReader, pairer: NearestPairer, result: ExtractResult, offset_ns: int = 0
 ) -> Iterator[Pair]:
+    """
+    Iterate over the pairs of a bag as their partners are found.
+
+    Args:
+        bag: the open bag.
+        pairer: how images become pairs.
+        result: has the topics; unusable images are counted in it.
+        offset_ns: added to thermal stamps.
+
+    Yields:
+        Pairs whose payloads are images.
+
+    """
     kinds = {result.visible: 'visible', result.thermal: 'thermal'}
     for item in bag.images(kinds=kinds):  # type: ignore[arg-type]
         if isinstance(item.image, ImageError):
@@ -99,7 +112,7 @@ def extract_pairs(
             bag, visible or None, thermal or None, options=('--visible', '--thermal')
         )
         result = ExtractResult(topics['visible'], topics['thermal'])
-        for pair in _pairs(bag, pairer, result, round(thermal_offset_ms * 1e6)):
+        for pair in paired_images(bag, pairer, result, round(thermal_offset_ms * 1e6)):
             if result.pairs % every == 0:
                 name = f'{pair.visible.stamp_ns:019d}.png'
                 write_png(folders['visible'] / name, pair.visible.payload)

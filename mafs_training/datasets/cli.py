@@ -102,7 +102,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from mafs_model.classes import ClassTable
     from mafs_model.errors import DatasetError
     from mafs_training.datasets.check import check_source, guess_kind
-    from mafs_training.datasets.layouts import LAYOUTS
+    from mafs_training.datasets.layouts import LAYOUTS, OTHER_KINDS
     from mafs_training.datasets.spec import parse_source
 
     text = arguments.root
@@ -111,7 +111,7 @@ def _check(arguments: argparse.Namespace) -> int:
     spec = parse_source(text)
     if 'split=' not in text:
         spec = replace(spec, split=arguments.split)
-    if spec.kind in ('synthetic', 'pack'):
+    if spec.kind in OTHER_KINDS:
         raise DatasetError(
             f'{spec.kind}:{spec.path}: expected a folder or KIND:FOLDER; {spec.kind} pairs are '
             'checked when they are read'

@@ -75,6 +75,9 @@ LAYOUTS: dict[str, Layout] = {
     'llvip': Layout(('visible/{split}',), ('infrared/{split}',), (), ('train', 'test')),
 }
 
+# Sources that are no folders of images: rendered, packed, two films, a rosbag.
+OTHER_KINDS = ('synthetic', 'pack', 'clip', 'bag')
+
 
 @dataclass(frozen=True)
 class PairFiles:
@@ -109,7 +112,10 @@ def index_images(folder: Path) -> dict[str, Path]:
 
 
 # Names in one folder that end so belong together; the second one is thermal.
-_ENDINGS = (('_rgb', '_th'), ('_rgb', '_ir'), ('_vi', '_ir'), ('_vis', '_ir'), ('_co', '_ir'))
+_ENDINGS = (
+    ('_rgb', '_th'), ('_rgb', '_ir'), ('_rgb', '_previewdata'), ('_vi', '_ir'), ('_vis', '_ir'),
+    ('_co', '_ir'),
+)  # fmt: skip
 
 
 def _below(root: Path, text: str) -> Path | None:
@@ -269,7 +275,7 @@ def _layout(spec: SourceSpec) -> tuple[Layout, Path]:
     if layout is None:
         raise DatasetError(
             f'data source {spec.kind}:{spec.path}: unknown kind, expected one of '
-            f'{", ".join((*LAYOUTS, "synthetic", "pack"))}'
+            f'{", ".join((*LAYOUTS, *OTHER_KINDS))}'
         )
     root = Path(spec.path).expanduser()
     if not root.is_dir():
@@ -407,7 +413,7 @@ def layout_classes(spec: SourceSpec) -> str:
     if spec.kind == 'synthetic':
         return 'mfnet'
     layout = LAYOUTS.get(spec.kind)
-    own = spec.kind in ('generic', 'pack') or spec.labels or spec.relabels
+    own = spec.kind == 'generic' or spec.labels or spec.relabels
     return '' if layout is None or own or not layout.label else layout.classes
 
 

@@ -190,14 +190,14 @@ def swapped(visible: NDArray[np.generic], thermal: NDArray[np.generic]) -> bool:
     """
     from mafs_model.images.palettes import is_grey, recognise
 
-    def coloured(image: NDArray[np.generic]) -> bool:
+    def is_photograph(image: NDArray[np.generic]) -> bool:
+        """Return whether an image has colours that no thermal palette gives."""
         if image.ndim != 3 or image.dtype != np.uint8:
             return False
-        return not is_grey(np.ascontiguousarray(image[..., 2::-1].astype(np.uint8)))
+        rgb = np.ascontiguousarray(image[..., 2::-1].astype(np.uint8))
+        return not is_grey(rgb) and recognise(rgb) is None
 
-    if coloured(visible) or not coloured(thermal):
-        return False
-    return recognise(np.ascontiguousarray(thermal[..., 2::-1].astype(np.uint8))) is None
+    return is_photograph(thermal) and not is_photograph(visible)
 
 
 def match_size(

@@ -37,7 +37,8 @@ class SourceSpec:
 
     Attributes:
         kind: layout on disk, see `mafs_training.datasets.layouts.LAYOUTS`, or 'synthetic'
-            (rendered scenes) or 'pack' (one file made by ``mafs-data pack``).
+            (rendered scenes), 'pack' (made by ``mafs-data pack``), 'clip' (a film of each camera)
+            or 'bag'.
         path: folder, file, or number of scenes for 'synthetic'.
         split: official split, 'train', 'val', 'test', or 'all' of them that are there.
         labels: folder of the labels instead of the layout's; 'none' for no labels.
@@ -50,8 +51,8 @@ class SourceSpec:
             commas.
         skip: leave out pairs whose name matches this pattern, or one of several between commas;
             how blocks are held out.
-        vi: folder of the visible images instead of the layout's.
-        ir: folder of the thermal images instead of the layout's.
+        vi: folder of the visible images instead of the layout's; file of a clip, topic of a bag.
+        ir: the same of the thermal images.
         vi_suffix: end of the names of visible images, left out of the common name, e.g. _rgb.
         ir_suffix: the same of thermal images, e.g. _th.
         listing: file of names, one a line; only those are used. A line may hold paths; the name of

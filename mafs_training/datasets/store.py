@@ -129,6 +129,10 @@ def _load(
             for path in [Path(f'synthetic:{spec.path}')]
             for pair in render_pairs(spec)
         ]
+    if spec.kind in ('clip', 'bag'):
+        from mafs_training.datasets.recorded import read_recording
+
+        return list(read_recording(spec))
     if spec.kind == 'pack':
         return read_pack(Path(spec.path).expanduser(), spec, num_classes, ignore_index)
     files: list[PairFiles] = find_pairs(spec)

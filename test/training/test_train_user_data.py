@@ -214,8 +214,15 @@ class TestThermalInColour:
             self.read(tmp_path, COLOUR)
 
 
-def test_swapped_modalities_are_found(tmp_path, capsys):
-    write(tmp_path / 'vi' / 'a.png', GREY)
+@pytest.mark.parametrize('form', ['grey', 'three equal channels', 'false colours'])
+def test_swapped_modalities_are_found(tmp_path, capsys, form):
+    ramp = np.tile(np.linspace(0, 255, SIZE[1]).astype(np.uint8), (SIZE[0], 1))
+    forms = {
+        'grey': GREY,
+        'three equal channels': np.dstack([GREY] * 3),
+        'false colours': cv2.applyColorMap(ramp, cv2.COLORMAP_INFERNO),
+    }
+    write(tmp_path / 'vi' / 'a.png', forms[form])
     write(tmp_path / 'ir' / 'a.png', COLOUR)
     assert main_data(['check', str(tmp_path)]) == 1
     assert 'in colour: swapped?: a' in capsys.readouterr().out
