@@ -145,20 +145,6 @@ def test_non_finite_loss_stops_and_keeps_the_batch(tiny_arguments, tmp_path):
     assert str(out / 'nonfinite_step0_rank0.pt') in str(caught.value)
 
 
-@pytest.mark.slow
-def test_two_processes(tiny_arguments, tmp_path):
-    """Gradients are averaged over processes, one of them reports, and weights come out."""
-    out = tmp_path / 'run'
-    command = [
-        sys.executable, '-m', 'mafs_training.cli', 'joint', *tiny_arguments,
-        '--trainer.out', str(out), '--trainer.devices', '2', '--trainer.steps', '2',
-    ]  # fmt: skip
-    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=170)
-    assert result.returncode == 0, result.stderr[-2000:]
-    assert result.stdout.count('2 steps; weights: ') == 1
-    load_model(out / 'final.safetensors')
-
-
 def test_stage_two_starts_from_stage_one(tiny_arguments, tmp_path):
     first = run(parse_stage('mae', [*tiny_arguments, '--trainer.out', str(tmp_path / 'one')]))
     second = parse_stage(

@@ -40,44 +40,58 @@ if __name__ == '__main__':
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ('devices', 'number'),
-    [(1, signal.SIGKILL), (1, signal.SIGTERM), (1, signal.SIGINT), (2, signal.SIGKILL)],
+    ('devices', 'number'), [(1, signal.SIGKILL), (1, signal.SIGTERM), (2, signal.SIGKILL)]
 )
-def test_a_run_ended_in_mid_epoch_goes_on_bit_for_bit(tiny_arguments, tmp_path, devices, number):
+def test_a_run_ended_in_mid_epoch_goes_on_bit_for_bit(
+    tiny_arguments, tmp_path, capsys, caplog, devices, number
+):
     """Two epochs of three steps with validation; the signal comes after the fourth step."""
     script = tmp_path / 'train.py'
     script.write_text(SCRIPT)
 
-    def go(name, *extra, **environment):
-        command = [
-            sys.executable, str(script), 'joint', *tiny_arguments, *extra,
-            '--trainer.out', str(tmp_path / name), '--trainer.steps_per_epoch', '3',
-            '--trainer.devices', str(devices), '--trainer.checkpoint_minutes', '0',
+    def arguments(name, *extra):
+        return [
+            'joint', *tiny_arguments, *extra, '--trainer.out', str(tmp_path / name),
+            '--trainer.steps_per_epoch', '3', '--trainer.checkpoint_minutes', '0',
+            '--trainer.devices', str(devices), '--trainer.threads', '1',
         ]  # fmt: skip
-        return subprocess.run(
-            command,
+
+    def go_apart(name, *extra, **environment):
+        done = subprocess.run(
+            [sys.executable, str(script), *arguments(name, *extra)],
             check=False,
             capture_output=True,
             text=True,
             timeout=400,
             env={**os.environ, 'OMP_NUM_THREADS': '1', **environment},
         )
+        return done.returncode, done.stdout, done.stderr
 
-    whole = go('whole')
-    assert whole.returncode == 0, whole.stderr[-2000:]
-    ended = go('parts', AT_STEP='4', SIGNAL=str(int(number)))
+    def go_here(name, *extra):
+        capsys.readouterr()
+        caplog.clear()
+        with caplog.at_level('INFO'):
+            code = main_train(arguments(name, *extra))
+        return code, capsys.readouterr().out, caplog.text
+
+    # What is not to be killed, and is one process, needs none of its own.
+    go = go_here if devices == 1 else go_apart
+    code, output, errors = go('whole')
+    assert code == 0, errors[-2000:]
+    assert output.count('6 steps; weights: ') == 1, 'of several processes one reports'
+    code, _, errors = go_apart('parts', AT_STEP='4', SIGNAL=str(int(number)))
     if number == signal.SIGKILL:
-        assert ended.returncode == -number
+        assert code == -number
     else:
-        assert ended.returncode == 128 + number
-        assert f'{number.name}: saving after this step' in ended.stderr
-        assert 'step 5 saved to ' in ended.stderr
+        assert code == 128 + number
+        assert f'{number.name}: saving after this step' in errors
+        assert 'step 5 saved to ' in errors
     assert not (tmp_path / 'parts' / 'final.safetensors').exists()
-    rest = go('parts', '--trainer.resume', 'auto')
-    assert rest.returncode == 0, rest.stderr[-2000:]
+    code, _, errors = go('parts', '--trainer.resume', 'auto')
+    assert code == 0, errors[-2000:]
     done = 4 if number == signal.SIGKILL else 5
-    assert f'last.ckpt: step {done} of 6, epoch 2 of 2' in rest.stderr
-    assert rest.stderr.count('epoch 2/2 step 6') == 1
+    assert f'last.ckpt: step {done} of 6, epoch 2 of 2' in errors
+    assert errors.count('epoch 2/2 step 6') == 1
     for file in ('final.safetensors', 'best.safetensors'):
         first, second = (load_checkpoint(tmp_path / n / file) for n in ('whole', 'parts'))
         assert first.metadata.get('metrics') == second.metadata.get('metrics')
@@ -150,26 +164,31 @@ SIGNALS = """
 import os, signal
 from mafs_training.interruption import StopRequest
 
-before = signal.getsignal(signal.SIGTERM)
+before = signal.getsignal(signal.{name})
 with StopRequest() as stop:
-    signal.signal(signal.SIGTERM, lambda *unused: None)  # as Lightning does
+    signal.signal(signal.{name}, lambda *unused: None)  # as Lightning does
     stop.listen()
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert stop.number == signal.SIGTERM
+    os.kill(os.getpid(), signal.{name})
+    assert stop.number == signal.{name}
     try:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.{name})
         ended = False
     except KeyboardInterrupt:
         ended = True
     assert ended
-assert signal.getsignal(signal.SIGTERM) is before
+assert signal.getsignal(signal.{name}) is before
 print('done')
 """
 
 
-def test_the_second_signal_ends_at_once():
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGINT'])
+def test_the_second_signal_ends_at_once(name):
     done = subprocess.run(
-        [sys.executable, '-c', SIGNALS], check=False, capture_output=True, text=True, timeout=100
+        [sys.executable, '-c', SIGNALS.format(name=name)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
     )
     assert (done.returncode, done.stdout) == (0, 'done\n'), done.stderr
 
