@@ -40,6 +40,10 @@ class CheckpointError(MafsError):
     """A weights file is missing, damaged, unsafe or made for something else."""
 
 
+class ModeError(CheckpointError):
+    """The weights cannot be computed for the cameras that are there; for others they can."""
+
+
 class DeviceError(MafsError):
     """A compute device or a runtime backend was asked for that is not there or failed."""
 

@@ -7,6 +7,7 @@ Node, command line and evaluation all call :meth:`PairPredictor.predict`, so the
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 import time
 from typing import Any, TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import Any, TYPE_CHECKING
 from mafs_model.classes import ClassTable
 from mafs_model.defaults import MAX_INFERENCE_PIXELS
 from mafs_model.detections import find_detections, OBJECT_NAMES, Tracker
-from mafs_model.errors import ConfigError, ImageError
+from mafs_model.errors import ConfigError, ImageError, ModeError
 from mafs_model.images.dead import without_dead
 from mafs_model.images.enlargement import enlarge
 from mafs_model.images.overlay import Annotator, OverlayStyle, paint
@@ -37,7 +38,7 @@ from mafs_model.prediction import Outputs, Prediction
 from mafs_model.regrouping import all_apart, Regrouping
 from mafs_model.runtime import Engine
 from mafs_model.runtime.classical import CLASSICAL_NOTICE
-from mafs_model.runtime.engine import registers
+from mafs_model.runtime.engine import prepares, registers
 from mafs_model.types import Mode, Size, ThermalImage, UInt8Image
 import numpy as np
 
@@ -95,6 +96,7 @@ class PairPredictor:
         self._max_pixels = None if engine.is_classical else max_pixels
         self._decode_thermal = thermal_decoder
         self._visible_size: Size | None = None
+        self._work_size: Size | None = None
         self._regrouping: Regrouping | None = None
         self._annotate = Annotator(engine.classes)
         self._track = Tracker()
@@ -168,6 +170,37 @@ class PairPredictor:
         """Return what a user should know about the set-up, one sentence each."""
         return self.engine.notices
 
+    @property
+    def work_size(self) -> Size | None:
+        """Return (height, width) at which the last pair was computed, None before the first."""
+        return self._work_size
+
+    @property
+    def prepares(self) -> bool:
+        """Return whether :meth:`prepare` may be called while another thread predicts."""
+        return prepares(self.engine)
+
+    def why_not(self, mode: str) -> str:
+        """Return why one of ``MODES`` cannot be computed with these weights, '' if it can."""
+        return self.engine.why_not(mode)
+
+    def prepare(self, mode: str, size: Size) -> None:
+        """
+        Make one of ``MODES`` ready, so that its first image costs no load.
+
+        Args:
+            mode: which images are to come.
+            size: (height, width) to compute at, as :attr:`work_size`.
+
+        Raises:
+            ModeError: it cannot be computed.
+            ConfigError: the predictor has been closed.
+
+        """
+        engine = self.engine
+        if prepares(engine):
+            engine.prepare(mode, size)
+
     def predict(
         self,
         visible: UInt8Image | None,
@@ -189,6 +222,7 @@ class PairPredictor:
 
         Raises:
             ImageError: an image is unusable; the predictor stays usable.
+            ModeError: the weights cannot be computed for the images given.
             DeviceError: the device failed.
 
         """
@@ -203,7 +237,8 @@ class PairPredictor:
             self._visible_size = size_of(visible)
         size = self._choose_size(thermal)
         work_size = self._inference_size or within_pixels(size, self._max_pixels)
-        visible, thermal, notices = without_dead(visible, thermal)
+        self._work_size = work_size
+        visible, thermal, notices = without_dead(visible, thermal, engine.why_not)
         full_visible = None if visible is None else resize(visible, size)
         scaled = None if thermal is None else self.thermal_scaler(thermal)
         full_thermal = None
@@ -256,7 +291,8 @@ class PairPredictor:
             visible_size: (height, width) of the visible images to come.
             thermal_size: (height, width) of the thermal images to come.
             repeats: number of runs.
-            alone: run on each image alone as well, so that a camera that stops costs no load.
+            alone: run on each image alone as well, where the weights can, so that a camera that
+                stops costs no load.
 
         Returns:
             Wall time of the last run on both in ms.
@@ -266,9 +302,9 @@ class PairPredictor:
         thermal = np.full(_pair(thermal_size, 'thermal size'), 128, np.uint8)
         elapsed = 0.0
         for _ in range(max(1, repeats)):
-            if alone:
-                self.predict(visible, None)
-                self.predict(None, thermal)
+            for images in ((visible, None), (None, thermal)) if alone else ():
+                with suppress(ModeError):
+                    self.predict(*images)
             elapsed = sum(self.predict(visible, thermal).timings_ms.values())
         self.reset()
         return elapsed

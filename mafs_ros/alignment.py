@@ -115,6 +115,7 @@ class Alignment:
         picture: returns the image of a frame of a stream, for `RunningOffset`.
         registration: how the thermal image lies on the visible one.
         on_measured: told the sentence about a time offset that was measured anew.
+        serves: returns whether a stream can be computed alone.
 
     Raises:
         ConfigError: the policy needs a package that is not installed.
@@ -128,11 +129,13 @@ class Alignment:
         picture: Callable[[str, Frame], NDArray[Any]] | None = None,
         registration: Registration | None = None,
         on_measured: Callable[[str], None] | None = None,
+        serves: Callable[[str], bool] = lambda stream: True,
     ) -> None:
         self._settings = settings
         self._calibrated_offset_s = calibrated_offset_s
         self._picture = picture
         self._on_measured = on_measured
+        self._serves = serves
         self._running = RunningOffset(registration)
         self._rules = self._wanted_rules()
         self._synchronizer = create_synchronizer(*self._rules)
@@ -214,8 +217,12 @@ class Alignment:
     def _is_alone(self, stream: str, frame: Frame) -> bool:
         """Return whether a frame is to be worked with although the other camera is missing."""
         settings = self._settings.current
-        alone = settings.on_missing == 'single' and self._presence.is_missing(
-            OTHER_STREAM[stream], frame.received_s, settings.single_after
+        alone = (
+            settings.on_missing == 'single'
+            and self._serves(stream)
+            and self._presence.is_missing(
+                OTHER_STREAM[stream], frame.received_s, settings.single_after
+            )
         )
         if alone and self.alone != stream:
             # What waits is older than what goes out alone now: outputs never go back in time.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -67,6 +68,7 @@ class Context:
         clock_is_zero: whether simulated time is asked for and nobody publishes /clock.
         registration: how the thermal image lies wrong on the visible one, '' if it does not.
         notices: what the user should know about the set-up (no weights, no GPU).
+        unserved: stream -> why the weights cannot compute it alone.
 
     """
 
@@ -82,6 +84,7 @@ class Context:
     clock_is_zero: bool = False
     registration: str = ''
     notices: tuple[str, ...] = ()
+    unserved: Mapping[str, str] = field(default_factory=dict)
 
 
 def assess(snapshot: Snapshot, context: Context) -> tuple[Level, str]:
@@ -325,7 +328,8 @@ def _misregistered(context: Context) -> tuple[Level, str] | None:
         return None
     advice = 'Calibrate (mafs-calibrate scene) and set calibration_file.'
     if context.settings.on_misregistration == 'visible_only':
-        advice += ' Until then the visible image alone is used.'
+        why = context.unserved.get('visible', '')
+        advice += f' {_sentence(why)}' if why else ' Until then the visible image alone is used.'
     return Level.WARN, f'{_sentence(context.registration)} {advice}'
 
 

@@ -118,8 +118,9 @@ class Inference:
     """
     A predictor whose settings may change between two pairs.
 
-    Threads: `predict` is called by the worker thread only; `request_reset` is called by the
-    executor and only leaves a note; `load` and `replace` may be called by any thread.
+    Threads: `predict` and `why_alone_not` are called by the worker thread only; `request_reset`
+    is called by the executor and only leaves a note; `load` and `replace` may be called by any
+    thread.
 
     Args:
         settings: what is in force.
@@ -237,8 +238,22 @@ class Inference:
             return ()
         return self.predictor.notices
 
+    def why_alone_not(self, stream: str) -> str:
+        """Return why 'visible' or 'thermal' cannot be computed alone, '' if it can."""
+        return self.predictor.why_not(f'{stream}_only')
+
+    @property
+    def may_be_alone(self) -> bool:
+        """Return whether the settings ask for one camera alone, whatever it shows."""
+        settings = self._settings.current
+        return (
+            settings.on_missing == 'single'
+            or settings.thermal_on_shutter == 'visible_only'
+            or settings.on_misregistration == 'visible_only'
+        )
+
     def warm_up(self) -> None:
-        """Run on blank images, each alone as well where that may be asked for."""
+        """Run on blank images, each alone as well where that takes no load (see `Standby`)."""
         self._warm_up(self.predictor)
 
     def _warm_up(self, predictor: Predictor) -> None:
@@ -248,7 +263,8 @@ class Inference:
         known = self.registration, self.calibration
         thermal = next((k.thermal_size for k in known if k and k.thermal_size), default)
         visible = next((k.visible_size for k in known if k and k.visible_size), default)
-        predictor.warm_up(visible, thermal, alone=settings.on_missing == 'single')
+        alone = self.may_be_alone and not predictor.prepares
+        predictor.warm_up(visible, thermal, alone=alone)
 
     def request_reset(self) -> None:
         """Forget the past (scaling limits) before the next pair, as after a jump in time."""

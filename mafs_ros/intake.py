@@ -12,6 +12,7 @@ from mafs_ros.parameter_handler import ParameterHandler
 from mafs_ros.processor import PairProcessor
 from mafs_ros.rate_limit import RateLimit
 from mafs_ros.reporting import Reporter
+from mafs_ros.standby import Standby
 from mafs_ros.subscriptions import CameraInputs
 from mafs_ros.sync import load_message_filters
 from rclpy.lifecycle import LifecycleNode
@@ -33,6 +34,7 @@ class Intake:
         processor: works on the pairs.
         reporter: counts and logs.
         inference: knows the calibration and what the thermal camera sends.
+        standby: knows which camera cannot be computed alone.
 
     Raises:
         ConfigError: the policy needs a package that is not installed.
@@ -46,6 +48,7 @@ class Intake:
         processor: PairProcessor,
         reporter: Reporter,
         inference: Inference,
+        standby: Standby,
     ) -> None:
         self._parameters = parameters
         self._processor = processor
@@ -61,6 +64,7 @@ class Intake:
             Pictures(inference.camera),
             inference.registration,
             lambda text: node.get_logger().info(f'thermal.time_offset: {text}'),
+            lambda stream: stream not in standby.lacking,
         )
         by_filters = settings.current.sync_policy != 'nearest'
         self._inputs = CameraInputs(

@@ -19,6 +19,7 @@ from mafs_ros.processor import PairProcessor
 from mafs_ros.publishers import OutputPublishers, overridable_publishers
 from mafs_ros.reporting import Reporter
 from mafs_ros.services import Services
+from mafs_ros.standby import Standby
 from mafs_ros.statistics import Statistics
 from mafs_ros.subscriptions import overridable_subscriptions
 from mafs_ros.sync import load_message_filters
@@ -55,6 +56,7 @@ class FusionNode(LifecycleNode):
         self._reporter = Reporter(self.get_logger().warning, self._statistics)
         # Between configure and cleanup:
         self._inference: Inference | None = None
+        self._standby = self._new_standby()
         self._outputs: OutputPublishers | None = None
         self._processor: PairProcessor | None = None
         self._log_handler: ros_logging.RosLogHandler | None = None
@@ -177,6 +179,7 @@ class FusionNode(LifecycleNode):
             load_message_filters()
         self._inference = Inference(self._handler.settings)
         self._inference.warm_up()
+        self._standby = self._new_standby()
         self._outputs = OutputPublishers(self, self._handler.settings, self._reporter)
         self._processor = PairProcessor(
             self._inference,
@@ -197,12 +200,16 @@ class FusionNode(LifecycleNode):
                 'no thermal.homography: thermal images are only resized to the visible ones'
             )
 
+    def _new_standby(self) -> Standby:
+        return Standby(self.get_logger().info, self.get_logger().warning)
+
     def _cleanup(self) -> None:
         self._handler.locked = False
         self._answers.stop(self.stop_timeout_s)
         if self._inference is not None:  # first: weights that are still loaded find it closed
             self._inference.close()
             self._inference = None
+        self._standby.stop(self.stop_timeout_s)
         if self._outputs is not None:
             self._outputs.destroy()
             self._outputs = None
@@ -230,6 +237,7 @@ class FusionNode(LifecycleNode):
             self._processor,
             self._reporter,
             self._inference,
+            self._standby,
         )
         topics = self._intake.topics
         self.get_logger().info(
@@ -292,6 +300,8 @@ class FusionNode(LifecycleNode):
         """Publish diagnostics, and log when the state gets worse or better."""
         if self._intake is not None:
             self._intake.tick()
+            if self._inference is not None and self._inference.may_be_alone:
+                self._standby.tick(self._inference.predictor)
             if self._outputs is not None:
                 self._outputs.tick()
         self._answers.tick()
@@ -369,6 +379,7 @@ class FusionNode(LifecycleNode):
             clock_is_zero=now_ns == 0,
             registration=processor.watch.sentence,
             notices=inference.notices,
+            unserved=self._standby.lacking,
         )
 
     def _setup(self) -> dict[str, str]:
@@ -381,6 +392,7 @@ class FusionNode(LifecycleNode):
                 'backend': predictor.backend,
                 'weights': predictor.weights_id or 'none',
                 'sync policy': self._handler.settings.current.sync_policy,
+                'one camera alone': self._standby.state,
             }
         if self._intake is not None:
             setup['mode'] = self._processor.mode or '-' if self._processor is not None else '-'

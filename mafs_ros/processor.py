@@ -7,7 +7,7 @@ import time
 import traceback
 
 from builtin_interfaces.msg import Time
-from mafs_model.errors import DeviceError, ImageError, MafsError
+from mafs_model.errors import DeviceError, ImageError, MafsError, ModeError
 from mafs_model.images.dead import FrozenCamera
 from mafs_model.prediction import Prediction
 from mafs_model.streams import NS_PER_S, OTHER_STREAM
@@ -131,6 +131,8 @@ class PairProcessor:
             visible, thermal = self._without_frozen(job, visible, thermal)
             converted_ms = 1e3 * (time.monotonic() - started)
             apart = self.watch.off and settings.on_misregistration == 'visible_only'
+            if apart and visible is not None:
+                apart = not self._inference.why_alone_not('visible')
             used = None if apart and visible is not None else thermal
             results = self._inference.predict(visible, used, wanted)
             self._say_notices(results)
@@ -179,16 +181,20 @@ class PairProcessor:
         stream = self._frozen.check(visible, thermal, job.stamp_ns('visible') / NS_PER_S)
         if stream is not None:
             other = OTHER_STREAM[stream]
+            why = self._inference.why_alone_not(other)
             self._statistics.noted('frozen')
             self._reporter.say(
                 'frozen',
                 f'{stream} image has not changed for {self._frozen.age_s[stream]:.1f} s while the '
-                f'{other} one has; the {other} one alone is used',
+                f'{other} one has; '
+                + (f'it is used all the same: {why}' if why else f'the {other} one alone is used'),
                 NOTICE_PERIOD_S,
             )
+            stream = None if why else stream
         if self._frozen.shutter:
             self._statistics.noted('shutter')
-            alone = self._settings.current.thermal_on_shutter == 'visible_only'
+            wanted = self._settings.current.thermal_on_shutter == 'visible_only'
+            alone = wanted and not self._inference.why_alone_not('visible')
             self._reporter.say(
                 'shutter',
                 'the thermal camera has closed its shutter: '
@@ -231,6 +237,9 @@ class PairProcessor:
             return  # ROS was shut down by somebody else: the end, not an error
         if isinstance(error, ImageError):
             self._reporter.drop(error.reason, str(error))
+            return
+        if isinstance(error, ModeError):
+            self._reporter.drop('unserved', str(error))
             return
         self.fault = str(error) or repr(error)
         self.device_failed = self.device_failed or isinstance(error, DeviceError)

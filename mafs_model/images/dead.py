@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from mafs_model.types import ThermalImage, UInt8Image
@@ -190,16 +191,21 @@ class FrozenCamera:
 
 
 def without_dead(
-    visible: UInt8Image | None, thermal: ThermalImage | None
+    visible: UInt8Image | None,
+    thermal: ThermalImage | None,
+    why_not: Callable[[str], str] = lambda mode: '',
 ) -> tuple[UInt8Image | None, ThermalImage | None, tuple[str, ...]]:
     """
     Return a pair without an image that shows nothing, and notices about it.
 
-    Where both show nothing both stay, for want of better ones.
+    Where both show nothing both stay, for want of better ones; so they do where the other one
+    cannot be computed alone.
 
     Args:
         visible: uint8 [H,W,3] RGB or None.
         thermal: uint8, uint16 or float32 [h,w] or None.
+        why_not: returns why a mode, ``'visible_only'`` or ``'thermal_only'``, cannot be
+            computed, '' if it can.
 
     """
     if visible is None or thermal is None:
@@ -207,8 +213,17 @@ def without_dead(
     of_thermal, of_visible = why_dead(thermal), why_visible_dead(visible)
     if of_thermal is not None and of_visible is not None:
         return visible, thermal, (f'thermal image {of_thermal}', f'visible image {of_visible}')
+    if of_thermal is None and of_visible is None:
+        return visible, thermal, ()
     if of_thermal is not None:
-        return visible, None, (f'thermal image {of_thermal}; the visible one alone is used',)
-    if of_visible is not None:
-        return None, thermal, (f'visible image {of_visible}; the thermal one alone is used',)
-    return visible, thermal, ()
+        found, alone = f'thermal image {of_thermal}', 'visible'
+    else:
+        found, alone = f'visible image {of_visible}', 'thermal'
+    why = why_not(f'{alone}_only')
+    if why:
+        return visible, thermal, (f'{found}; it is used all the same: {why}',)
+    return (
+        visible if alone == 'visible' else None,
+        thermal if alone == 'thermal' else None,
+        (f'{found}; the {alone} one alone is used',),
+    )

@@ -49,6 +49,10 @@ class ClassicalEngine:
             confidence=np.zeros(size, np.uint8) if outputs.confidence else None,
         )
 
+    def why_not(self, mode: str) -> str:
+        """Return '': any mode can be computed."""
+        return ''
+
     def close(self) -> None:
         """Free the working memory."""
         self._pyramid = None

@@ -16,6 +16,11 @@ import numpy as np
 
 # Which images are given.
 MODES = ('fusion', 'visible_only', 'thermal_only')
+MODE_CAMERAS = {
+    'fusion': 'both cameras',
+    'visible_only': 'the visible camera alone',
+    'thermal_only': 'the thermal camera alone',
+}
 OUTPUT_NAMES = ('fused', 'labels', 'confidence')
 LABEL_STRIDE = 2  # Deployment graphs give labels and confidence at half resolution.
 
@@ -104,8 +109,37 @@ class Engine(Protocol):
 
         """
 
+    def why_not(self, mode: str) -> str:
+        """Return why a mode of ``MODES`` cannot be computed, '' if it can."""
+
     def close(self) -> None:
         """Free memory and device resources; nothing may be computed afterwards."""
+
+
+class PreparingEngine(Engine, Protocol):
+    """
+    An engine that can make one mode ready in a thread while another thread computes another one.
+
+    Attributes:
+        prepares: whether it does so.
+
+    """
+
+    prepares: bool
+
+    def prepare(self, mode: str, size: Size) -> None:
+        """
+        Make a mode ready, so that its first image costs no more than the others.
+
+        Args:
+            mode: one of ``MODES``.
+            size: (height, width) of the images to come.
+
+        Raises:
+            ModeError: it cannot be computed.
+            ImageError: it cannot at this size.
+
+        """
 
 
 class RegisteringEngine(Engine, Protocol):
@@ -131,6 +165,11 @@ class RegisteringEngine(Engine, Protocol):
             outputs: what to compute.
 
         """
+
+
+def prepares(engine: Engine) -> TypeGuard[PreparingEngine]:
+    """Return whether an engine makes modes ready beside what it computes."""
+    return bool(getattr(engine, 'prepares', False))
 
 
 def registers(engine: Engine) -> TypeGuard[RegisteringEngine]:

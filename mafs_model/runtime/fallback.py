@@ -76,6 +76,10 @@ class FallbackEngine:
                     raise
                 self._step_down(str(error))
 
+    def why_not(self, mode: str) -> str:
+        """Return why a mode cannot be computed, '' if it can."""
+        return self._engine.why_not(mode)
+
     def close(self) -> None:
         """Free the engine in use."""
         self._engine.close()

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 import logging
+import threading
 
 import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.decision import Decision
-from mafs_model.errors import ImageError
+from mafs_model.errors import (
+    CheckpointError,
+    ConfigError,
+    DeviceError,
+    ImageError,
+    ModeError,
+    OutOfMemoryError,
+)
 from mafs_model.images.preprocessing import format_size
 from mafs_model.prediction import Outputs, Prediction
-from mafs_model.runtime.engine import collect_outputs, mode_of
+from mafs_model.runtime.engine import (
+    collect_outputs,
+    input_names,
+    MODE_CAMERAS,
+    mode_of,
+    MODES,
+)
 from mafs_model.runtime.graph_file import GraphFile
 from mafs_model.runtime.graph_store import GraphStore
 from mafs_model.types import Size, UInt8Image
@@ -28,6 +43,9 @@ class GraphEngine(ABC):
     """
     Runs exported graphs, one per mode.
 
+    Threads: one computes; another may `prepare` a mode that is not in use yet. `close` waits for
+    what is being made ready.
+
     Args:
         store: where the graphs come from; closed with the engine.
         backend: name of the backend.
@@ -41,6 +59,7 @@ class GraphEngine(ABC):
 
     is_classical = False
     fixed_shapes = False  # True: one compiled graph per image size
+    prepares = True
 
     def __init__(
         self,
@@ -62,6 +81,10 @@ class GraphEngine(ABC):
         self._store = store
         self._runners: dict[tuple[str, Size | None], Runner] = {}
         self._graphs: dict[str, GraphFile] = {}
+        self._lacking: dict[str, str] = {}  # mode -> why it cannot be computed
+        self._making = {mode: threading.RLock() for mode in MODES}
+        self._keeping = threading.Lock()  # of the runners, while some are put away
+        self._closed = False
         self._graph(store.mode)  # A missing or damaged file is an error of the set-up.
 
     def infer(
@@ -80,8 +103,28 @@ class GraphEngine(ABC):
             labels, confidence = (a[: half[0], : half[1]] for a in (labels, confidence))
         return collect_outputs((fused, labels, confidence), size, outputs, self.peaks)
 
+    def why_not(self, mode: str) -> str:
+        """Return why a mode cannot be computed, '' if it can."""
+        if mode not in self._lacking:
+            try:
+                self._graph(mode)
+            except ModeError as error:
+                return str(error)
+        return self._lacking.get(mode, '')
+
+    def prepare(self, mode: str, size: Size) -> None:
+        """Make a mode ready; see :class:`mafs_model.runtime.engine.PreparingEngine`."""
+        target = self._target_size(size, mode)
+        shapes = {'visible': (1, *target, 3), 'thermal': (1, *target)}
+        images = [np.full(shapes[name], 128, np.uint8) for name in input_names(mode)]
+        self._runner(mode, target, images)
+
     def close(self) -> None:
         """Free the graphs and temporary files."""
+        self._closed = True
+        for making in self._making.values():
+            with making:
+                pass
         self._runners.clear()
         self._store.close()
 
@@ -126,22 +169,70 @@ class GraphEngine(ABC):
         return target
 
     def _graph(self, mode: str) -> GraphFile:
-        """Return the graph of a mode, found or made at its first use."""
+        """Return the graph of a mode, found or made at its first use; raises ModeError."""
         if mode not in self._graphs:
-            precision = self.precision
-            if self._store.lacks_calibrated(self._file_format, precision, mode):
-                _LOGGER.warning('no int8 graph for %s beside the weights: using fp32', mode)
-                precision = 'fp32'
-            self._graphs[mode] = self._store.get(self._file_format, precision, mode)
+            with self._making[mode], self._serving(mode):
+                if mode not in self._graphs:
+                    self._graphs[mode] = self._find(mode)
         return self._graphs[mode]
 
-    def _runner(self, mode: str, size: Size) -> Runner:
-        """Return what runs a mode at a size, made at its first use."""
+    def _find(self, mode: str) -> GraphFile:
+        """Return the graph of a mode from the store."""
+        precision = self.precision
+        if self._store.lacks_calibrated(self._file_format, precision, mode):
+            _LOGGER.warning('no int8 graph for %s beside the weights: using fp32', mode)
+            precision = 'fp32'
+        return self._store.get(self._file_format, precision, mode)
+
+    @contextmanager
+    def _serving(self, mode: str) -> Iterator[None]:
+        """
+        Make of what is wrong with one mode a ModeError, at once where it is known already.
+
+        What is wrong with the mode that the weights stand for is an error of the set-up.
+        """
+        if mode in self._lacking:
+            raise ModeError(self._lacking[mode])
+        try:
+            yield
+        except (CheckpointError, ConfigError, DeviceError) as error:
+            if mode == self._store.mode or isinstance(error, (ModeError, OutOfMemoryError)):
+                raise
+            self._lacking[mode] = (
+                f'{self.weights_id} cannot be computed for {MODE_CAMERAS[mode]}: {error}'
+            )
+            raise ModeError(self._lacking[mode]) from None
+
+    def _runner(self, mode: str, size: Size, first: list[UInt8Image] | None = None) -> Runner:
+        """
+        Return what runs a mode at a size, made at its first use.
+
+        Args:
+            mode: one of ``MODES``.
+            size: (height, width) that it computes at.
+            first: images to run a new one on before anybody else gets it.
+
+        Raises:
+            ModeError: the mode cannot be computed.
+
+        """
         key = (mode, size if self.fixed_shapes else None)
-        runner = self._runners.pop(key, None)  # put back as the one used last
-        if runner is None:
+        with self._making[mode]:
+            if self._closed:
+                raise ConfigError('engine is closed, create a new one')
+            runner = self._runners.get(key)
+            if runner is None:
+                with self._serving(mode):
+                    runner = self._compile(self._graph(mode), key[1])
+                if first is not None:
+                    runner(first)
+            self._keep(key, runner)
+        return runner
+
+    def _keep(self, key: tuple[str, Size | None], runner: Runner) -> None:
+        """Put a runner into its place as the one used last, and those used longest ago away."""
+        with self._keeping:
+            self._runners.pop(key, None)
             while len(self._runners) >= _MAX_RUNNERS:
                 self._runners.pop(next(iter(self._runners)))
-            runner = self._compile(self._graph(mode), key[1])
-        self._runners[key] = runner
-        return runner
+            self._runners[key] = runner

@@ -116,13 +116,25 @@ def _read_onnx_by_runtime(path: Path, where: str) -> str | None:
 def _read_openvino_metadata(path: Path, where: str) -> str | None:
     """Return the JSON text in an OpenVINO file."""
     try:
-        root = ET.parse(path).getroot()
+        root = ET.fromstring(_last_part(path.read_bytes()))
     except (ET.ParseError, OSError) as error:
         raise CheckpointError(f'{where}: truncated or damaged ({error})') from None
     if not path.with_suffix('.bin').is_file():
         raise CheckpointError(f"{where}: '{path.with_suffix('.bin').name}' is missing beside it")
     entry = root.find(f'rt_info/{METADATA_KEY}')
     return None if entry is None else entry.get('value')
+
+
+def _last_part(document: bytes) -> bytes:
+    """
+    Return an OpenVINO graph without its layers: parsing those took longer than all the rest.
+
+    One that does not end as OpenVINO writes it is returned whole, for the parser to judge.
+    """
+    start = document.rfind(b'<rt_info>')
+    if not document.rfind(b'</edges>') < start or not document.rstrip().endswith(b'</net>'):
+        return document
+    return b'<net>' + document[start:]
 
 
 def _read_sidecar(path: Path, where: str) -> str | None:

@@ -53,6 +53,7 @@ class TensorRtEngine(GraphEngine):
 
     fixed_shapes = True
     registers = True
+    prepares = False  # A plan can take minutes to build, and the GPU has one stream.
 
     def __init__(
         self,

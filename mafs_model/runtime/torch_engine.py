@@ -123,6 +123,10 @@ class TorchEngine:
         """Return what runs a mode on uint8 tensors with a batch axis, without copies of them."""
         return self._graph(mode)
 
+    def why_not(self, mode: str) -> str:
+        """Return '': any mode can be computed."""
+        return ''
+
     def close(self) -> None:
         """Free the network and all buffers."""
         self._network = None

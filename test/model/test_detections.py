@@ -135,6 +135,9 @@ class DrawnEngine:
         assert outputs.confidence or outputs.detections is None
         return Prediction(labels=self.labels, confidence=np.full_like(self.labels, 204))
 
+    def why_not(self, mode: str) -> str:
+        return ''
+
     def close(self) -> None:
         pass
 

@@ -50,6 +50,9 @@ class RecordingEngine:
             grey.copy() if outputs.confidence else None,
         )
 
+    def why_not(self, mode):
+        return ''
+
     def close(self):
         self.closed += 1
 

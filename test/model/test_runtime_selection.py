@@ -46,6 +46,9 @@ class FakeEngine:
             np.full(size, 9, np.uint8) if outputs.confidence else None,
         )
 
+    def why_not(self, mode):
+        return ''
+
     def close(self):
         self.closed += 1
 

@@ -62,6 +62,37 @@ def test_the_whole_life(make_node: MakeNode) -> None:
     assert state(node) == 'finalized'
 
 
+def test_graph_for_both_cameras_only_makes_a_node_that_says_what_it_lacks(
+    make_node: MakeNode, small_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnx')
+    from mafs_model.checkpoint import load_checkpoint
+    from mafs_model.runtime.export import export_graph
+
+    monkeypatch.setenv('MAFS_CACHE_DIR', str(tmp_path / 'cache'))
+    graph = export_graph(load_checkpoint(small_weights), tmp_path / 'w.onnx', 'onnx').path
+    node = make_node(
+        weights=str(graph),
+        device='cpu',
+        threads=1,
+        inference__size='128x96',
+        thermal__on_shutter='visible_only',
+    )
+    assert node.trigger_configure() == SUCCESS
+    assert node.trigger_activate() == SUCCESS
+    standby = node._standby
+    standby.tick(node._inference.predictor)
+    standby.stop(60.0)
+    assert set(standby.lacking) == {'visible', 'thermal'}
+    assert 'for the thermal camera alone' in standby.lacking['thermal']
+    assert '--modes thermal_only' in standby.lacking['thermal']
+    assert standby.state == 'none ready for 128x96'
+    assert not node._intake._alignment._serves('visible')
+    assert node.trigger_deactivate() == SUCCESS
+    assert node.trigger_cleanup() == SUCCESS
+
+
 @pytest.mark.parametrize(
     'steps',
     [[], ['configure'], ['configure', 'activate']],

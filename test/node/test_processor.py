@@ -14,7 +14,7 @@ pytest.importorskip('rclpy')
 pytest.importorskip('mafs_ros.msg')
 
 from builtin_interfaces.msg import Time
-from mafs_model.errors import DeviceError, ImageError
+from mafs_model.errors import DeviceError, ImageError, ModeError
 from mafs_model.images.cameras import CameraProfile
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
@@ -77,6 +77,7 @@ class FakeInference:
             device='cpu', backend='fake', weights_id='none', thermal_scaler=ThermalScaler()
         )
         self.error: Exception | None = None
+        self.unserved = ''
         self.seen: list[tuple[Any, Any, Outputs]] = []
         self.resets = 0
 
@@ -86,6 +87,9 @@ class FakeInference:
 
     def request_reset(self) -> None:
         self.resets += 1
+
+    def why_alone_not(self, stream: str) -> str:
+        return self.unserved
 
     def predict(self, visible: Any, thermal: Any, outputs: Outputs) -> Prediction:
         self.seen.append((visible, thermal, outputs))
@@ -263,6 +267,31 @@ def test_thermal_image_that_lies_wrong_is_left_out_on_request() -> None:
     bench.settings.current = Settings.from_values({})
     bench.run(job())
     assert bench.inference.seen[-1][1] is not None, 'a warning only'
+
+
+def test_image_that_cannot_be_left_out_stays_and_the_log_says_why() -> None:
+    bench = Bench(thermal__on_shutter='visible_only', on_misregistration='visible_only')
+    bench.inference.camera = CameraProfile('generic')
+    bench.processor.request_reset()
+    bench.inference.unserved = 'w cannot be computed for the visible camera alone'
+    bench.processor.watch.off = True
+    still = frame('thermal')
+    for index in range(40):
+        bench.run(replace(job(), visible=frame('visible', 100.0 * index), thermal=still))
+    assert bench.processor.mode == 'fusion'
+    assert all(thermal is not None for _, thermal, _ in bench.inference.seen)
+    assert set(bench.statistics.snapshot().events) == {'shutter', 'frozen'}
+    assert any('the last picture is held' in line for line in bench.log)
+    assert any('it is used all the same: w cannot be' in line for line in bench.log)
+
+
+def test_image_alone_that_the_weights_do_not_serve_is_a_drop_and_no_fault() -> None:
+    bench = Bench()
+    bench.inference.error = ModeError('w cannot be computed for the visible camera alone')
+    bench.run(replace(job(), thermal=None))
+    assert bench.statistics.counters().drops == {'unserved': 1}
+    assert bench.processor.fault == ''
+    assert 'visible camera alone' in bench.log[0]
 
 
 @pytest.mark.parametrize(
