@@ -148,3 +148,17 @@ def test_outputs_are_listened_to_alone_and_compared_with_nothing(ros_domain, mon
     rig = _CountingRig(silent=topics.POINTS_TOPIC)
     with pytest.raises(RuntimeError, match=f'nothing arrived on {topics.POINTS_TOPIC}'):
         outputs._Turn(rig, 10.0, 2.0).measure_all()
+
+
+def test_start_of_a_node_is_measured_by_stages(domain, monkeypatch, capsys):
+    import node_start
+
+    monkeypatch.setenv('ROS_DOMAIN_ID', domain)
+    monkeypatch.setattr(
+        sys, 'argv', ['node_start.py', '--runs', '1', '--weights', 'classical', '--json']
+    )
+    assert node_start.main() == 0
+    stages = json.loads(capsys.readouterr().out)
+    assert list(stages) == list(node_start.STAGES)
+    assert all(stage['cpu_s'] >= 0.0 for stage in stages.values())
+    assert stages['import NumPy and OpenCV']['cpu_s'] > 0.0
