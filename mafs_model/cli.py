@@ -80,14 +80,19 @@ def _fuse_options(parser: argparse.ArgumentParser) -> None:
     results.add_argument(
         '--out',
         metavar='DIR|FILE',
-        required=True,
         help='folder, picture (result.png) or video (result.mp4)',
+    )
+    results.add_argument(
+        '--show',
+        action='store_true',
+        help='show the results in a window, with or without --out; q ends it',
     )
     results.add_argument(
         '--picture',
         choices=PICTURES,
         metavar='NAME',
-        help=f'what a picture or video shows: {", ".join(PICTURES)} (default: fused)',
+        help=f'what a picture, video or window shows: {", ".join(PICTURES)} (default: fused, in '
+        'a window panels)',
     )
     results.add_argument('--rate', type=float, metavar='HZ', help='pictures per second of a video')
     results.add_argument('--overwrite', action='store_true', help='replace results that are there')

@@ -17,6 +17,7 @@ from mafs_model.predictor import Predictor, WITH_DETECTIONS
 from mafs_model.result import Painter
 from mafs_model.sinks.opening import open_sink
 from mafs_model.sinks.results import ClassShares, Sink
+from mafs_model.sinks.window import Window
 from mafs_model.sources.items import PairSource
 import numpy as np
 from tqdm import tqdm
@@ -31,7 +32,7 @@ class FuseReport:
     What became of the pairs.
 
     Attributes:
-        out: where the results are, as it was given.
+        out: where the results are, as it was given; empty: they were shown only.
         files: files and folders that hold them.
         pairs: number of pairs fused.
         left_out: one line for each file or pair left out, the first thousand.
@@ -70,7 +71,8 @@ class FuseReport:
 
     def summary(self) -> str:
         """Return one to three lines for people."""
-        lines = f'{self.pairs} fused into {self.out} ({self.weights}, {self.device})'
+        into = f' into {self.out}' if self.out else ''
+        lines = f'{self.pairs} fused{into} ({self.weights}, {self.device})'
         shown = [f'{n} {100 * s:.1f} %' for n, s in self.class_shares.items() if s >= 0.0005]
         lines += f'\nclasses: {", ".join(shown)}' if shown else ''
         found = [_detected(name, figures) for name, figures in self.detections.items()]
@@ -104,37 +106,55 @@ def fuse(arguments: argparse.Namespace) -> FuseReport:
         raise ConfigError(
             f'--rate {arguments.rate:g}: expected more than 0, at most {MAX_RATE_HZ:g}'
         )
+    if arguments.out is None and not arguments.show:
+        raise ConfigError('no --out: expected a folder, a picture or a video, or --show')
     check_settings(arguments)
     source = open_source(arguments)
+    window = None
     try:
-        sink = open_sink(
-            arguments.out,
-            source,
-            picture=arguments.picture,
-            rate_hz=arguments.rate,
-            overwrite=arguments.overwrite,
-        )
-        report = FuseReport(str(arguments.out))
+        sinks: list[Sink] = []
+        if arguments.out is not None:
+            sink = open_sink(
+                arguments.out,
+                source,
+                picture=arguments.picture,
+                rate_hz=arguments.rate,
+                overwrite=arguments.overwrite,
+            )
+            sinks.append(sink)
+        report = FuseReport(arguments.out or '')
         if source.count == 0:
             report.left_out = source.problems[:_MAX_PROBLEMS]
             return report
+        if arguments.show:
+            window = Window(_shown_hz(source, arguments.rate), arguments.picture or 'panels')
+            sinks.append(window)
         with quiet_start('mafs fuse'):
             made = create_predictor(arguments, source.is_sequence)
         with made as predictor:
-            _run(predictor, source, sink, report, arguments)
+            _run(predictor, source, sinks, report, arguments)
         return report
     finally:
         source.close()
+        if window is not None:
+            window.close()
+
+
+def _shown_hz(source: PairSource, rate_hz: float | None) -> float | None:
+    """Return how many pictures a second a window shows, 0 for single pictures, None for all."""
+    if not source.is_sequence:
+        return rate_hz or 0.0
+    return None if source.is_live else rate_hz or source.rate_hz
 
 
 def _run(
     predictor: Predictor,
     source: PairSource,
-    sink: Sink,
+    sinks: list[Sink],
     report: FuseReport,
     arguments: argparse.Namespace,
 ) -> None:
-    """Fuse all pairs into the sink and fill the report."""
+    """Fuse all pairs into the sinks and fill the report."""
     painter = Painter(arguments.opacity)
     shares = ClassShares(predictor.classes)
     counts = DetectionCounts(source.is_sequence)
@@ -156,34 +176,43 @@ def _run(
                     images = item.read()
                     prediction = predictor.predict(images.visible, images.thermal, WITH_DETECTIONS)
                 except ImageError as error:
-                    if len(left_out) < _MAX_PROBLEMS:
-                        left_out.append(f"pair '{item.name}': {error}")
+                    _note(left_out, item.name, error)
                     continue
                 for notice in prediction.notices:
-                    if len(report.notices) < _MAX_PROBLEMS:
-                        report.notices.append(f"pair '{item.name}': {notice}")
+                    _note(report.notices, item.name, notice)
                 result = predictor.result(prediction, images, item.name)
-                sink.write(item.name, partial(painter.paint, result))
+                for sink in sinks:
+                    sink.write(item.name, partial(painter.paint, result))
                 report.pairs += 1
                 times.append(sum(prediction.timings_ms.values()))
                 if prediction.labels is not None and not predictor.is_classical:
                     shares.add_labels(prediction.labels)
                     counts.add_pair(prediction.detections or ())
+                if any(isinstance(sink, Window) and sink.ended for sink in sinks):
+                    break
         except KeyboardInterrupt:
             if not source.is_live:
                 raise
             # A camera has no end of its own: this is how people stop it.
-        sink.close()
+        for sink in sinks:
+            sink.close()
     except BaseException:
-        sink.abort()
+        for sink in sinks:
+            sink.abort()
         raise
     finally:
         bar.close()
     report.seconds = time.perf_counter() - start
     report.left_out = [*source.problems, *left_out][:_MAX_PROBLEMS]
-    report.files = list(sink.files())
+    report.files = [name for sink in sinks for name in sink.files()]
     report.weights, report.backend = predictor.weights_id, predictor.backend
     report.device = predictor.device
     report.class_shares = shares.shares()
     report.detections = counts.summary()
     report.ms_per_pair = float(np.median(times)) if times else None
+
+
+def _note(lines: list[str], name: str, text: object) -> None:
+    """Keep a line about a pair, of a bounded number."""
+    if len(lines) < _MAX_PROBLEMS:
+        lines.append(f"pair '{name}': {text}")

@@ -171,7 +171,7 @@ def test_empty_folders(tmp_path, capsys):
     [
         ([], 'the following arguments are required: COMMAND'),
         (['fly'], "invalid choice: 'fly'"),
-        (['fuse'], 'required: --out'),
+        (['fuse'], 'no --out: expected a folder, a picture or a video, or --show'),
         (['fuse', '--out', 'o'], 'no input: expected a visible or a thermal file or folder'),
         (
             ['fuse', '--out', 'o', '--rgb', '/nowhere'],
