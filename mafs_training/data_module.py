@@ -89,7 +89,5 @@ def class_counts(store: PairStore, num_classes: int) -> NDArray[np.int64]:
     """Labelled pixels per class [C] over all pairs, weighted as they are drawn."""
     counts = np.zeros(num_classes, dtype=np.float64)
     for pair, weight in zip(store.pairs, store.weights, strict=True):
-        if pair.label is not None:
-            found = np.bincount(pair.label.ravel(), minlength=256)[:num_classes]
-            counts += weight * found
+        counts += weight * pair.label_counts()[:num_classes]
     return counts.astype(np.int64)

@@ -68,9 +68,7 @@ def option_errors(what: str) -> Iterator[None]:
 
 def has_labels(store: PairStore, num_classes: int) -> bool:
     """Return whether any pair has a pixel with a class."""
-    return any(
-        pair.label is not None and bool((pair.label < num_classes).any()) for pair in store.pairs
-    )
+    return any(bool(pair.label_counts()[:num_classes].any()) for pair in store.pairs)
 
 
 def check_labels(config: StageConfig, train: PairStore, num_classes: int) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 import json
 import os
 from pathlib import Path
 import sys
+from typing import TYPE_CHECKING
 
 from mafs_model.command_line import add_common_options, add_thermal_camera, OneLineParser
 from mafs_model.version import __version__
 from mafs_training.datasets.splits import SPLITS
+
+if TYPE_CHECKING:
+    from mafs_training.datasets.reading import RawPair
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -79,9 +83,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     fuse.set_defaults(run=_fuse_labels)
 
-    pack = commands.add_parser('pack', help='put sources into one file that numpy can read')
+    pack = commands.add_parser(
+        'pack', help='put sources on disk as training reads them, for more than memory holds'
+    )
     pack.add_argument('sources', nargs='+', help='KIND:PATH?...')
-    pack.add_argument('--out', type=Path, required=True)
+    pack.add_argument('--out', type=Path, required=True, help='folder to make')
     pack.set_defaults(run=_pack)
     for command in (check, bag, synthetic, fuse, pack):
         add_common_options(command)
@@ -200,19 +206,28 @@ def _fuse_labels(arguments: argparse.Namespace) -> int:
 
 def _pack(arguments: argparse.Namespace) -> int:
     from mafs_training.datasets.packed import write_pack
-    from mafs_training.datasets.store import load_sources
+    from mafs_training.datasets.spec import parse_source
+    from mafs_training.datasets.store import iterate_source
+    from tqdm import tqdm
 
-    store = load_sources(arguments.sources, None, threads=os.cpu_count() or 1)
-    write_pack(arguments.out, store.pairs)
-    size_mb = arguments.out.stat().st_size / 1e6
+    specs = [parse_source(text) for text in arguments.sources]
+    labelled = pairs = 0
+
+    def read() -> Iterator[RawPair]:
+        nonlocal labelled, pairs
+        silent = arguments.quiet or not sys.stderr.isatty()
+        for spec in specs:
+            with tqdm(desc=spec.path, disable=silent, unit='pair') as bar:
+                for pair, bar.total in iterate_source(spec, threads=os.cpu_count() or 1):
+                    pairs += 1
+                    labelled += pair.labelled
+                    bar.update()
+                    yield pair
+
+    size_mb = write_pack(arguments.out, read()) / 1e6
     _tell(
         arguments,
-        {
-            'pairs': len(store),
-            'labelled': len(store.labelled),
-            'size_mb': size_mb,
-            'out': arguments.out,
-        },
-        f'{len(store)} pairs, {len(store.labelled)} labelled, {size_mb:.1f} MB in {arguments.out}',
+        {'pairs': pairs, 'labelled': labelled, 'size_mb': size_mb, 'out': arguments.out},
+        f'{pairs} pairs, {labelled} labelled, {size_mb:.1f} MB in {arguments.out}',
     )
     return 0

@@ -7,6 +7,7 @@ from typing import Any
 
 from mafs_model.classes import IGNORE_INDEX
 from mafs_model.errors import DatasetError
+from mafs_training.datasets.packed import PackedPair
 from mafs_training.datasets.reading import RawPair
 from mafs_training.datasets.store import PairStore
 import numpy as np
@@ -108,7 +109,7 @@ class CropDataset(Dataset[Sample]):
     Random crops, each a function of (seed, number of the draw).
 
     Args:
-        store: pairs in memory.
+        store: pairs to cut from.
         crop: side of the crop, pixels.
         scale: range of magnification.
         seed: of the run.
@@ -141,34 +142,27 @@ class CropDataset(Dataset[Sample]):
         index, draw = key
         pair = self.store.pairs[index]
         rng = np.random.default_rng((self.seed, draw))
-        size = (pair.thermal.shape[0], pair.thermal.shape[1])
-        top, left, height, width = random_window(size, self.crop, self.scale, rng)
-        if pair.label is not None and self.focus > 0 and rng.random() < self.focus:
+        top, left, height, width = random_window(pair.size, self.crop, self.scale, rng)
+        if pair.labelled and self.focus > 0 and rng.random() < self.focus:
             top, left = self._around_object(pair, height, width, rng) or (top, left)
-        rows, columns = slice(top, top + height), slice(left, left + width)
-        label = None if pair.label is None else pair.label[rows, columns]
-        sample = to_tensors(
-            pair.visible[rows, columns],
-            pair.thermal[rows, columns],
-            label,
-            pair.name,
-            self.ignore_index,
-        )
+        part = pair.window(slice(top, top + height), slice(left, left + width))
+        sample = to_tensors(part.visible, part.thermal, part.label, part.name, self.ignore_index)
         return fit(sample, self.crop, self.ignore_index)
 
     def _around_object(
-        self, pair: RawPair, height: int, width: int, rng: np.random.Generator
+        self, pair: RawPair | PackedPair, height: int, width: int, rng: np.random.Generator
     ) -> tuple[int, int] | None:
         """Top and left of a window that holds a random pixel of a random object class."""
-        assert pair.label is not None
-        classes = np.unique(pair.label)
+        label = pair.label_image()
+        assert label is not None
+        classes = np.unique(label)
         classes = classes[(classes != 0) & (classes != self.ignore_index)]
         if not classes.size:
             return None
-        rows, columns = np.nonzero(pair.label == rng.choice(classes))
+        rows, columns = np.nonzero(label == rng.choice(classes))
         chosen = int(rng.integers(rows.size))
-        top = int(np.clip(rows[chosen] - rng.integers(height), 0, pair.label.shape[0] - height))
-        left = int(np.clip(columns[chosen] - rng.integers(width), 0, pair.label.shape[1] - width))
+        top = int(np.clip(rows[chosen] - rng.integers(height), 0, label.shape[0] - height))
+        left = int(np.clip(columns[chosen] - rng.integers(width), 0, label.shape[1] - width))
         return top, left
 
 
@@ -182,7 +176,7 @@ class ImageDataset(Dataset[Sample]):
         return len(self.store)
 
     def __getitem__(self, index: int) -> Sample:
-        pair = self.store.pairs[index]
+        pair = self.store.pairs[index].window()
         return to_tensors(pair.visible, pair.thermal, pair.label, pair.name, self.ignore_index)
 
 

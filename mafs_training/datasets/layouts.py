@@ -11,6 +11,7 @@ from mafs_model.errors import DatasetError
 from mafs_training.datasets.reading import (
     as_thermal,
     as_visible,
+    check_classes,
     match_size,
     RawPair,
     read_image,
@@ -451,11 +452,5 @@ def read_pair(
         label = match_size(read_label(files.label), size, files.label, 'label')
         if table is not None:
             label = relabel(label, table, files.label)
-        if num_classes is not None:
-            wrong = np.unique(label[(label >= num_classes) & (label != ignore_index)])
-            if wrong.size:
-                raise DatasetError(
-                    f'{files.label}: label value(s) {wrong.tolist()[:5]} outside '
-                    f'the {num_classes} classes'
-                )
+        check_classes(label, num_classes, ignore_index, files.label)
     return RawPair(files.name, visible, thermal, label)

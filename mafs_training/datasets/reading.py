@@ -34,6 +34,37 @@ class RawPair:
     label: NDArray[np.uint8] | None
 
     @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.visible.shape[0], self.visible.shape[1]
+
+    @property
+    def labelled(self) -> bool:
+        """Return whether it has a label."""
+        return self.label is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the images."""
+        label = 0 if self.label is None else self.label.nbytes
+        return self.visible.nbytes + self.thermal.nbytes + label
+
+    def label_counts(self) -> NDArray[np.int64]:
+        """Pixels by label value [256]; none without label."""
+        if self.label is None:
+            return np.zeros(256, np.int64)
+        return np.bincount(self.label.ravel(), minlength=256)
+
+    def label_image(self) -> NDArray[np.uint8] | None:
+        """Return the label."""
+        return self.label
+
+    def window(self, rows: slice = slice(None), columns: slice = slice(None)) -> RawPair:
+        """Cut a part out of the pair; the images are not copied."""
+        label = None if self.label is None else self.label[rows, columns]
+        return RawPair(self.name, self.visible[rows, columns], self.thermal[rows, columns], label)
+
+    @property
     def digest(self) -> bytes:
         """Checksum of both images: a copy under another name is the same pair."""
         content = hashlib.blake2b(np.ascontiguousarray(self.visible).data, digest_size=16)
@@ -160,6 +191,25 @@ def relabel(label: NDArray[np.uint8], table: NDArray[np.int16], path: Path) -> N
             f'{path}: label value {wrong[0]} is shifted to {table[wrong[0]]}, expected 0 to 255'
         )
     return table[label].astype(np.uint8)
+
+
+def check_classes(
+    label: NDArray[np.uint8], num_classes: int | None, ignore_index: int, where: object
+) -> None:
+    """
+    Refuse label values that are no class.
+
+    Raises:
+        DatasetError: names the values and ``where`` they are.
+
+    """
+    if num_classes is None:
+        return
+    wrong = np.unique(label[(label >= num_classes) & (label != ignore_index)])
+    if wrong.size:
+        raise DatasetError(
+            f'{where}: label value(s) {wrong.tolist()[:5]} outside the {num_classes} classes'
+        )
 
 
 def as_label(image: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:

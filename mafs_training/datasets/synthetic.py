@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mafs_model.errors import DatasetError
 from mafs_training.datasets.reading import RawPair
 from mafs_training.datasets.spec import SourceSpec
@@ -9,7 +11,7 @@ from mafs_training.datasets.spec import SourceSpec
 FRAMES_PER_DRIVE = 8
 
 
-def render_pairs(spec: SourceSpec) -> list[RawPair]:
+def render_pairs(spec: SourceSpec) -> Iterator[RawPair]:
     """
     Render scenes.
 
@@ -17,7 +19,7 @@ def render_pairs(spec: SourceSpec) -> list[RawPair]:
         spec: 'path' is the number of pairs; a new drive begins every `FRAMES_PER_DRIVE` pairs,
             with seeds that start at 'seed'; frames of a drive are 'step' seconds apart.
 
-    Returns:
+    Yields:
         Pairs with labels in the ids of MFNet.
 
     Raises:
@@ -29,7 +31,6 @@ def render_pairs(spec: SourceSpec) -> list[RawPair]:
 
     if not spec.path.isdecimal() or int(spec.path) < 1:
         raise DatasetError(f'synthetic:{spec.path}: expected a number of pairs, e.g. synthetic:64')
-    pairs: list[RawPair] = []
     drive: NightDrive | None = None
     for index in range(int(spec.path)):
         seed, frame = spec.seed + index // FRAMES_PER_DRIVE, index % FRAMES_PER_DRIVE
@@ -37,9 +38,6 @@ def render_pairs(spec: SourceSpec) -> list[RawPair]:
             drive = NightDrive(SceneConfig(width=spec.size[1], height=spec.size[0], seed=seed))
             scaler = ThermalScaler(smoothing=0.0)
         scene = drive.frame(frame * spec.step)
-        pairs.append(
-            RawPair(
-                f'synthetic_{seed:05d}_{frame}', scene.visible, scaler(scene.thermal), scene.labels
-            )
+        yield RawPair(
+            f'synthetic_{seed:05d}_{frame}', scene.visible, scaler(scene.thermal), scene.labels
         )
-    return pairs

@@ -97,10 +97,24 @@ def yaml_of_registration(folder: Path) -> bytes:
     return path.read_bytes()
 
 
-def pack(folder: Path) -> bytes:
+def pack(folder: Path) -> None:
     image = np.zeros((4, 4, 3), np.uint8)
-    write_pack(folder / 'p.npz', [RawPair('a', image, image[..., 0], image[..., 0])])
-    return (folder / 'p.npz').read_bytes()
+    write_pack(folder, [RawPair('a', image, image[..., 0], image[..., 0])])
+
+
+def pack_index(folder: Path) -> bytes:
+    pack(folder)
+    return (folder / 'index.json').read_bytes()
+
+
+def pack_shard(folder: Path) -> bytes:
+    pack(folder)
+    return (folder / 'pairs-00000.safetensors').read_bytes()
+
+
+def read_first(path: Path) -> None:
+    """Read a pack as far as the images of its first pair."""
+    read_pack(path.parent, SourceSpec('pack', str(path.parent)), 4)[0].window()
 
 
 def weights(folder: Path) -> bytes:
@@ -118,7 +132,8 @@ FILES = {
     'classes.yaml': (yaml_of_classes, ClassTable.load),
     'plain.yaml': (yaml_of_classes, lambda path: read_yaml(path, 'file')),
     'registration.yaml': (yaml_of_registration, Registration.load),
-    'pack.npz': (pack, lambda path: read_pack(path, SourceSpec('pack', str(path)), 4)),
+    'index.json': (pack_index, read_first),
+    'pairs-00000.safetensors': (pack_shard, read_first),
     'weights.safetensors': (weights, load_model),
 }
 

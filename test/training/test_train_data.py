@@ -271,23 +271,6 @@ class TestStore:
         assert store.description[1] == 'generic:b train: 3 pairs, 0 labelled'
         assert store.nbytes == 5 * 96 * 96 * 4 + 2 * 96 * 96
 
-    def test_pack(self, tmp_path, pairs, capsys):
-        root = pairs.write(tmp_path / 'a', 3, label_every=2)
-        out = tmp_path / 'all.npz'
-        assert main_data(['pack', str(root), '--out', str(out)]) == 0
-        assert '3 pairs, 2 labelled' in capsys.readouterr().out
-        direct, packed = load_sources([str(root)], 4), load_sources([f'pack:{out}'], 4)
-        for a, b in zip(direct.pairs, packed.pairs, strict=True):
-            assert a.name == b.name
-            assert np.array_equal(a.visible, b.visible)
-            assert np.array_equal(a.thermal, b.thermal)
-            assert (a.label is None and b.label is None) or np.array_equal(a.label, b.label)
-        with pytest.raises(DatasetError, match='outside the 2 classes'):
-            load_sources([f'pack:{out}'], 2)
-        out.write_bytes(b'damaged')
-        with pytest.raises(DatasetError, match='not a file of mafs-data pack'):
-            load_sources([f'pack:{out}'], 4)
-
     def test_nothing(self):
         with pytest.raises(DatasetError, match='no data source given'):
             load_sources([], 4)
