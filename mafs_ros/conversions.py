@@ -144,6 +144,17 @@ def pixels(message: Any) -> NDArray[Any]:
     return encodings.view(buffer_of(message))
 
 
+def carries_colour(message: Any) -> bool:
+    """
+    Return whether a checked Image or CompressedImage may be a colour photograph.
+
+    Pairs of bytes (yuv422) are left out: thermal cameras send counts as such.
+    """
+    if isinstance(message, CompressedImage):
+        return encodings.probe_compressed(message.data, message.format).channels > 1
+    return bool(message.encoding in COLOR_ENCODINGS or message.encoding.startswith('bayer_'))
+
+
 def visible_array(frame: Frame) -> NDArray[np.uint8]:
     """
     Return the visible image as uint8 [H,W,3] RGB.

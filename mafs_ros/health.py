@@ -66,6 +66,7 @@ class Context:
         last_texts: newest text by reason of drop.
         settings: what is in force.
         clock_is_zero: whether simulated time is asked for and nobody publishes /clock.
+        swapped: whether the thermal image is a photograph, and the visible one looks like thermal.
         registration: how the thermal image lies wrong on the visible one, '' if it does not.
         notices: what the user should know about the set-up (no weights, no GPU).
         unserved: stream -> why the weights cannot compute it alone.
@@ -82,6 +83,7 @@ class Context:
     last_texts: dict[str, str] = field(default_factory=dict)
     settings: Settings = _DEFAULTS
     clock_is_zero: bool = False
+    swapped: bool = False
     registration: str = ''
     notices: tuple[str, ...] = ()
     unserved: Mapping[str, str] = field(default_factory=dict)
@@ -113,13 +115,13 @@ def assess(snapshot: Snapshot, context: Context) -> tuple[Level, str]:
     found = [text for text in silent.values() if text]
     if context.alone and not silent[context.alone]:
         # Why the other one is refused may be worse than that it is.
-        return _swapped(snapshot) or (Level.WARN, _alone(snapshot, context))
+        return _swapped(snapshot, context) or (Level.WARN, _alone(snapshot, context))
     if found:
         return Level.STALE, ' '.join(found)
     conditions = [
         _only_bad_images(snapshot, context),
         _no_pairs(snapshot, context),
-        _swapped(snapshot),
+        _swapped(snapshot, context),
         _transport_loss(snapshot, context),
         _slow_reader(snapshot),
         _bad_pictures(snapshot, context),
@@ -269,7 +271,7 @@ def _what_to_do_about_stamps(snapshot: Snapshot) -> str:
     )
 
 
-def _swapped(snapshot: Snapshot) -> tuple[Level, str] | None:
+def _swapped(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
     visible, thermal = snapshot.streams['visible'], snapshot.streams['thermal']
     if snapshot.recent_drops.get('swapped'):
         return Level.ERROR, (
@@ -280,6 +282,11 @@ def _swapped(snapshot: Snapshot) -> tuple[Level, str] | None:
         return Level.WARN, (
             f'The visible input carries mono8 and the thermal input {thermal.encoding}: are '
             'the topics swapped?'
+        )
+    if context.swapped:
+        return Level.WARN, (
+            'The thermal input shows colour photographs and the visible one grey pictures or false '
+            'colours: are the topics swapped?'
         )
     return None
 

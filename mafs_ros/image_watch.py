@@ -1,4 +1,4 @@
-"""What the images themselves tell: copies that a driver adds, a registration that is off."""
+"""What the images themselves tell: copies of a driver, a registration that is off, a swap."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from mafs_model.images.dead import FrozenFrames
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
 from mafs_model.images.thermal_decoder import ThermalDecoder
+from mafs_model.sources.plausibility import look_swapped
 from mafs_model.streams import OTHER_STREAM
 from mafs_model.topics import INPUT_TOPICS
 from mafs_model.types import ThermalImage, UInt8Image
-from mafs_ros.conversions import Frame, thermal_array, visible_array
+from mafs_ros.conversions import carries_colour, Frame, thermal_array, visible_array
 from numpy.typing import NDArray
 
 # A driver that sends a 9 Hz camera at 27 Hz shows 4 new pictures and 8 copies among so many.
@@ -152,3 +153,43 @@ class RegistrationWatch:
         self._found_off = self._found_off + 1 if wrong else 0
         self.off = self._found_off > 1
         self.sentence = state.sentence() if self.off else ''
+
+
+class SwapWatch:
+    """
+    Looks every few seconds whether the cameras are swapped, by what their images show.
+
+    Encodings tell that apart only where they differ: a driver may send thermal images as rgb8 too.
+
+    Threads: `look` is called by the worker; `swapped` is read by anybody.
+
+    Args:
+        clock: steady time in s, exchangeable for tests.
+
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next_s = clock()
+        self._found = 0
+        self.swapped = False
+
+    def look(self, visible: UInt8Image, thermal: Frame) -> None:
+        """
+        Look at a pair, if it is time to; twice the same before it counts.
+
+        Args:
+            visible: uint8 [H,W,3] RGB.
+            thermal: as received.
+
+        Raises:
+            ImageError: it cannot be decoded.
+
+        """
+        now = self._clock()
+        if now < self._next_s:
+            return
+        self._next_s = now + _LOOK_PERIOD_S
+        swapped = carries_colour(thermal.message) and look_swapped(visible, visible_array(thermal))
+        self._found = self._found + 1 if swapped else 0
+        self.swapped = self._found > 1

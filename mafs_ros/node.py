@@ -378,6 +378,7 @@ class FusionNode(LifecycleNode):
             settings=self._handler.settings.current,
             clock_is_zero=now_ns == 0,
             registration=processor.watch.sentence,
+            swapped=processor.swap.swapped,
             notices=inference.notices,
             unserved=self._standby.lacking,
         )

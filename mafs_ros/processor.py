@@ -14,7 +14,7 @@ from mafs_model.streams import NS_PER_S, OTHER_STREAM
 from mafs_model.types import ThermalImage, UInt8Image
 from mafs_ros.alignment import Job
 from mafs_ros.conversions import Frame, thermal_array, visible_array
-from mafs_ros.image_watch import RegistrationWatch
+from mafs_ros.image_watch import RegistrationWatch, SwapWatch
 from mafs_ros.inference import Inference, overlay_style
 from mafs_ros.mailbox import Worker
 from mafs_ros.parameters import SettingsBox
@@ -66,6 +66,7 @@ class PairProcessor:
         self.between_pairs = threading.Lock()  # free while no pair is in work
         self._frozen = self._new_frozen()
         self.watch = RegistrationWatch(inference.registration)
+        self.swap = SwapWatch()
         self._frame_id = ''  # of the reference camera, once it was seen
         self._visible_frame_id = ''  # of the visible camera, once it was seen
         self.fault = ''
@@ -80,6 +81,7 @@ class PairProcessor:
         """Start the worker, with the faults and the past forgotten."""
         self.fault, self.device_failed, self.mode = '', False, ''
         self.watch = RegistrationWatch(self._inference.registration)
+        self.swap = SwapWatch()
         self.request_reset()
         self._worker = Worker(self._work, self._on_overtaken, self._on_error)
         self._worker.start()
@@ -160,6 +162,8 @@ class PairProcessor:
         )
         if visible is not None and thermal is not None:
             self.watch.look(visible, thermal)
+            if job.thermal is not None:
+                self.swap.look(visible, job.thermal)
 
     def _thermal(self, job: Job) -> ThermalImage | None:
         """Return the thermal image of a pair; say once what was found out about its frames."""

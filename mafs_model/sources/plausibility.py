@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 from mafs_model.errors import ConfigError
+from mafs_model.images.palettes import recognise
 from mafs_model.sources.given import Given
 from mafs_model.sources.items import Camera, Images
 from mafs_model.sources.pair_names import FOLDERS, list_files, radiometric_pairs
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 _GREY_CHROMA = 2.0  # Mean spread of colours, of 255, that JPEG gives to a grey picture at most.
 # Mean spread of colours: photographs by day and night have 3 to 50, the usual palettes of thermal
-# cameras 90 to 160.
+# cameras 90 to 250, and less where most of the image is cold: those are known by their colours.
 _NATURAL_CHROMA = (3.0, 60.0)
 _SAME_DIFFERENCE = 1.0  # Mean difference, of 255, of two files of the same picture.
 _OVERRIDE = '; --unchecked skips this check'
@@ -71,10 +72,10 @@ def check_images(images: Images | None) -> None:
             'the first visible and the first thermal image are the same picture, expected one of '
             f'each camera{_OVERRIDE}'
         )
-    if is_grey(visible) and has_natural_colours(thermal):
+    if look_swapped(visible, thermal):
         raise ConfigError(
-            'the first visible image is grey and the first thermal image a colour photograph: '
-            f'are --rgb and --thermal swapped?{_OVERRIDE}'
+            'the first visible image is grey or in false colours and the first thermal image a '
+            f'colour photograph: are --rgb and --thermal swapped?{_OVERRIDE}'
         )
 
 
@@ -94,9 +95,28 @@ def same_picture(one: NDArray[np.uint8], other: NDArray[Any]) -> bool:
     return float(cv2.absdiff(*grey).mean()) < _SAME_DIFFERENCE
 
 
+def look_swapped(visible: NDArray[np.uint8], thermal: NDArray[Any]) -> bool:
+    """
+    Return whether the thermal image is a photograph and the visible one looks like thermal.
+
+    Two grey images, and two photographs, tell nothing.
+
+    Args:
+        visible: uint8 [H,W,3] RGB or [H,W].
+        thermal: as it is stored; uint8 [H,W,3] RGB may be one.
+
+    """
+    return has_natural_colours(thermal) and (is_grey(visible) or _is_false_coloured(visible))
+
+
 def is_grey(image: NDArray[np.uint8]) -> bool:
     """Return whether an image [H,W] or [H,W,3] has no colours, JPEG's noise aside."""
     return image.ndim == 2 or _chroma(image) <= _GREY_CHROMA
+
+
+def _is_false_coloured(image: NDArray[np.uint8]) -> bool:
+    """Return whether an image [H,W,3] RGB has the colours of a palette of thermal cameras."""
+    return _chroma(image) >= _NATURAL_CHROMA[1] or recognise(image) is not None
 
 
 def has_natural_colours(image: NDArray[Any]) -> bool:
@@ -107,8 +127,10 @@ def has_natural_colours(image: NDArray[Any]) -> bool:
         image: uint8 [H,W] or [H,W,3] RGB.
 
     """
+    if image.ndim < 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        return False
     low, high = _NATURAL_CHROMA
-    return image.ndim == 3 and low < _chroma(image) < high
+    return low < _chroma(image) < high and recognise(image) is None
 
 
 def _chroma(image: NDArray[np.uint8]) -> float:

@@ -106,6 +106,12 @@ def test_pictures_that_show_nothing_are_said(event: str) -> None:
     assert assess(snapshot, context())[0] is Level.OK, 'one picture is no condition'
 
 
+def test_cameras_that_are_swapped_by_what_they_show_are_said() -> None:
+    level, sentence = assess(healthy(), context(swapped=True))
+    assert level is Level.WARN
+    assert 'are the topics swapped?' in sentence
+
+
 def test_thermal_image_that_lies_wrong_is_said_with_a_way_out() -> None:
     wrong = 'the thermal image is shifted by about 12 px to the right'
     level, sentence = assess(healthy(), context(registration=wrong))

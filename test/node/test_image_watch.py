@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+from mafs_model.images.image_files import read_visible
+from mafs_model.images.palettes import _tables
 from mafs_model.images.registration import Registration
-from mafs_ros.image_watch import CopyWatch, RegistrationWatch
+from mafs_ros.conversions import Frame
+from mafs_ros.image_watch import CopyWatch, RegistrationWatch, SwapWatch
 import numpy as np
 import pytest
+from sensor_msgs.msg import Image
 
 RANDOM = np.random.default_rng(3)
 
@@ -113,7 +120,63 @@ def test_it_looks_seldom() -> None:
     watch = RegistrationWatch(Registration(), clock=lambda: now[0])
     looked = []
     watch._monitor.add_pair = lambda *images: looked.append(now[0])  # type: ignore[method-assign]
+    pair = scene(0)
     for index in range(300):
         now[0] = index / 30
-        watch.look(*scene(0))
+        watch.look(*pair)
     assert len(looked) <= 4
+
+
+def swapped(pairs) -> bool:
+    """Return what is said after looks at pairs of (visible, what the thermal topic carries)."""
+    now = [0.0]
+    watch = SwapWatch(clock=lambda: now[0])
+    for visible, thermal in pairs:
+        message = Image(
+            height=thermal.shape[0],
+            width=thermal.shape[1],
+            encoding={2: 'mono8', 3: 'rgb8'}[thermal.ndim],
+            step=thermal.strides[0],
+            data=thermal.tobytes(),
+        )
+        watch.look(visible, Frame(message.header, 0, 0.0, message))
+        now[0] += 3.1
+    return watch.swapped
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+
+
+def photographs() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    visible, thermal = zip(*(scene(index) for index in range(2)), strict=True)
+    # A photograph has less colour than boxes of random ones.
+    dull = [(0.6 * v.mean(axis=2, keepdims=True) + 0.4 * v).astype(np.uint8) for v in visible]
+    return dull, [np.clip((t - 28000.0) / 12, 0, 255).astype(np.uint8) for t in thermal]
+
+
+@pytest.mark.parametrize('palette', ['', 'inferno', 'hot', 'jet', 'turbo', 'rainbow'])
+def test_swapped_cameras_are_known_by_what_they_show(palette: str) -> None:
+    visible, thermal = photographs()
+    shown = [_tables()[palette][t] if palette else grey(t) for t in thermal]
+    assert swapped(zip(shown, visible, strict=True))
+    assert not swapped(zip(visible, shown, strict=True)), 'they are right'
+    assert not swapped(zip(visible, thermal, strict=True))
+    assert not swapped(zip(visible, visible, strict=True)), 'two photographs tell nothing'
+    assert not swapped([(shown[0], visible[0])]), 'one look is not enough'
+
+
+def test_real_cameras_are_told_apart_too() -> None:
+    here = Path(__file__).resolve().parents[2]
+    shared = Path(os.environ.get('MAFS_SHARED_DATA', here.parent / 'shared')) / 'data'
+    if not (shared / 'msrs' / 'val').is_dir():
+        pytest.skip('no real images: set MAFS_SHARED_DATA or place them in ../shared')
+    seen = 0
+    for folder in (shared / 'msrs' / 'val', shared / 'roadscene' / 'val'):
+        for path in sorted((folder / 'vi').iterdir())[::9]:
+            visible = read_visible(path)
+            thermal = read_visible(folder / 'ir' / path.name)
+            assert swapped([(thermal, visible)] * 2), path.name
+            assert not swapped([(visible, thermal)] * 2), path.name
+            seen += 1
+    assert seen > 6
