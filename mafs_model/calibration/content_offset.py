@@ -13,12 +13,13 @@ REACH_S = 1.3  # largest offset that is looked for
 CLOCK_DIFFERENCE_S = 0.5
 MIN_DURATION_S = 4.0
 _STEP_S = 0.01
-_PEAK_S = 0.08  # A parabola is fitted to this much on either side of the peak.
+# A parabola is fitted to this much on either side of the peak: of a camera of 9 Hz, a period.
+_PEAK_S = 0.12
 _RIVAL_S = 0.25  # Peaks nearer than this belong to the same one.
-_TREND_S = 1.0  # Slower changes (warming, dusk) tell nothing about time.
+_TREND_S = 0.7  # Slower changes (warming, dusk) tell nothing about time.
 _PARTS = 10  # for the interval
 _T_95 = 2.26  # Student's t of that many parts
-_REGULAR = 0.3  # Cells without motion hold noise only; it is not to be blown up.
+_REGULAR = 1.0  # Cells without motion hold noise only; it is not to be blown up.
 _GAP_LAGS = 3.0  # Nothing is interpolated over longer gaps.
 
 # A peak counts when it stands out from the correlation elsewhere, when no other one comes near,
