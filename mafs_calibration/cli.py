@@ -269,17 +269,19 @@ def _run_scene(arguments: argparse.Namespace) -> int:
             'scene_agreement': found.agreement,
             'scene_margin': found.margin,
             'scene_uniqueness': found.uniqueness,
+            'scene_spread': found.spread,
             'scene_pairs': len(pairs),
         },
     )
     calibration.save(Path(arguments.out).expanduser())
     report = _report_path(arguments)
     after = Registration(found.homography)
+    spread = found.spread * visible.shape[1]
     write_png(report, scene_report(visible, thermal, Registration(), after, found.tiles))
     _say(
         arguments,
         f'{len(pairs)} pairs agree by {found.agreement:.2f}, {found.margin:.1f} standard errors '
-        'better than pairs of different moments',
+        f'better than pairs of different moments; halves of them are {spread:.1f} px apart',
     )
     _finish(arguments, calibration, report)
     return EXIT_OK

@@ -285,8 +285,8 @@ def _swapped(snapshot: Snapshot, context: Context) -> tuple[Level, str] | None:
         )
     if context.swapped:
         return Level.WARN, (
-            'The thermal input shows colour photographs and the visible one grey pictures or false '
-            'colours: are the topics swapped?'
+            'The thermal input shows colour photographs and the visible one grey pictures or '
+            'false colours: are the topics swapped?'
         )
     return None
 

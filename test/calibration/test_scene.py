@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+import re
+
 import cv2
-from mafs_calibration.scene import register
+from mafs_calibration import scene
+from mafs_calibration.scene import estimate, MAX_SPREAD, register
 from mafs_model.calibration.structure import agreement, live_area, structure
 from mafs_model.errors import CalibrationError
 import numpy as np
@@ -30,6 +34,26 @@ def test_a_known_rig_is_found_to_a_pixel(scenes, few_scales):
     assert mean_error(RIG, found.homography) < 1.0
     assert found.is_sure
     assert found.margin > 5
+    assert found.spread < 2 / 320
+    # Each score alone is reason enough to refuse.
+    for change, reason in (
+        ({'agreement': 0.1}, r'agree by 0\.10, expected 0\.13'),
+        ({'margin': 3.9}, r'by 3\.9 standard errors, expected 4: .*a robot that stands'),
+        ({'spread': 0.02}, r'2\.0% of the image width away, expected at most 1\.2%'),
+    ):
+        doubtful = replace(found, **change)
+        assert not doubtful.is_sure
+        assert re.search(reason, doubtful.doubt)
+
+
+def test_a_camera_that_moved_between_the_pairs_is_refused(scenes, few_scales):
+    visible, thermal = zip(*scenes, strict=True)
+    moved = np.array([[1, 0, 12.0], [0, 1, 0], [0, 0, 1]])
+    seen = list(thermal)
+    seen[1::2] = seen_by(moved, thermal[1::2])
+    found = estimate(visible, seen)
+    assert found.spread > MAX_SPREAD
+    assert not found.is_sure
 
 
 def test_a_dead_border_and_a_burnt_in_text_do_not_pull_it_away(scenes, few_scales):
@@ -48,7 +72,8 @@ def test_a_smaller_thermal_image_is_registered_in_its_own_pixels(scenes, few_sca
     assert np.abs(corner - [159.5, 119.5]).max() < 1.0
 
 
-def test_pairs_of_different_moments_are_refused(scenes, few_scales):
+def test_pairs_of_different_moments_are_refused(scenes, few_scales, monkeypatch):
+    monkeypatch.setattr(scene, '_TURNS', {})  # each costs seconds
     visible, thermal = zip(*scenes, strict=True)
     with pytest.raises(CalibrationError, match=r'no registration is sure: .*different moments'):
         register(visible, thermal[1:] + thermal[:1])
@@ -61,7 +86,8 @@ def test_a_mirrored_image_is_named(scenes, few_scales):
         register(visible, mirrored)
 
 
-def test_images_without_structure_are_refused(few_scales):
+def test_images_without_structure_are_refused(few_scales, monkeypatch):
+    monkeypatch.setattr(scene, '_TURNS', {})
     flat = [np.full((240, 320), 100 + i, np.uint8) for i in range(8)]
     with pytest.raises(CalibrationError, match=r'no structure|no registration is sure'):
         register(flat, flat)
