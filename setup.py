@@ -64,6 +64,8 @@ setup(
         'tensorrt': ['tensorrt>=10.0', *requirements('torch')],
         # Reads radiometric JPEG of FLIR; a licence of its own (EUPL), so only where asked for.
         'radiometric': ['flyr>=5.0'],
+        # Not locked: it must be the version of the scheduler and its workers.
+        'cluster': ['distributed>=2024.1'],
         # Comes with colcon where ROS is.
         'completion': ['argcomplete>=3.0'],
     },

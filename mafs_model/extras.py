@@ -25,6 +25,7 @@ EXTRAS = {
     'tensorboard': 'train',
     'torchmetrics': 'train',
     'flyr': 'radiometric',
+    'distributed': 'cluster',
 }
 
 

@@ -121,6 +121,35 @@ def test_several_processes_give_the_same_table(folder):
         assert first['error'] == second['error']
 
 
+def test_workers_of_a_cluster_give_the_same_table(folder):
+    distributed = pytest.importorskip('distributed')
+    _, one = run(folder)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        code, two = run(folder, '--executor', cluster.scheduler_address)
+    assert code == 1
+    for first, second in zip(one['bags'], two['bags'], strict=True):
+        assert first.get('metrics') == second.get('metrics')
+        assert first['error'] == second['error']
+
+
+def test_without_the_engine_the_extra_is_named(folder, capsys, monkeypatch):
+    monkeypatch.setattr('mafs_model.extras.is_installed', lambda package: package != 'distributed')
+    assert run(folder, '--executor', 'tcp://nowhere:1')[0] == 2
+    said = capsys.readouterr().err
+    assert "'distributed' is not installed, install mafs_ros[cluster]" in said
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(folder, capsys, monkeypatch):
+    pytest.importorskip('distributed')
+    monkeypatch.setattr('mafs_training.evaluation.parallel._CONNECT_S', 0.2)
+    for address in ('tcp://127.0.0.1:9', 'nonsense'):
+        assert run(folder, '--executor', address)[0] == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert f'--executor {address!r}: no Dask scheduler, expected its address such as' in said
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
@@ -138,3 +167,5 @@ def test_what_is_for_one_bag_is_refused(folder, capsys, arguments, message):
 def test_results_of_one_bag_are_its_json(folder, capsys):
     assert run(folder / 'first', '--results', 'x')[0] == 2
     assert 'expected more than one' in capsys.readouterr().err
+    assert run(folder / 'first', '--executor', 'tcp://x:1')[0] == 2
+    assert '--executor is for several bags, got one' in capsys.readouterr().err

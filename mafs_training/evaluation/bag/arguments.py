@@ -38,6 +38,13 @@ def add_arguments(commands: Commands) -> None:
         help='several bags: keep the result of each here, and measure only those that are missing '
         'or have changed',
     )
+    parser.add_argument(
+        '--executor',
+        default='',
+        metavar='ADDRESS',
+        help='several bags: have the workers of this Dask scheduler measure them '
+        '(tcp://host:8786, extra cluster); they run code of this process and see the same paths',
+    )
     add_topics(parser)
     add_thermal_camera(parser)
     parser.add_argument(

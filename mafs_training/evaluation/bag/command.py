@@ -26,6 +26,8 @@ def run(options: Namespace) -> int:
         return run_many(options, bags)
     if options.results is not None:
         raise ConfigError('--results keeps the results of several bags: expected more than one')
+    if options.executor:
+        raise ConfigError('--executor is for several bags, got one')
     document, outcome, predictor = evaluate(options, bags[0])
     say(render(document))
     warn(document['problems'])

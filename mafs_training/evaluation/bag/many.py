@@ -1,4 +1,4 @@
-"""Several bags in one table: in several processes, each result kept, a broken bag a row."""
+"""Several bags in one table: processes or a cluster, each result kept, a broken bag a row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from mafs_training.evaluation.parallel import default_jobs, map_tasks
 from mafs_training.evaluation.results import new_document, plain, read_document, write_json
 
 # Options that change where and how fast, not what is measured.
-_ASIDE = ('bags', 'command', 'command_line', 'html', 'jobs', 'json', 'quiet', 'results')
+_ASIDE = (
+    'bags', 'command', 'command_line', 'executor', 'html', 'jobs', 'json', 'quiet', 'results',
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,16 @@ def run_many(options: Namespace, bags: Sequence[Path]) -> int:
         raise ConfigError(f'--labels is for one bag, got {len(bags)}')
     jobs = min(options.jobs or default_jobs(), len(bags))
     tasks = [_task(options, bag, jobs) for bag in bags]
-    rows = list(map_tasks(measure_bag, tasks, jobs=jobs, title='bags', quiet=options.quiet))
+    rows = list(
+        map_tasks(
+            measure_bag,
+            tasks,
+            jobs=jobs,
+            title='bags',
+            quiet=options.quiet,
+            scheduler=options.executor,
+        )
+    )
     document = new_document(
         'bags', {'bags': list(bags), 'command': options.command_line, 'weights': options.weights}
     )
@@ -71,13 +82,20 @@ def run_many(options: Namespace, bags: Sequence[Path]) -> int:
 def _task(options: Namespace, bag: Path, jobs: int) -> BagTask:
     """Return what is to be done for a bag."""
     own = Namespace(**{**vars(options), 'quiet': True})
-    if jobs > 1 and own.threads is None:
+    if options.executor:  # Workers have working folders of their own.
+        bag = bag.absolute()
+        for name, value in vars(own).items():
+            if isinstance(value, Path):
+                setattr(own, name, value.absolute())
+        if Path(own.weights).is_file():
+            own.weights = str(Path(own.weights).absolute())
+    if (jobs > 1 or options.executor) and own.threads is None:
         own.threads = 1  # Bags side by side: their predictors must not compete for the cores.
     target = None
     if options.results is not None:
         # Bags of one name in different folders stay apart.
         mark = hashlib.sha256(str(bag.resolve()).encode()).hexdigest()[:8]
-        target = options.results / f'{bag.stem}-{mark}.json'
+        target = own.results / f'{bag.stem}-{mark}.json'
     return BagTask(bag, own, _state(options, bag), target)
 
 
