@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 import logging
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, overload, TYPE_CHECKING
 
 import cv2
 from mafs_model.classes import ClassTable
 from mafs_model.defaults import MAX_INFERENCE_PIXELS
 from mafs_model.detections import MIN_AREA_PX
 from mafs_model.errors import ConfigError, ImageError
+from mafs_model.extras import require
 from mafs_model.images.registration import Registration
 from mafs_model.images.thermal import ThermalScaler
 from mafs_model.images.thermal_decoder import ThermalDecoder
@@ -27,6 +28,9 @@ from mafs_model.sources.live import TIMEOUT_S
 from mafs_model.sources.opening import open_pairs, Request
 from mafs_model.sources.side_by_side import Layout
 from mafs_model.types import Backend, Mode, Precision
+
+if TYPE_CHECKING:
+    from mafs_model.tensors import TensorPrediction
 
 __all__ = ['Mode', 'Outputs', 'Prediction', 'Predictor', 'Result']
 
@@ -140,6 +144,40 @@ class Predictor(PairPredictor):
         named = next((x for x in (visible, thermal) if isinstance(x, (str, Path))), None)
         name = '' if named is None else Path(named).stem
         return self.result(self.predict(*images, WITH_DETECTIONS), images, name)
+
+    def predict_tensors(self, visible: Any = None, thermal: Any = None) -> TensorPrediction:
+        """
+        Fuse tensors of torch, one pair or a batch, and leave the results where they are computed.
+
+        For programs whose images are on a GPU already: nothing is copied back, and nothing waits
+        for it. The images are prepared: bytes, registered, of the size to compute at.
+
+        Args:
+            visible: uint8 [H,W,3], [3,H,W], or with an axis B before, on any device; None: this
+                camera is missing.
+            thermal: uint8 [H,W], [1,H,W], [B,H,W] or [B,1,H,W] on the same grid; None: missing.
+
+        Returns:
+            Tensors on the device of the predictor.
+
+        Raises:
+            ConfigError: the backend is none of torch, or sizes or a registration were asked for.
+            ImageError: no such tensors.
+            DeviceError: the device failed, or torch is not installed.
+
+        """
+        require('predict_tensors', 'torch')
+        from mafs_model.tensors import predict_tensors  # loads torch
+
+        asked = {
+            'inference_size': self._inference_size is not None,
+            'output_size': self._output_size is not None,
+            'registration': not self.registration.is_identity,
+        }
+        for name, is_asked in asked.items():
+            if is_asked:
+                raise ConfigError(f'{name} with tensors: expected none, tensors come prepared')
+        return predict_tensors(self.engine, self._regrouping, visible, thermal)
 
     def predict_video(
         self,

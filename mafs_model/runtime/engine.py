@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeGuard
+from typing import Protocol, TYPE_CHECKING, TypeGuard
 
 from mafs_model.classes import ClassTable
 from mafs_model.decision import Peaks
@@ -13,6 +13,9 @@ from mafs_model.prediction import Outputs, Prediction
 from mafs_model.runtime.regions import reject_regions
 from mafs_model.types import Size, UInt8Image
 import numpy as np
+
+if TYPE_CHECKING:  # Most engines do without torch.
+    from torch import Tensor
 
 # Which images are given.
 MODES = ('fusion', 'visible_only', 'thermal_only')
@@ -165,6 +168,38 @@ class RegisteringEngine(Engine, Protocol):
             outputs: what to compute.
 
         """
+
+
+class TensorEngine(Engine, Protocol):
+    """
+    An engine of torch, whose results may stay on its device.
+
+    Attributes:
+        takes_tensors: whether it does so at the moment.
+
+    """
+
+    takes_tensors: bool
+
+    def infer_tensors(
+        self, visible: Tensor | None, thermal: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """
+        Return fused images, labels and confidence, without waiting for the device.
+
+        Args:
+            visible: uint8 [B,H,W,3] RGB, or None if there is none.
+            thermal: uint8 [B,H,W] on the same grid, or None; at least one is given.
+
+        Returns:
+            uint8 [B,H,W,3], [B,H,W] and [B,H,W].
+
+        """
+
+
+def takes_tensors(engine: Engine) -> TypeGuard[TensorEngine]:
+    """Return whether an engine takes tensors."""
+    return bool(getattr(engine, 'takes_tensors', False))
 
 
 def prepares(engine: Engine) -> TypeGuard[PreparingEngine]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 import logging
+from typing import TYPE_CHECKING
 
 from mafs_model.classes import ClassTable
 from mafs_model.errors import OutOfMemoryError
@@ -12,8 +13,11 @@ from mafs_model.images.enlargement import enlarge
 from mafs_model.images.preprocessing import MIN_SIDE_PX, resize, size_of
 from mafs_model.images.registration import Unregistered
 from mafs_model.prediction import Outputs, Prediction
-from mafs_model.runtime.engine import Engine, registers
+from mafs_model.runtime.engine import Engine, registers, takes_tensors
 from mafs_model.types import UInt8Image
+
+if TYPE_CHECKING:  # A GPU may be used without torch.
+    from torch import Tensor
 
 _LOGGER = logging.getLogger('mafs_model.runtime')
 
@@ -75,6 +79,18 @@ class FallbackEngine:
                 if self._on_cpu:
                     raise
                 self._step_down(str(error))
+
+    @property
+    def takes_tensors(self) -> bool:
+        """Return whether the engine in use takes tensors."""
+        return takes_tensors(self._engine)
+
+    def infer_tensors(
+        self, visible: Tensor | None, thermal: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute tensors as they are; a lack of memory is left to the caller."""
+        assert takes_tensors(self._engine)
+        return self._engine.infer_tensors(visible, thermal)
 
     def why_not(self, mode: str) -> str:
         """Return why a mode cannot be computed, '' if it can."""

@@ -11,10 +11,12 @@ from mafs_model.errors import ConfigError
 from mafs_model.images.registration import Unregistered
 from mafs_model.network.folding import fold_batch_norm
 from mafs_model.prediction import Outputs, Prediction
+from mafs_model.runtime.device_images import RegionFilter, repeat_to
 from mafs_model.runtime.device_path import Compute, device_errors, DevicePath
 from mafs_model.runtime.eager import prepare_eager
 from mafs_model.runtime.engine import collect_outputs, mode_of
 from mafs_model.runtime.graph import DeploymentGraph
+from mafs_model.runtime.regions import reject_regions
 from mafs_model.types import Size, UInt8Image
 import numpy as np
 import torch
@@ -49,6 +51,7 @@ class TorchEngine:
     """
 
     is_classical = False
+    takes_tensors = True
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class TorchEngine:
             )
         self._graphs: dict[str, Compute] = {}
         self._buffers: dict[tuple[str, Size], list[Tensor]] = {}
+        self._regions: RegionFilter | None = None
         self._path = (
             DevicePath(
                 lambda mode, size: self._graph(mode),
@@ -118,6 +122,34 @@ class TorchEngine:
         """Compute on a GPU; see :class:`mafs_model.runtime.engine.RegisteringEngine`."""
         assert self._path is not None, 'the CPU takes registered images'
         return self._path.infer(visible, thermal, outputs)
+
+    def infer_tensors(
+        self, visible: Tensor | None, thermal: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute tensors; see :class:`mafs_model.runtime.engine.TensorEngine`."""
+        given = [image for image in (visible, thermal) if image is not None]
+        size = (int(given[0].shape[1]), int(given[0].shape[2]))
+        with device_errors(self.device), torch.no_grad():
+            images = [image.to(self.device, non_blocking=True) for image in given]
+            fused, labels, confidence = self._graph(mode_of(visible, thermal))(*images)
+            labels, confidence = self._filter_regions(labels, confidence)
+            return fused, repeat_to(labels, size), repeat_to(confidence, size)
+
+    def _filter_regions(self, labels: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
+        """Return labels and confidence [B,h,w] without regions that are sure nowhere."""
+        peaks = self._decision.peaks
+        if not peaks:
+            return labels, confidence
+        if self._cuda:
+            if self._regions is None:
+                self._regions = RegionFilter(peaks, self.device)
+            return self._regions(labels, confidence)
+        pairs = [
+            reject_regions(one.numpy(), other.numpy(), peaks)
+            for one, other in zip(labels, confidence, strict=True)
+        ]
+        kept, sure = zip(*pairs, strict=True)
+        return torch.from_numpy(np.stack(kept)), torch.from_numpy(np.stack(sure))
 
     def raw_runner(self, mode: str) -> Compute:
         """Return what runs a mode on uint8 tensors with a batch axis, without copies of them."""
