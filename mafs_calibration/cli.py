@@ -13,6 +13,7 @@ from typing import Any, TYPE_CHECKING
 from mafs_calibration.defaults import DURATION_S
 from mafs_model.command_line import (
     add_common_options,
+    add_thermal_camera,
     complete,
     EXIT_OK,
     EXIT_PARTIAL,
@@ -130,6 +131,7 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('input')
     group.add_argument('--rgb', metavar='WHAT', help='visible: folder, pattern or film')
     group.add_argument('--thermal', metavar='WHAT', help='thermal: folder, pattern or film')
+    add_thermal_camera(group)
     group.add_argument('--rgb-topic', metavar='TOPIC', help='of a bag (default: by its name)')
     group.add_argument('--thermal-topic', metavar='TOPIC', help='of a bag')
     group.add_argument(
@@ -167,6 +169,7 @@ def _open(arguments: argparse.Namespace) -> Stills | Recording:
         arguments.thermal,
         topics=(arguments.rgb_topic, arguments.thermal_topic),
         duration_s=arguments.duration,
+        thermal_camera=arguments.thermal_camera,
     )
 
 

@@ -13,12 +13,14 @@ from mafs_calibration.defaults import DURATION_S
 from mafs_model.bags.reader import open_bag
 from mafs_model.bags.topics import choose_topics
 from mafs_model.errors import CalibrationError, ConfigError, ImageError
+from mafs_model.images.cameras import AUTO, CameraProfile, load_camera
 from mafs_model.images.preprocessing import luminance
 from mafs_model.images.thermal import ThermalScaler
+from mafs_model.images.thermal_decoder import ThermalDecoder
 from mafs_model.sources.given import recognise
 from mafs_model.sources.opening import open_pairs, Request
 from mafs_model.sources.pair_names import FOLDERS
-from mafs_model.sources.sequences import as_thermal, Film
+from mafs_model.sources.sequences import Film
 from mafs_model.types import ThermalImage, UInt8Image
 import numpy as np
 
@@ -61,14 +63,17 @@ class Stills:
 
     Args:
         request: what was named.
+        camera: what the thermal camera sends.
 
     Raises:
         ConfigError: it cannot be read, or does not pair.
 
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, camera: CameraProfile) -> None:
         self._source = open_pairs(request)
+        # Files are read as `auto` reads them; a camera that is named has its say after that.
+        self._decoder = None if camera.name == AUTO else ThermalDecoder(camera)
         self.problems: list[str] = list(self._source.problems)
 
     def each(self) -> Iterator[tuple[str, UInt8Image | None, UInt8Image | None]]:
@@ -77,11 +82,16 @@ class Stills:
             try:
                 images = item.read()
                 visible = None if images.visible is None else luminance(images.visible)
-                thermal = None if images.thermal is None else _to_8_bit(images.thermal)
+                thermal = None if images.thermal is None else self._to_8_bit(images.thermal)
             except ImageError as error:
                 self.problems.append(str(error))
                 continue
             yield item.name, visible, thermal
+
+    def _to_8_bit(self, image: ThermalImage) -> UInt8Image:
+        """Return a single thermal image scaled by itself."""
+        picture = image if self._decoder is None else self._decoder(image)
+        return ThermalScaler(smoothing=0.0)(picture)
 
     def pairs(self, count: int, offset_s: float = 0.0) -> list[Pair]:
         """Return up to `count` pairs, evenly spread; `offset_s` has no meaning here."""
@@ -184,6 +194,7 @@ class BagRecording(Recording):
         path: bag folder or file.
         topics: names of the visible and the thermal topic, None to guess.
         duration_s: how much is read.
+        camera: what the thermal camera sends.
 
     Raises:
         BagError: no bag, or the topics cannot be told.
@@ -191,11 +202,16 @@ class BagRecording(Recording):
     """
 
     def __init__(
-        self, path: Path, topics: tuple[str | None, str | None], duration_s: float = DURATION_S
+        self,
+        path: Path,
+        topics: tuple[str | None, str | None],
+        duration_s: float = DURATION_S,
+        camera: CameraProfile | str = AUTO,
     ) -> None:
         super().__init__(duration_s)
         self._path = path
-        with open_bag(path) as bag:
+        self._camera = camera
+        with open_bag(path, camera) as bag:
             self._topics = choose_topics(bag, *topics)
 
     def _read(self) -> Iterator[TimedFrame]:
@@ -203,7 +219,7 @@ class BagRecording(Recording):
         kinds = {topic: camera for camera, topic in self._topics.items()}
         scaler = ThermalScaler()
         refused = 0
-        with open_bag(self._path) as bag:
+        with open_bag(self._path, self._camera) as bag:
             base: int | None = None
             for message in bag.images(*cameras, kinds=kinds):  # type: ignore[arg-type]
                 base = message.receive_ns if base is None else base
@@ -229,14 +245,21 @@ class FilmRecording(Recording):
     Args:
         paths: visible and thermal file.
         duration_s: how much is read.
+        camera: what the thermal camera sends.
 
     Raises:
         ConfigError: a file is no film.
 
     """
 
-    def __init__(self, paths: tuple[Path, Path], duration_s: float = DURATION_S) -> None:
+    def __init__(
+        self,
+        paths: tuple[Path, Path],
+        duration_s: float = DURATION_S,
+        camera: CameraProfile | str = AUTO,
+    ) -> None:
         super().__init__(duration_s)
+        self._decode = ThermalDecoder(camera)
         self._films = {
             camera: Film(path, camera) for camera, path in zip(CAMERAS, paths, strict=True)
         }
@@ -251,7 +274,7 @@ class FilmRecording(Recording):
         try:
             for frame in self._films[camera].frames():
                 if frame.time_s is not None:
-                    image = frame.image if camera == 'visible' else as_thermal(frame.image)
+                    image = frame.image if camera == 'visible' else self._decode(frame.image)
                     yield TimedFrame(frame.time_s, camera, None, _grey(image, camera, scaler))
         except ImageError as error:
             self.problems.append(str(error))
@@ -264,6 +287,7 @@ def open_input(
     *,
     topics: tuple[str | None, str | None] = (None, None),
     duration_s: float = DURATION_S,
+    thermal_camera: str = AUTO,
 ) -> Stills | Recording:
     """
     Return what a command was given.
@@ -274,12 +298,14 @@ def open_input(
         thermal: of the thermal camera.
         topics: of a bag: visible and thermal topic, None to guess.
         duration_s: how much of a recording is read.
+        thermal_camera: what the thermal camera sends, see `load_camera`.
 
     Raises:
-        ConfigError: nothing, or something else is there.
+        ConfigError: nothing, or something else is there, or there is no such camera.
         BagError: a bag that cannot be used.
 
     """
+    profile = load_camera(thermal_camera)
     if both is not None and (visible is not None or thermal is not None):
         raise ConfigError(f"input '{both}' and --rgb or --thermal: expected one of them")
     if both is None:
@@ -294,21 +320,21 @@ def open_input(
             )
         films = [g.path for g in given.values() if g.kind == 'video' and g.path is not None]
         if len(films) == 2:
-            return FilmRecording((films[0], films[1]), duration_s)
+            return FilmRecording((films[0], films[1]), duration_s, profile)
         words = {
             'visible': () if visible is None else (visible,),
             'thermal': () if thermal is None else (thermal,),
         }
-        return Stills(Request(words['visible'], words['thermal']))
+        return Stills(Request(words['visible'], words['thermal']), profile)
     path = Path(both).expanduser()
     if not path.exists():
         raise ConfigError(f"input '{both}': no such file or folder")
     if _is_bag(path):
-        return BagRecording(path, topics, duration_s)
+        return BagRecording(path, topics, duration_s, profile)
     both_films = _films_of(path) if path.is_dir() else None
     if both_films is not None:
-        return FilmRecording(both_films, duration_s)
-    return Stills(Request(both=both))
+        return FilmRecording(both_films, duration_s, profile)
+    return Stills(Request(both=both), profile)
 
 
 def _is_bag(path: Path) -> bool:
@@ -368,11 +394,6 @@ def _grey(image: ThermalImage, camera: Camera, scaler: ThermalScaler) -> UInt8Im
     if camera == 'visible':
         return luminance(image)
     return scaler(image)
-
-
-def _to_8_bit(image: ThermalImage) -> UInt8Image:
-    """Return a single thermal image scaled by itself."""
-    return ThermalScaler(smoothing=0.0)(image)
 
 
 def require_timed(source: Stills | Recording) -> Recording:

@@ -222,7 +222,7 @@ def _subparser(parser: argparse.ArgumentParser, command: str | None) -> argparse
     return parser
 
 
-def add_thermal_camera(parser: argparse.ArgumentParser) -> None:
+def add_thermal_camera(parser: argparse._ActionsContainer) -> None:
     """Add the option that says what the thermal camera sends."""
     parser.add_argument(
         '--thermal-camera',

@@ -6,6 +6,7 @@ import json
 
 import cv2
 from mafs_calibration.cli import main
+from mafs_calibration.recordings import open_input
 from mafs_model.bags.writer import BagWriter
 from mafs_model.calibration.calibration import Calibration
 from mafs_model.images.image_files import write_png
@@ -106,6 +107,46 @@ def test_a_file_of_other_images_is_not_mixed_with_these(scenes, tmp_path, few_sc
     assert 'is of thermal images of 160x120, these have 320x240' in capsys.readouterr().err
 
 
+def film(path, images):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10, (320, 240))
+    for image in images:
+        writer.write(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+    writer.release()
+
+
+@pytest.mark.parametrize('kind', ['pictures', 'films', 'bag'])
+def test_the_thermal_camera_is_what_it_is_said_to_be(kind, scenes, tmp_path):
+    pairs = scenes[:3]
+    if kind == 'bag':
+        with BagWriter(tmp_path / 'in') as writer:
+            for number, (visible, thermal) in enumerate(pairs):
+                stamp = 1_700_000_000_000_000_000 + number * 10**8
+                rgb = cv2.cvtColor(visible, cv2.COLOR_GRAY2RGB)
+                writer.write_image('/rgb', stamp, 'a', rgb, 'rgb8', receive_ns=stamp)
+                writer.write_image('/thermal', stamp, 'b', thermal, 'mono8', receive_ns=stamp)
+    elif kind == 'films':
+        (tmp_path / 'in').mkdir()
+        film(tmp_path / 'in' / 'vi.avi', [visible for visible, _ in pairs])
+        film(tmp_path / 'in' / 'ir.avi', [thermal for _, thermal in pairs])
+    else:
+        for number, (visible, thermal) in enumerate(pairs):
+            rgb = cv2.cvtColor(visible, cv2.COLOR_GRAY2RGB)
+            write_png(tmp_path / 'in' / 'vi' / f'{number}.png', rgb)
+            write_png(tmp_path / 'in' / 'ir' / f'{number}.png', thermal)
+    camera = tmp_path / 'upside_down.yaml'
+    camera.write_text('rotation: 180')
+
+    def thermal_images(name):
+        source = open_input(str(tmp_path / 'in'), None, None, thermal_camera=name)
+        return [pair.thermal.astype(int) for pair in source.pairs(3)]
+
+    plain, turned = thermal_images('auto'), thermal_images(str(camera))
+    assert len(plain) == len(turned) == 3
+    for before, after in zip(plain, turned, strict=True):
+        assert np.abs(after - before[::-1, ::-1]).mean() < 1
+        assert np.abs(after - before).mean() > 10
+
+
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
@@ -113,6 +154,7 @@ def test_a_file_of_other_images_is_not_mixed_with_these(scenes, tmp_path, few_sc
         (['scene', 'nowhere'], 'no such file or folder'),
         (['scene', 'nowhere', '--duration', '0'], 'expected 1 to 3600 s'),
         (['scene', 'nowhere', '--rgb', 'a'], 'expected one of them'),
+        (['scene', 'nowhere', '--thermal-camera', 'x'], "camera 'x': expected auto, one of boson"),
         (['target', 'nowhere', '--board', 'dice:6'], "board 'dice:6': expected chessboard"),
         (['check', 'nothing.yaml', 'nowhere'], 'no such file'),
     ],
