@@ -139,7 +139,6 @@ def run(name: str, action: Callable[[], int], verbose: bool = False) -> int:
 
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_worth_saying)
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
         format='%(levelname)s: %(message)s',
@@ -205,12 +204,6 @@ class quiet_start:  # noqa: N801 - reads as a phrase after `with`
 def _say(text: str) -> None:
     """Write a line to stderr."""
     sys.stderr.write(f'{text}\n')
-
-
-def _worth_saying(record: logging.LogRecord) -> bool:
-    """Return whether a record is news: that a command runs on the CPU is not, unless asked."""
-    told = logging.getLogger().level <= logging.INFO
-    return told or not record.getMessage().startswith('device auto: no CUDA device')
 
 
 def _subparser(parser: argparse.ArgumentParser, command: str | None) -> argparse.ArgumentParser:

@@ -28,7 +28,8 @@ def resolve_device(device: str) -> tuple[str, tuple[str, ...]]:
     Return the device to use and notices for the user.
 
     Args:
-        device: ``auto`` takes the first GPU or else, with a warning, the CPU.
+        device: ``auto`` takes the first GPU or else the CPU, with a warning where a GPU seems to
+            be there.
 
     Raises:
         ConfigError: not a device name.
@@ -45,7 +46,10 @@ def resolve_device(device: str) -> tuple[str, tuple[str, ...]]:
     if device == 'auto':
         if count:
             return 'cuda:0', ()
-        reason = how_to_install('torch') if lacks_torch and _has_driver() else _NO_GPU
+        if not _has_driver():  # then nobody expects another one
+            _LOGGER.info('device auto: %s, using the CPU', _NO_GPU)
+            return 'cpu', ()
+        reason = how_to_install('torch') if lacks_torch else _NO_GPU
         notice = f'device auto: {reason}, using the CPU'
         _LOGGER.warning(notice)
         return 'cpu', (notice,)

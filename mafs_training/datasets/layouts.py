@@ -50,7 +50,7 @@ LAYOUTS: dict[str, Layout] = {
     'generic': Layout(
         ('vi', 'vis', 'visible', 'rgb', 'color', 'images'),
         ('ir', 'thermal', 'infrared', 'th', 'lwir', 'modal', 'thermal_raw'),
-        ('label', 'labels', 'segmentation_labels', 'gt', 'masks'),
+        ('label', 'labels', 'segmentation_labels', 'gt', 'masks', 'label_silver'),
     ),
     'msrs': Layout(
         ('{split}/vi',),

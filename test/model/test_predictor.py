@@ -418,18 +418,23 @@ def test_refused_settings(arguments, error, message):
     assert '\n' not in str(caught.value)
 
 
-def test_absent_gpu_is_refused_and_auto_falls_back_with_a_warning(monkeypatch, caplog):
+@pytest.mark.parametrize('driver', [True, False])
+def test_absent_gpu_is_refused_and_auto_falls_back(driver, monkeypatch, caplog, tmp_path):
     from mafs_model.runtime import device as module
     from mafs_model.runtime.device import resolve_device
 
     monkeypatch.setattr(module, '_count_gpus', lambda: 0)
     with pytest.raises(DeviceError, match="device 'cuda': no CUDA device found; use device auto"):
         Predictor.create('classical', device='cuda')
-    with caplog.at_level(logging.WARNING, 'mafs_model'):
+    monkeypatch.setattr(module, '_DRIVER_FILES', (str(tmp_path),) if driver else ())
+    with caplog.at_level(logging.INFO, 'mafs_model'):
         device, notices = resolve_device('auto')
     assert device == 'cpu'
-    assert 'using the CPU' in notices[0]
-    assert 'using the CPU' in caplog.text
+    (record,) = caplog.records
+    assert 'no CUDA device found, using the CPU' in record.getMessage()
+    # Where nobody expects a GPU the CPU is no news, on a robot's diagnostics either.
+    assert record.levelno == (logging.WARNING if driver else logging.INFO)
+    assert notices == ((record.getMessage(),) if driver else ())
 
 
 def test_gpu_number_out_of_range(monkeypatch):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+import runpy
 import shutil
 import threading
 
@@ -166,6 +168,20 @@ def test_exported_file_works_alone(exported, backend, reference):
         result = predictor.predict(*pair((64, 96)))
     expected = reference.infer(*pair((64, 96)), Outputs())
     assert np.abs(result.fused.astype(int) - expected.fused).max() <= 2
+
+
+def test_example_without_this_package_runs_as_it_is_printed(
+    exported, backend, monkeypatch, tmp_path, capsys
+):
+    if backend != 'onnxruntime':
+        pytest.skip('the example is of ONNX Runtime')
+    document = (Path(__file__).parents[2] / 'docs' / 'runtime.md').read_text('utf-8')
+    (block,) = [b for b in document.split('```python\n')[1:] if 'InferenceSession' in b]
+    shutil.copy(exported, tmp_path / 'mafs_t.onnx')
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'example.py').write_text(block.partition('```')[0], 'utf-8')
+    runpy.run_path('example.py')
+    assert "{0: 'background', 1: 'fire_extinguisher'" in capsys.readouterr().out
 
 
 def test_metadata_is_kept(exported, small_weights):

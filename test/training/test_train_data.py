@@ -17,6 +17,7 @@ from mafs_training.datasets.layouts import find_pairs, LAYOUTS, read_pair
 from mafs_training.datasets.sampling import DrawSampler, DrawStream
 from mafs_training.datasets.spec import parse_source, SourceSpec
 from mafs_training.datasets.store import load_sources
+from mafs_training.evaluation.pairs import LABEL_FOLDERS
 import numpy as np
 import pytest
 import torch
@@ -135,6 +136,12 @@ class TestLayouts:
         assert [item.label is not None for item in found] == [False, True]
         found = find_pairs(SourceSpec('generic', str(tmp_path), labels='none'))
         assert all(item.label is None for item in found)
+
+    @pytest.mark.parametrize('name', LABEL_FOLDERS)
+    def test_labels_are_where_the_evaluation_finds_them(self, tmp_path, pairs, name):
+        pairs.write(tmp_path, 2, folders=('vi', 'ir', name))
+        found = find_pairs(SourceSpec('generic', str(tmp_path)))
+        assert all(item.label is not None for item in found)
 
     def test_limit_is_spread(self, tmp_path, pairs):
         pairs.write(tmp_path, 5, size=(32, 32))
