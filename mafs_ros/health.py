@@ -117,7 +117,7 @@ def assess(snapshot: Snapshot, context: Context) -> tuple[Level, str]:
         # Why the other one is refused may be worse than that it is.
         return _swapped(snapshot, context) or (Level.WARN, _alone(snapshot, context))
     if found:
-        return Level.STALE, ' '.join(found)
+        return Level.STALE, ' '.join([*found, *_why_not_alone(context, silent)])
     conditions = [
         _only_bad_images(snapshot, context),
         _no_pairs(snapshot, context),
@@ -137,6 +137,17 @@ def assess(snapshot: Snapshot, context: Context) -> tuple[Level, str]:
     if context.notices:
         return Level.WARN, f'{_working(snapshot)} Note: {context.notices[0]}'
     return Level.OK, _working(snapshot)
+
+
+def _why_not_alone(context: Context, silent: Mapping[str, str]) -> list[str]:
+    """Return why the camera that delivers does not do alone, where that was asked for."""
+    if context.settings.on_missing != 'single':
+        return []
+    return [
+        _sentence(context.unserved[name])
+        for name, text in silent.items()
+        if not text and name in context.unserved
+    ]
 
 
 def _working(snapshot: Snapshot) -> str:

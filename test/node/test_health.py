@@ -121,6 +121,24 @@ def test_thermal_image_that_lies_wrong_is_said_with_a_way_out() -> None:
     alone = Settings.from_values({'on_misregistration': 'visible_only'})
     _, sentence = assess(healthy(), context(registration=wrong, settings=alone))
     assert 'the visible image alone is used' in sentence
+    unserved = {'visible': 'w cannot be computed for the visible camera alone: no graph'}
+    _, sentence = assess(healthy(), context(registration=wrong, settings=alone, unserved=unserved))
+    assert sentence.endswith('W cannot be computed for the visible camera alone: no graph.')
+
+
+def test_camera_that_does_not_do_alone_is_said_where_the_other_one_is_silent() -> None:
+    unserved = {'visible': 'w cannot be computed for the visible camera alone: no graph'}
+    snapshot = with_stream('thermal', since_last_s=100.0)
+    level, sentence = assess(snapshot, context(unserved=unserved))
+    assert level is Level.STALE
+    assert sentence.startswith('No thermal image for 100 s')
+    assert sentence.endswith('W cannot be computed for the visible camera alone: no graph.')
+    for changes in (
+        {'settings': Settings.from_values({'on_missing': 'wait'})},
+        {'unserved': {'thermal': unserved['visible']}},
+    ):
+        _, sentence = assess(snapshot, context(**{'unserved': unserved, **changes}))
+        assert 'cannot be computed' not in sentence, 'not asked for, or not what is missing'
 
 
 @pytest.mark.parametrize(
