@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 import logging
 from pathlib import Path
 import time
@@ -120,10 +121,21 @@ class EpochLines(pl.Callback):
     def __init__(self) -> None:
         self._begin = 0.0
         self._train_s = 0.0
+        self._call_began: tuple[float, int] | None = None  # clock and step
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Start the clock."""
         self._begin = time.perf_counter()
+        self._call_began = self._call_began or (self._begin, trainer.global_step)
+
+    def _left(self, trainer: pl.Trainer) -> str:
+        """Say how long the rest takes at the pace of this call, validations included."""
+        assert self._call_began is not None
+        clock, step = self._call_began
+        done = trainer.global_step - step
+        rest = float(trainer.estimated_stepping_batches) - trainer.global_step
+        seconds = (time.perf_counter() - clock) * rest / max(1, done)
+        return f'{timedelta(seconds=round(seconds))} left' if rest > 0 else 'done'
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Training steps of the epoch are done."""
@@ -148,12 +160,13 @@ class EpochLines(pl.Callback):
             return
         text = ' '.join(f'{name} {value:.4g}' for name, value in numbers.items())
         _log.info(
-            'epoch %d/%d step %d %s %.1f crops/s',
+            'epoch %d/%d step %d %s %.1f crops/s, %s',
             trainer.current_epoch + 1,
             trainer.max_epochs,
             trainer.global_step,
             text,
             rate,
+            self._left(trainer),
         )
 
 

@@ -109,9 +109,11 @@ def main_train(argv: Sequence[str] | None = None) -> int:
 def _train(stage: str, arguments: Sequence[str]) -> int:
     import tempfile
 
+    from mafs_training.teacher_weights import apply_teacher_weights
     from mafs_training.trust import check_trust, FLAG
 
     config = parse_stage(stage, [text for text in arguments if text != FLAG])
+    apply_teacher_weights(config)
     check_trust(config, FLAG in arguments)
     from mafs_training.trainer import run
 

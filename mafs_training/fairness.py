@@ -100,9 +100,9 @@ def exponentiated_gradient_step(
     Returns:
         Point of the simplex [K].
 
-    Source: MAFS, dynamic factor from max-min fairness; its formula is not published. Ours is the
-        multiplicative weights player of Freund and Schapire (1999) for a zero-sum game; the
-        derivation is in docs/method_training.md.
+    Source: MAFS, dynamic factor from max-min fairness; its formula is not available to us. Ours
+        is the multiplicative weights player of Freund and Schapire (1999) for a zero-sum game;
+        the derivation is in docs/method_training.md.
 
     """
     log_weights = weights.clamp_min(1e-30).log() - rate * utilities

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mafs_model.errors import ConfigError, DatasetError
 from mafs_training.limits import check_limits
-from mafs_training.options import MAEConfig, SSVIFConfig, StageConfig
+from mafs_training.options import JointConfig, MAEConfig, SSVIFConfig, StageConfig
 
 if TYPE_CHECKING:
     from mafs_model.classes import ClassTable
@@ -40,6 +40,13 @@ def check_config(config: StageConfig) -> None:
             f'trainer.sync_batchnorm is True, expected false with trainer.accelerator '
             f'{config.trainer.accelerator}: normalisation is synchronised on CUDA devices only'
         )
+    if not isinstance(config, MAEConfig) and config.segmenter.kind == 'onnx':
+        share = config.teacher.shape_fusion if isinstance(config, JointConfig) else 1
+        if share or config.segmenter.trainable:
+            raise ConfigError(
+                f'{config.segmenter.weights}: a graph of ONNX has no gradient: expected '
+                'mafs-train joint with --teacher.shape_fusion 0'
+            )
     if not config.data.train:
         raise ConfigError(
             'data.train is empty, expected a source such as msrs:/data/MSRS (or use --dry-run)'

@@ -10,6 +10,7 @@ from mafs_training.limits import bounded
 from mafs_training.losses.fusion import FusionOptions
 from mafs_training.masking import MaskOptions
 
+SEGMENTERS = ('fresh', 'mafs', 'torch', 'torchscript', 'onnx')
 PRECISIONS = {'32': '32-true', 'bf16': 'bf16-mixed', '16': '16-mixed'}
 
 
@@ -221,18 +222,20 @@ class SegmenterOptions:
     The segmentation network on the fused image: teacher, pixel-level branch.
 
     Attributes:
-        kind: fresh (trained along), mafs (weights of this project), torch (any network).
-        weights: file of the weights for mafs and torch; state_dict for the latter.
+        kind: fresh (trained along), mafs (weights or a checkpoint of this project), torch (any
+            network), torchscript or onnx (a file that holds a network).
+        weights: file of the weights; a state_dict for torch.
         factory: for torch, module:callable that builds the network.
-        class_map: for torch, our class id per output channel, -1 for none; empty: the same ids.
-        mean: for torch, subtracted from the RGB image in 0..1.
-        std: for torch, divisor after that.
+        class_map: for others than mafs, our class id per output channel, -1 for none; empty: the
+            same ids.
+        mean: for others than mafs, subtracted from the RGB image in 0..1.
+        std: for others than mafs, divisor after that.
         trainable: whether loaded weights are trained further.
         width: channels of a fresh network's first level.
 
     """
 
-    kind: str = bounded('fresh', choices=('fresh', 'mafs', 'torch'))
+    kind: str = bounded('fresh', choices=SEGMENTERS)
     weights: str = ''
     factory: str = ''
     class_map: list[int] = field(default_factory=list)
@@ -249,6 +252,8 @@ class TeacherOptions:
 
     Attributes:
         enabled: train with it.
+        weights: a segmenter that was trained before, frozen: .safetensors or .ckpt of this
+            project, TorchScript (.pt) or ONNX (.onnx); empty: what the segmenter's options say.
         consistency: weight of student-to-teacher consistency.
         temperature: softens both.
         ramp_steps: steps over which the consistency grows.
@@ -257,6 +262,7 @@ class TeacherOptions:
     """
 
     enabled: bool = True
+    weights: str = ''
     consistency: float = bounded(0.5, low=0)
     temperature: float = bounded(2.0, above=0)
     ramp_steps: int = bounded(500, low=0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 from mafs_model.errors import CheckpointError, ConfigError
 from mafs_model.network.encoder import Stem
@@ -129,6 +130,10 @@ class TorchSegmenter(nn.Module):
         if isinstance(result, dict):
             result = result['out'] if 'out' in result else result['logits']
         logits = getattr(result, 'logits', result)
+        if not isinstance(logits, Tensor):
+            raise ConfigError(
+                f'segmenter: the network gives {type(logits).__name__}, expected logits'
+            )
         if not self.class_map:
             if logits.shape[1] != self.num_classes:
                 raise ConfigError(
@@ -186,16 +191,27 @@ def create_segmenter(options: SegmenterOptions, num_classes: int) -> nn.Module:
     check_limits('segmenter', options)
     if options.kind == 'fresh':
         return FusedImageSegmenter(num_classes, options.width)
-    segmenter = (_load_mafs if options.kind == 'mafs' else _load_torch)(options, num_classes)
+    if options.kind != 'torch' and not Path(options.weights).is_file():
+        raise ConfigError(
+            f'segmenter.weights: {options.weights!r}, expected a file for kind {options.kind}'
+        )
+    loaders = {
+        'mafs': _load_mafs, 'torch': _load_torch, 'torchscript': _load_script, 'onnx': _load_onnx,
+    }  # fmt: skip
+    segmenter = loaders[options.kind](options, num_classes)
     return segmenter if options.trainable else FrozenSegmenter(segmenter)
 
 
 def _load_mafs(options: SegmenterOptions, num_classes: int) -> nn.Module:
-    from mafs_model.checkpoint import load_model
+    from mafs_model.checkpoint import convert_lightning, load_model
 
-    if not options.weights:
-        raise ConfigError('segmenter.weights: expected a .safetensors file for kind mafs')
-    network, _ = load_model(options.weights, 'cpu')
+    if Path(options.weights).suffix == '.ckpt':
+        with TemporaryDirectory(prefix='mafs_teacher_') as folder:
+            weights = Path(folder) / 'teacher.safetensors'
+            convert_lightning(Path(options.weights), weights, prefix='ema.module.')
+            network, _ = load_model(weights, 'cpu')
+    else:
+        network, _ = load_model(options.weights, 'cpu')
     if network.config.num_classes != num_classes:
         raise ConfigError(
             f'segmenter.weights: {options.weights} has '
@@ -220,6 +236,71 @@ def _load_torch(options: SegmenterOptions, num_classes: int) -> nn.Module:
     if options.weights:
         network.load_state_dict(_read_state(Path(options.weights)))
     return TorchSegmenter(network, options.class_map, num_classes, options.mean, options.std)
+
+
+def _load_script(options: SegmenterOptions, num_classes: int) -> nn.Module:
+    try:
+        network = torch.jit.load(options.weights, map_location='cpu')
+    except (RuntimeError, ValueError, OSError) as error:
+        raise CheckpointError(
+            f'{options.weights}: no TorchScript file: {str(error).splitlines()[0][:120]}'
+        ) from None
+    return _foreign(network, options, num_classes)
+
+
+def _load_onnx(options: SegmenterOptions, num_classes: int) -> nn.Module:
+    from mafs_model.extras import require
+
+    require('a segmenter of kind onnx', 'onnxruntime')
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(options.weights, providers=['CPUExecutionProvider'])
+    except Exception as error:  # noqa: BLE001 - its kinds have no base of their own
+        raise CheckpointError(
+            f'{options.weights}: no ONNX graph: {str(error).splitlines()[0][:120]}'
+        ) from None
+    return _foreign(OnnxNetwork(session), options, num_classes)
+
+
+def _foreign(network: nn.Module, options: SegmenterOptions, num_classes: int) -> nn.Module:
+    """Wrap a network out of a file, once it has segmented a picture."""
+    segmenter = TorchSegmenter(network, options.class_map, num_classes, options.mean, options.std)
+    try:
+        with torch.no_grad():
+            logits = segmenter.eval()(torch.zeros(1, 3, _STRIDE, 2 * _STRIDE)).logits
+    except ConfigError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a foreign network raises
+        raise CheckpointError(
+            f'{options.weights}: expected a segmenter of RGB images [1,3,H,W] of any size: '
+            f'{" ".join(str(error).split())[-200:]}'
+        ) from None
+    if logits.ndim != 4:
+        raise CheckpointError(
+            f'{options.weights}: gives {list(logits.shape)}, expected logits [1,C,h,w]'
+        )
+    return segmenter
+
+
+class OnnxNetwork(nn.Module):
+    """
+    A graph of ONNX as a module: without gradient.
+
+    Args:
+        session: of ONNX Runtime; its first input is the image, its first output the logits.
+
+    """
+
+    def __init__(self, session: Any) -> None:
+        super().__init__()
+        self.session = session
+        self.input = session.get_inputs()[0].name
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits of images [B,3,H,W]."""
+        values = {self.input: image.detach().float().cpu().numpy()}
+        return torch.from_numpy(self.session.run(None, values)[0]).to(image.device)
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
@@ -257,6 +338,7 @@ __all__ = [
     'FusedImageSegmenter',
     'gradient_share',
     'MafsSegmenter',
+    'OnnxNetwork',
     'resize_logits',
     'SegmenterOutput',
     'TorchSegmenter',

@@ -20,6 +20,7 @@ from mafs_training.option_checks import (
     option_errors,
 )
 from mafs_training.options import JointConfig, MAEConfig, PRECISIONS, SSVIFConfig, StageConfig
+from mafs_training.teacher_weights import apply_teacher_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -146,6 +147,7 @@ def run(config: StageConfig, command: str | None = None) -> RunResult:
     """
     if config.trainer.dry_run:
         apply_dry_run(config)
+    apply_teacher_weights(config)
     check_config(config)
     import lightning.pytorch as pl
 

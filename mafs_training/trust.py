@@ -102,3 +102,8 @@ def check_trust(config: StageConfig, trusted: bool) -> None:
             f'segmenter.factory is {segmenter.factory!r}, which would be imported and called: '
             f'expected {FLAG} on the command line for code that you trust'
         )
+    if segmenter is not None and segmenter.kind == 'torchscript' and not trusted:
+        raise ConfigError(
+            f'{segmenter.weights}: TorchScript is a program, which would be run: expected {FLAG} '
+            'on the command line for code that you trust'
+        )

@@ -29,6 +29,7 @@ from mafs_training.datasets.reading import (
 from mafs_training.datasets.spec import SourceSpec
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 _SHOWN = 8
 _TITLES = {
@@ -109,7 +110,10 @@ class CheckReport:
 
 
 def check_source(
-    spec: SourceSpec, class_names: tuple[str, ...], ignore_index: int = IGNORE_INDEX
+    spec: SourceSpec,
+    class_names: tuple[str, ...],
+    ignore_index: int = IGNORE_INDEX,
+    quiet: bool = True,
 ) -> CheckReport:
     """
     Examine a source on disk.
@@ -118,6 +122,7 @@ def check_source(
         spec: kind, folder and split; 'limit' is not applied.
         class_names: names of the classes; label values must be below their number.
         ignore_index: label without class.
+        quiet: no progress bar.
 
     Returns:
         The report.
@@ -137,7 +142,7 @@ def check_source(
     report.pairs = len(pairs)
     counts = np.zeros(256, dtype=np.int64)
     hashes: dict[str, list[str]] = defaultdict(list)
-    for files in pairs:
+    for files in tqdm(pairs, disable=quiet, unit='pair'):
         table = spec.label_table(ignore_index)
         digest = _check_pair(files, len(class_names), ignore_index, table, report, counts)
         if digest:

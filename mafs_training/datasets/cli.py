@@ -124,7 +124,8 @@ def _check(arguments: argparse.Namespace) -> int:
         )
     layout = LAYOUTS.get(spec.kind, LAYOUTS['generic'])
     table = ClassTable.load(arguments.classes or layout.classes)
-    report = check_source(spec, tuple(table.names), table.ignore_index)
+    silent = arguments.quiet or not sys.stderr.isatty()
+    report = check_source(spec, tuple(table.names), table.ignore_index, silent)
     if arguments.json or not (arguments.quiet and report.ok):
         print(report.to_json() if arguments.json else report.to_text())
     return 0 if report.ok else 1

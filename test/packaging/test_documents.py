@@ -10,8 +10,10 @@ import shlex
 from mafs_calibration.cli import build_parser as calibrate_parser
 from mafs_model.cli import build_parser
 from mafs_model.command_line import parse
+from mafs_training.cli import parse_stage
 from mafs_training.datasets.cli import build_parser as data_parser
 from mafs_training.evaluation.arguments import build_parser as eval_parser
+from mafs_training.option_checks import check_config
 import pytest
 import yaml
 
@@ -22,6 +24,7 @@ PARSERS = {
     'mafs-data': data_parser,
     'mafs-eval': eval_parser,
 }
+PROGRAMS = {*PARSERS, 'mafs-train'}  # whose parser depends on the stage
 PACKAGES = (
     'mafs_ros', 'mafs_model', 'mafs_training', 'mafs_calibration', 'mafs_demo', 'mafs_synthetic',
 )  # fmt: skip
@@ -37,8 +40,8 @@ def commands(root) -> list[tuple[str, list[str]]]:
     found = []
     for path in (root / 'README.md', *sorted((root / 'docs').glob('*.md'))):
         for block in code_blocks(path.read_text('utf-8'), 'bash', ''):
-            for line in block.replace('\\\n', ' ').splitlines():
-                if line.partition(' ')[0] in PARSERS and not SYNOPSIS.search(line):
+            for line in map(str.strip, block.replace('\\\n', ' ').splitlines()):
+                if line.partition(' ')[0] in PROGRAMS and not SYNOPSIS.search(line):
                     words = shlex.split(line, comments=True)
                     end = next((i for i, w in enumerate(words) if w in {'>', '|', '&&'}), None)
                     found.append((path.name, words[:end]))
@@ -49,10 +52,24 @@ def test_commands_in_documents_are_understood(root, capsys):
     found = commands(root)
     assert len(found) > 50
     for name, words in found:
+        if words[0] == 'mafs-train':
+            continue
         try:
             parse(PARSERS[words[0]](), words[1:])
         except SystemExit:
             pytest.fail(f'{name}: {" ".join(words)}: {capsys.readouterr().err}')
+
+
+def test_training_commands_in_documents_are_understood(root, monkeypatch):
+    monkeypatch.chdir(root)  # configurations are named from there
+    runs = [words for _, words in commands(root) if words[0] == 'mafs-train']
+    assert len(runs) > 8
+    for words in runs:
+        # A list that the shell has filled; a number of the loop.
+        options = [w.replace('$seed', '1') for w in words[2:] if w not in ('${init[@]}', '--help')]
+        config = parse_stage(words[1], options)
+        if options and not config.trainer.dry_run:
+            check_config(config)
 
 
 def test_python_blocks_compile(root):
