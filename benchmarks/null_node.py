@@ -51,6 +51,10 @@ class NullEngine:
         fused = self._output.fused if visible is None else visible
         return replace(self._output, fused=fused).only(outputs)
 
+    def why_not(self, mode: str) -> str:
+        """Return '': it has an answer to everything."""
+        return ''
+
     def close(self) -> None:
         """Do nothing."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 import stat
+import threading
 from typing import Any
 
 import cv2
@@ -302,8 +303,10 @@ def test_failing_disk_leaves_what_can_be_read(
     def fail(*arguments: Any) -> None:
         raise OSError(errno.ENOSPC, 'No space left on device')
 
+    recording = rig.node._answers._recording
     monkeypatch.setattr(bag._writer, where, fail)
-    rig.good_pair()
+    if where == 'write':
+        rig.wait(lambda: recording.ended, 'end by itself', meanwhile=Feed(rig), every_s=0.2)
     response = record(rig, False)
     assert not response.success
     assert response.message.endswith('No space left on device')
@@ -319,9 +322,18 @@ def test_slow_disk_leaves_messages_out_and_says_so(
     from mafs_ros import record as module
 
     path = start_recording(rig)
+    recording, free = rig.node._answers._recording, threading.Event()
+    write = recording._bag._writer.write
+
+    def slow(*arguments: Any) -> None:
+        free.wait()
+        write(*arguments)
+
+    monkeypatch.setattr(recording._bag._writer, 'write', slow)
     monkeypatch.setattr(module, 'QUEUE_BYTES', 50_000)  # one visible image, and no second
-    rig.good_pair()
-    stopped = record(rig, False, Feed(rig))
+    rig.wait(lambda: recording.skipped, 'full queue', meanwhile=Feed(rig), every_s=0.2)
+    free.set()
+    stopped = record(rig, False)
     assert stopped.success
     assert 'left out because the disk was too slow' in stopped.message
     assert path.is_dir()
