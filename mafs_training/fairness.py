@@ -1,4 +1,4 @@
-"""Weights of the tasks in one training run: fixed, by uncertainty, or by max-min fairness."""
+"""Weights of the tasks in one training run: fixed, learned, by loss ratios, or max-min fair."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from mafs_training.limits import bounded
 import torch
 from torch import nn, Tensor
 
+KINDS = ('fairness', 'progressive', 'ratio', 'uncertainty', 'fixed')
+_STANDARD_ERRORS = 2.0  # standard errors that a change must exceed
+_REGRESSED = 0.02  # share by which a loss may rise before its task bids again
+_SATISFIED = 1e6  # utility of a task that has what it can get
+_TEMPERATURE = 2.0
+
 
 @dataclass
 class WeightingOptions:
@@ -17,7 +23,8 @@ class WeightingOptions:
     Weights of the tasks.
 
     Attributes:
-        kind: fairness, uncertainty or fixed.
+        kind: fairness; progressive, the same but a task that has what it can get leaves the
+            bidding; ratio, by the ratio of a loss to what it was; uncertainty or fixed.
         fixed: weight per task for fixed (fusion, segmentation, teacher); missing: 1.
         rate: step size of the exponentiated gradient.
         floor: least weight of a task; at most an equal share.
@@ -25,16 +32,18 @@ class WeightingOptions:
         start_steps: steps that define where a task starts.
         attainable: share of its start below which a task's loss cannot fall, for fairness; the
             fusion loss has no zero, and a blend starts close to its least value.
+        window: steps over which progressive and ratio compare a loss with itself.
 
     """
 
-    kind: str = bounded('fairness', choices=('fairness', 'uncertainty', 'fixed'))
+    kind: str = bounded('fairness', choices=KINDS)
     fixed: dict[str, float] = field(default_factory=dict)
     rate: float = bounded(0.01, above=0)
     floor: float = bounded(0.1, low=0, high=1)
     smoothing: float = bounded(0.98, low=0, below=1)
     start_steps: int = bounded(20, low=1)
     attainable: dict[str, float] = field(default_factory=lambda: {'fusion': 0.75})
+    window: int = bounded(100, low=2)
 
 
 def relative_improvement(loss: Tensor, start: Tensor, attainable: Tensor | float = 0.0) -> Tensor:
@@ -284,10 +293,128 @@ class FairnessWeighting(TaskWeighting):
             else:
                 self.smoothed[index].lerp_(loss, 1 - self.smoothing)
             self.counts[index] += 1
+            self._note(index, loss)
         if bool((self.counts >= self.start_steps).all()):
             self.weights.copy_(
-                exponentiated_gradient_step(self.weights, self.utilities(), self.rate, self.floor)
+                exponentiated_gradient_step(self.weights, self._bids(), self.rate, self.floor)
             )
+
+    def _note(self, index: int, loss: Tensor) -> None:
+        """Take note of a loss of a task; nothing to do here."""
+
+    def _bids(self) -> Tensor:
+        """Return what the tasks bid with: their utilities."""
+        return self.utilities()
+
+
+class ProgressiveWeighting(FairnessWeighting):
+    r"""
+    Max-min fair weights by progressive filling: who has what it can get leaves the bidding.
+
+    Losses are compared in blocks of ``window`` steps. A task that had at least its equal share
+    of the weight and did not gain significantly from one block to the next falls to the floor; it
+    bids again when a block is significantly worse, by more than a fiftieth, than the one it left
+    with.
+
+    Args:
+        tasks: names.
+        options: as for fairness, and the window.
+
+    Source: water filling for max-min fair allocation, Bertsekas and Gallager, Data Networks
+        (1992), section 6.5.2; the test of significance is ours.
+
+    """
+
+    sums: Tensor
+    blocks: Tensor
+    satisfied: Tensor
+
+    def __init__(self, tasks: Sequence[str], options: WeightingOptions) -> None:
+        super().__init__(tasks, options)
+        self.window, count = options.window, len(self.tasks)
+        # of the running block: number, sum of losses, of their squares, and of the weight
+        self.register_buffer('sums', torch.zeros(count, 4, dtype=torch.float64))
+        # of the block before: mean and squared standard error; the mean it was satisfied with
+        self.register_buffer('blocks', torch.full((count, 3), torch.inf, dtype=torch.float64))
+        self.register_buffer('satisfied', torch.zeros(count, dtype=torch.bool))
+
+    def _note(self, index: int, loss: Tensor) -> None:
+        if int(self.counts[index]) <= self.start_steps:
+            return
+        one = torch.ones_like(loss)
+        self.sums[index] += torch.stack([one, loss, loss * loss, self.weights[index]])
+        number, total, squares, weight = self.sums[index].tolist()
+        if number < self.window:
+            return
+        mean = total / number
+        error = max(0.0, squares / number - mean * mean) / number
+        before, error_before, level = self.blocks[index].tolist()
+        sure = _STANDARD_ERRORS * (error + error_before) ** 0.5
+        if bool(self.satisfied[index]):
+            if mean > level * (1 + _REGRESSED) + sure:
+                self.satisfied[index] = False
+        elif before - mean <= sure < torch.inf and weight / number >= 0.99 / len(self.tasks):
+            self.satisfied[index], level = True, mean
+        self.blocks[index] = torch.tensor([mean, error, level])
+        self.sums[index] = 0
+
+    def _bids(self) -> Tensor:
+        # Where all are satisfied, all bid alike, and the weights stay.
+        return self.utilities().masked_fill(self.satisfied, _SATISFIED)
+
+
+class RatioWeighting(TaskWeighting):
+    r"""
+    Weights by how a loss compares with itself, :math:`K \,\mathrm{softmax}(r_k / 2)`.
+
+    r_k is the mean loss of the last ``window`` steps divided by that of the ones before: who
+    falls slower gets more. Before two windows are full the weights are 1.
+
+    Args:
+        tasks: names.
+        options: the window.
+
+    Source: dynamic weight average, Liu et al., End-to-End Multi-Task Learning with Attention
+        (2019), eq. 7; with windows of steps instead of epochs.
+
+    """
+
+    sums: Tensor
+    means: Tensor
+    weights: Tensor
+
+    def __init__(self, tasks: Sequence[str], options: WeightingOptions) -> None:
+        super().__init__(tasks)
+        self.window, count = options.window, len(self.tasks)
+        self.register_buffer('sums', torch.zeros(count, 2, dtype=torch.float64))
+        self.register_buffer('means', torch.zeros(count, 2, dtype=torch.float64))
+        self.register_buffer('weights', torch.ones(count, dtype=torch.float64))
+
+    def _combine(self, losses: Mapping[str, Tensor]) -> Tensor:
+        weights = self.current()
+        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+    def current(self) -> dict[str, float]:
+        """See the base class."""
+        return dict(zip(self.tasks, self.weights.tolist(), strict=True))
+
+    @torch.no_grad()
+    def update(self, losses: Mapping[str, Tensor | None]) -> None:
+        """See the base class; the weights change where a window is full."""
+        for index, name in enumerate(self.tasks):
+            value = losses.get(name)
+            if value is None or not bool(torch.isfinite(value)):
+                continue
+            loss = value.detach().double().to(self.sums.device)
+            self.sums[index] += torch.stack([torch.ones_like(loss), loss])
+            if int(self.sums[index, 0]) >= self.window:
+                self.means[index, 0] = self.means[index, 1]
+                self.means[index, 1] = self.sums[index, 1] / self.sums[index, 0]
+                self.sums[index] = 0
+        before, now = self.means.unbind(1)
+        if bool((before > 0).all()):
+            shares = torch.softmax(now / before / _TEMPERATURE, 0)
+            self.weights.copy_(len(self.tasks) * shares)
 
 
 def create_weighting(options: WeightingOptions, tasks: Sequence[str]) -> TaskWeighting:
@@ -296,4 +423,5 @@ def create_weighting(options: WeightingOptions, tasks: Sequence[str]) -> TaskWei
         return FixedWeighting(tasks, options.fixed)
     if options.kind == 'uncertainty':
         return UncertaintyWeighting(tasks)
-    return FairnessWeighting(tasks, options)
+    kinds = {'progressive': ProgressiveWeighting, 'ratio': RatioWeighting}
+    return kinds.get(options.kind, FairnessWeighting)(tasks, options)

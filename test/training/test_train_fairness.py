@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import ClassVar
 
 from mafs_model.errors import ConfigError
 from mafs_training.fairness import (
@@ -11,7 +12,9 @@ from mafs_training.fairness import (
     exponentiated_gradient_step,
     FairnessWeighting,
     FixedWeighting,
+    ProgressiveWeighting,
     project_to_floor,
+    RatioWeighting,
     relative_improvement,
     UncertaintyWeighting,
     WeightingOptions,
@@ -155,6 +158,95 @@ class TestToy:
         )
         one, two = toy.utilities(toy.train(fair.combine, fair.update, rate=0.05)).tolist()
         assert one == pytest.approx(two, abs=0.03)
+
+
+class NoisyTasks:
+    """
+    Three tasks of a parameter each, with noise on losses and gradients.
+
+    'near' can fall by 2 % and does so at once; the two others fall slowly, to nothing.
+    """
+
+    CURVATURE: ClassVar = {'near': 0.02, 'slow': 0.01, 'slower': 0.005}
+    LEAST: ClassVar = {'near': 0.98, 'slow': 0.0, 'slower': 0.0}
+
+    def train(self, kind: str, seed: int, steps: int = 700) -> tuple[dict, dict]:
+        """Return the share of what each task can gain that it has gained, and the weights."""
+        generator = torch.Generator().manual_seed(seed)
+        options = WeightingOptions(kind, attainable={}, floor=0.1, window=50)
+        weighting = create_weighting(options, tuple(self.LEAST))
+        points = {name: torch.zeros((), requires_grad=True) for name in self.LEAST}
+        for _ in range(steps):
+            noise = 0.01 * torch.randn(3, generator=generator)
+            losses = {
+                name: least + (1 - least) * (1 - point) ** 2 + noise[index]
+                for index, (name, least) in enumerate(self.LEAST.items())
+                for point in [points[name]]
+            }
+            weighting.combine(losses).backward()
+            weighting.update({name: loss.detach() for name, loss in losses.items()})
+            with torch.no_grad():
+                for index, (name, point) in enumerate(points.items()):
+                    step = self.CURVATURE[name] / (1 - self.LEAST[name])
+                    point -= 0.3 * step * (point.grad + noise[index])
+                    point.grad = None
+        gained = {name: 1 - (1 - point.item()) ** 2 for name, point in points.items()}
+        return gained, weighting.current()
+
+
+class TestProgressiveFilling:
+    @pytest.mark.parametrize('seed', [0, 1, 2])
+    def test_who_has_what_it_can_get_leaves_the_weight_to_others(self, seed):
+        toy = NoisyTasks()
+        fair, fair_weights = toy.train('fairness', seed)
+        filled, weights = toy.train('progressive', seed)
+        assert fair_weights['near'] > 0.7, 'what it is to mend'
+        assert weights['near'] == pytest.approx(0.1, abs=1e-6)
+        assert filled['near'] > 0.9
+        assert filled['slower'] > fair['slower'] + 0.05
+
+    def feed(self, module, values):
+        for value in values:
+            module.update({'a': torch.tensor(value), 'b': torch.tensor(1.0)})
+
+    def test_who_loses_what_it_had_bids_again(self):
+        module = ProgressiveWeighting(
+            ('a', 'b'), WeightingOptions('progressive', start_steps=1, window=10, rate=0.1)
+        )
+        steady = [0.5 + 0.01 * (n % 2) for n in range(40)]
+        self.feed(module, [1.0, *steady])
+        assert module.satisfied.tolist()[0]
+        state = {name: value.clone() for name, value in module.state_dict().items()}
+        self.feed(module, steady)
+        assert module.satisfied.tolist()[0]
+        self.feed(module, [0.8 + 0.01 * (n % 2) for n in range(10)])
+        assert not module.satisfied.tolist()[0]
+        again = ProgressiveWeighting(
+            ('a', 'b'), WeightingOptions('progressive', start_steps=1, window=10, rate=0.1)
+        )
+        again.load_state_dict(state)
+        assert again.satisfied.tolist()[0]
+
+    def test_who_still_gains_stays(self):
+        module = ProgressiveWeighting(
+            ('a', 'b'), WeightingOptions('progressive', start_steps=1, window=10)
+        )
+        self.feed(module, [1.0 - 0.005 * n for n in range(100)])
+        assert module.satisfied.tolist() == [False, True]
+
+
+class TestRatio:
+    def test_by_hand(self):
+        module = RatioWeighting(('a', 'b'), WeightingOptions('ratio', window=2))
+        for a, b in ((4.0, 1.0), (4.0, 1.0), (2.0, 1.0)):
+            module.update({'a': torch.tensor(a), 'b': torch.tensor(b)})
+            assert module.current() == {'a': 1.0, 'b': 1.0}
+        module.update({'a': torch.tensor(2.0), 'b': torch.tensor(float('nan'))})
+        module.update({'a': None, 'b': torch.tensor(1.0)})
+        share = math.exp(0.25) / (math.exp(0.25) + math.exp(0.5))  # ratios 0.5 and 1
+        assert module.current()['a'] == pytest.approx(2 * share)
+        total = module.combine({'a': torch.tensor(3.0), 'b': None})
+        assert total.item() == pytest.approx(6 * share)
 
 
 class TestFairnessModule:
