@@ -220,7 +220,13 @@ def play(
     for note in sequence.notes[:_SHOWN_NOTES]:
         bars.close()
         print(f'note: {note}')
-    parameters = {'sync.slop': f'{options.slop:.6f}', **dict(options.param)}
+    parameters = {
+        'sync.slop': f'{options.slop:.6f}',
+        # No camera stops here: on a first start, loading what computes one alone beside the pairs
+        # would take half of two cores from them.
+        'on_missing': 'wait',
+        **dict(options.param),
+    }
     rig = None
     if options.rig == 'crooked':
         from mafs_demo.rig.run import RigRun
