@@ -120,17 +120,32 @@ class EpochLines(pl.Callback):
 
     def __init__(self) -> None:
         self._begin = 0.0
+        self._batches = 0
         self._train_s = 0.0
-        self._call_began: tuple[float, int] | None = None  # clock and step
+        self._call_began = 0.0, 0  # clock and step
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Start the clocks; a run that goes on in mid epoch has no start of that epoch."""
+        self._begin = time.perf_counter()
+        self._call_began = self._begin, trainer.global_step
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Start the clock."""
-        self._begin = time.perf_counter()
-        self._call_began = self._call_began or (self._begin, trainer.global_step)
+        """Start the clock of the epoch."""
+        self._begin, self._batches = time.perf_counter(), 0
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Count what this call has trained of the epoch."""
+        self._batches += 1
 
     def _left(self, trainer: pl.Trainer) -> str:
         """Say how long the rest takes at the pace of this call, validations included."""
-        assert self._call_began is not None
         clock, step = self._call_began
         done = trainer.global_step - step
         rest = float(trainer.estimated_stepping_batches) - trainer.global_step
@@ -146,7 +161,7 @@ class EpochLines(pl.Callback):
         seconds = self._train_s or time.perf_counter() - self._begin
         self._train_s = 0.0
         options = module.config.data
-        crops = trainer.num_training_batches * options.batch * trainer.world_size
+        crops = self._batches * options.batch * trainer.world_size
         rate = crops / max(1e-9, seconds)
         for logger in trainer.loggers:
             logger.log_metrics({'crops_per_s': rate}, trainer.global_step)
