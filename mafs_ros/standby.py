@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import threading
 
-from mafs_model.errors import MafsError, ModeError
+from mafs_model.errors import ConfigError, ModeError
 from mafs_model.images.preprocessing import format_size
 from mafs_model.predictor import Predictor
 from mafs_model.streams import STREAMS
@@ -67,8 +67,13 @@ class Standby:
                 predictor.prepare(f'{stream}_only', size)
             except ModeError as error:
                 lacking[stream] = str(error)
-            except MafsError:
+            except ConfigError:
                 return  # the predictor was closed, or other weights took its place
+            except Exception as error:  # noqa: BLE001 - of a runtime; pairs of both cameras go on
+                reason = ' '.join(str(error).split()) or repr(error)
+                self.state = f'failed: {reason}'
+                self._warn(f'the {stream} camera alone cannot be made ready: {reason}')
+                return
         new = [stream for stream in lacking if self.lacking.get(stream) != lacking[stream]]
         self.lacking = lacking
         for stream in new:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from mafs_model.errors import ConfigError, MafsError, ModeError
+from mafs_model.errors import CheckpointError, ConfigError, ModeError
 from mafs_ros.standby import Standby
 import pytest
 
@@ -15,7 +15,7 @@ DEADLINE_S = 30.0
 class FakePredictor:
     """Notes what it is asked to prepare; fails as it is told to."""
 
-    def __init__(self, prepares: bool = True, **errors: MafsError) -> None:
+    def __init__(self, prepares: bool = True, **errors: Exception) -> None:
         self.prepares, self.errors = prepares, errors
         self.work_size: tuple[int, int] | None = (64, 96)
         self.asked: list[tuple[str, tuple[int, int]]] = []
@@ -108,3 +108,13 @@ def test_weights_that_were_closed_meanwhile_are_no_news() -> None:
     log.tick(FakePredictor(visible_only=ConfigError('engine is closed, create a new one')))
     assert log.said == log.warned == []
     assert log.standby.lacking == {}
+
+
+@pytest.mark.parametrize('error', [RuntimeError('no\nmemory'), CheckpointError('no memory')])
+def test_what_fails_is_one_warning_and_is_not_tried_again(error: Exception) -> None:
+    log, predictor = Log(), FakePredictor(visible_only=error)
+    log.tick(predictor)
+    log.tick(predictor)
+    assert log.warned == ['the visible camera alone cannot be made ready: no memory']
+    assert log.standby.state == 'failed: no memory'
+    assert len(predictor.asked) == 1
